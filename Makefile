@@ -1,0 +1,46 @@
+# `make help` lists what there is. Everything runs in $(VENV), made on first use.
+
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?= demo
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-wheel check format bench default-model clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $@
+
+demo: $(READY) ## draw penguins, fine-tune, export FP32 and INT8, predict with a heat map
+	@BIN=$(abspath $(BIN)) sh tools/demo.sh $(DEMO)
+
+test: $(READY) ## run all tests
+	$(BIN)/python -m pytest -q
+
+test-wheel: $(READY) ## build the wheel, install it in a clean environment with [cpu] only, predict, explain
+	sh tools/test_wheel.sh $(abspath $(BIN))/python
+
+check: $(READY) ## lint, format, types, and which package may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## fix what ruff can fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## one photo from the shell, against a hand-written onnxruntime script
+	$(BIN)/python benchmarks/one_photo.py
+
+default-model: $(READY) ## make the model in the wheel; PHOTOS=folder of everyday photos to calibrate with
+	$(BIN)/python tools/make_default_model.py $(PHOTOS)
+
+clean: ## remove the environment and what the demo made
+	rm -rf $(VENV) $(DEMO) dist

@@ -1,0 +1,131 @@
+"""The heat-map branch: Grad-CAM at the last convolution, written as forward operations.
+
+For class c the map is ReLU(sum_k alpha_k A_k) with A the last convolution's activation and alpha_k the gradient of the
+logit with respect to channel k, summed over the pooled positions (Selvaraju et al. 2017, arXiv:1610.02391). Pooling
+passes each position's gradient on to exactly one position, or evenly to all, so none needs to be differentiated.
+
+* linear head: alpha is the row of its weight matrix (Zhou et al. 2016, arXiv:1512.04150);
+* MLP head: the gradient is carried back through ``W^T (1[x > 0] * g)`` layer by layer, exactly.
+
+The branch is attached after quantization and reads the very weights the head uses, INT8 ones included.
+"""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import onnx
+from edgeclf_training.networks import Network
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeclf_export.graph import AFTER_ACTIVATION, LINEAR, multiply_adds
+
+COST_SHARE = 0.01  # of the network's multiply-adds
+
+
+def affordable_maps(network: Network, size: int, activation: tuple[int, int, int]) -> int:
+    """How many classes' maps cost at most ``COST_SHARE`` of the network: at least 1, at most all.
+
+    Args:
+        network: the network.
+        size: input height and width, pixels.
+        activation: channels, height and width of the last convolution's activation.
+    """
+    channels, height, width = activation
+    *hidden, classes = network.head.widths
+    back = sum(a * b for a, b in itertools.pairwise([channels, *hidden]))
+    per_class = channels * height * width + back
+    return max(1, min(classes, int(COST_SHARE * multiply_adds(network, size)) // per_class))
+
+
+def attach_cam(model: onnx.ModelProto, maps: int, activation: tuple[int, int, int]) -> None:
+    """Add the outputs ``cam`` float32 ``[N, K, h, w]`` and ``cam_class`` int64 ``[N, K]`` to a graph of ``to_onnx``.
+
+    Args:
+        model: float or quantized; changed in place.
+        maps: K, the number of best-ranked classes whose maps are computed.
+        activation: channels, height and width of the last convolution's activation.
+    """
+    channels, height, width = activation
+    graph = _Builder(model.graph)
+    linears = graph.linears()
+    taken = graph.named[AFTER_ACTIVATION].input[0]
+
+    graph.add("TopK", ["logits", graph.constant("cam_k", np.array([maps]))], ["cam_score", "cam_class"])
+    gradient = graph.rows(linears[-1].input[1], "cam_class")
+    for number in range(len(linears) - 1, 0, -1):
+        gradient = graph.back(gradient, linears[number].input[0], _step_weights(graph, linears, number, channels))
+    flat = graph.add("Reshape", [taken, graph.constant("cam_flat", np.array([0, channels, height * width]))])
+    summed = graph.add("Relu", [graph.add("MatMul", [gradient, flat])])
+    graph.add("Reshape", [summed, graph.constant("cam_shape", np.array([0, maps, height, width]))], ["cam"])
+
+    batch = model.graph.output[0].type.tensor_type.shape.dim[0].dim_param
+    model.graph.output.append(helper.make_tensor_value_info("cam", TensorProto.FLOAT, [batch, maps, height, width]))
+    model.graph.output.append(helper.make_tensor_value_info("cam_class", TensorProto.INT64, [batch, maps]))
+
+
+def _step_weights(graph: "_Builder", linears: list[onnx.NodeProto], number: int, channels: int) -> str:
+    """Weights that carry the gradient from a hidden layer to what is below it.
+
+    Below the first layer lie the pooled positions, over which alpha sums: so do its weights, once, here.
+    """
+    weights = graph.values(linears[number - 1].input[1])
+    if number == 1:
+        weights = weights.reshape(weights.shape[0], channels, -1).sum(2)
+    return graph.constant(f"cam_back_{number}", weights.astype(np.float32))
+
+
+class _Builder:
+    """Adds nodes to a graph and finds what quantization made of weights."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
+        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._producers = {output: node for node in graph.node for output in node.output}
+        self.named = {node.name: node for node in graph.node}
+        self._count = 0
+
+    def linears(self) -> list[onnx.NodeProto]:
+        """The head's Linear layers in forward order."""
+        found: list[onnx.NodeProto] = []
+        while (name := LINEAR.format(len(found))) in self.named:
+            found.append(self.named[name])
+        return found
+
+    def add(self, kind: str, inputs: list[str], outputs: list[str] | None = None, **attributes: Any) -> str:
+        """Append a node; returns the name of its first output."""
+        self._count += 1
+        name = f"cam_{self._count}_{kind.lower()}"
+        outputs = outputs or [name]
+        self._graph.node.append(helper.make_node(kind, inputs, outputs, name, **attributes))
+        return outputs[0]
+
+    def constant(self, name: str, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
+        """Add an initializer; returns its name."""
+        self._graph.initializer.append(numpy_helper.from_array(values, name))
+        return name
+
+    def rows(self, weights: str, indices: str) -> str:
+        """Rows of a weight matrix ``[C, in]`` as float: only the K rows asked for are ever dequantized."""
+        if weights in self._constants:
+            return self.add("Gather", [weights, indices], axis=0)
+        quantized, scale = self._producers[weights].input[:2]  # symmetric: the zero point is 0
+        floats = self.add("Cast", [self.add("Gather", [quantized, indices], axis=0)], to=TensorProto.FLOAT)
+        per_row = self.add("Gather", [scale, indices], axis=0)
+        return self.add("Mul", [floats, self.add("Unsqueeze", [per_row, self.constant("cam_last", np.array([2]))])])
+
+    def values(self, weights: str) -> NDArray[np.float32]:
+        """The values of a weight matrix ``[out, in]``, dequantized if need be."""
+        if weights in self._constants:
+            return np.asarray(numpy_helper.to_array(self._constants[weights]), dtype=np.float32)
+        quantized, scale = (numpy_helper.to_array(self._constants[n]) for n in self._producers[weights].input[:2])
+        return np.asarray(quantized * scale.reshape(-1, 1), dtype=np.float32)
+
+    def back(self, gradient: str, hidden: str, weights: str) -> str:
+        """Carry ``[N, K, hidden]`` back through a ReLU (whose output is ``hidden``) and a Linear."""
+        zero = self.constant(f"cam_zero_{self._count}", np.zeros((), np.float32))
+        alive = self.add("Cast", [self.add("Greater", [hidden, zero])], to=TensorProto.FLOAT)
+        axis = self.constant(f"cam_axis_{self._count}", np.array([1]))
+        masked = self.add("Mul", [gradient, self.add("Unsqueeze", [alive, axis])])
+        return self.add("MatMul", [masked, weights])

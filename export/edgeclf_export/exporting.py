@@ -1,0 +1,194 @@
+"""A run folder becomes one model file, checked before it is in place."""
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from edgeclf.classifier import Classifier
+from edgeclf.errors import ExportError, UsageError
+from edgeclf.image import network_input
+from edgeclf.manifest import SCHEMA_VERSION, ClassName, Manifest
+from edgeclf_training.console import Console
+from edgeclf_training.data import Sample
+from edgeclf_training.runs import Run
+from numpy.typing import NDArray
+
+from edgeclf_export.packing import draft_manifest, export_network
+from edgeclf_export.verify import Answers, file_answers, torch_answers, truth
+
+# Relative to the largest logit: what reordering float sums can do, and no more.
+FP32_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the user says about the model; ``display_names`` are pairs of class name and name for people."""
+
+    author: str | None = None
+    licence: str | None = None
+    description: str | None = None
+    display_names: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the comparison: a way to compute the network, its size in bytes and its counts on held-out photos."""
+
+    name: str
+    size: int
+    correct: int
+    agreeing: int
+    difference: float
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A written model file and how it compares on held-out photos: torch first, then the files."""
+
+    path: Path
+    split: str
+    photos: int
+    rows: tuple[Row, ...]
+
+
+def export_run(
+    run: Run,
+    out: Path,
+    *,
+    int8: bool = False,
+    card: Card | None = None,
+    calibration_photos: int = 256,
+    check_photos: int = 1000,
+    console: Console | None = None,
+) -> Exported:
+    """Write a run's network as one model file.
+
+    The finished file answers held-out photos (the test split, else the validation split) through the runtime's
+    ``Classifier`` before it is put in place.
+
+    Args:
+        run: a finished run.
+        out: the ``.onnx`` file to create or replace.
+        int8: quantize, calibrated on training photos.
+        card: what to say about the model.
+        calibration_photos: at most so many, spread over the classes.
+        check_photos: at most so many held-out photos are checked.
+        console: where to report; silent if None.
+
+    Raises:
+        DataError: the run folder cannot be used.
+        UsageError: ``out`` cannot be written, or a display name is for no class.
+        ExportError: the FP32 file does not answer as the trained network does; nothing is written then.
+    """
+    console = console or Console(quiet=True)
+    if out.suffix != ".onnx" or out.is_dir():
+        raise UsageError(f"{out}: not a name for a model file", "give -o NAME.onnx")
+    network = run.network()
+    manifest = _manifest(run, card or Card())
+    held_out = _spread(run.split.test or run.split.val, check_photos, run.options.seed)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".edgeclf-") as folder:
+            files = [Path(folder) / "fp32.onnx"]
+            files[0].write_bytes(export_network(network, manifest))
+            if int8:
+                chosen = _spread(run.split.train, calibration_photos, run.options.seed)
+                with console.progress("calibrating") as progress:
+                    photos = (_input(sample, run) for sample in chosen)
+                    files.append(Path(folder) / "int8.onnx")
+                    files[1].write_bytes(
+                        export_network(network, manifest, photos, lambda done: progress(done, len(chosen)))
+                    )
+            classifiers = [Classifier(path, device="cpu") for path in files]
+            with console.progress("checking") as progress:
+                tell = partial(_tell, progress, len(held_out) * (len(files) + 1))
+                weights = (run.folder / "network.pt").stat().st_size
+                answers = [torch_answers(network, classifiers[0], held_out, weights, partial(tell, 0))]
+                for number, (path, classifier) in enumerate(zip(files, classifiers, strict=True), 1):
+                    size = path.stat().st_size
+                    answers.append(file_answers(classifier, held_out, size, partial(tell, number * len(held_out))))
+            _check_parity(answers[0], answers[1])
+            del classifiers  # Windows cannot replace an open file
+            os.replace(files[-1], out)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written ({error.strerror or error})", "choose another -o") from error
+    rows = tuple(_row(a, answers[0], truth(held_out, run.classes)) for a in answers)
+    return Exported(out, "test" if run.split.test else "validation", len(held_out), rows)
+
+
+def read_display_names(path: Path, classes: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Read a JSON object of class name -> display name.
+
+    Raises:
+        UsageError: not such a file, or it names a class that does not exist.
+    """
+    try:
+        names = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path}: cannot be read as JSON ({error})", 'give {"class": "name for people", ...}'
+        ) from error
+    if not isinstance(names, dict) or not all(isinstance(v, str) and v.isprintable() and v for v in names.values()):
+        raise UsageError(f"{path}: not an object of names", 'give {"class": "name for people", ...}')
+    if unknown := sorted(set(names) - set(classes)):
+        raise UsageError(f"{path}: no class {', '.join(unknown)}", f"the classes are {', '.join(classes)}")
+    return tuple(names.items())
+
+
+def _manifest(run: Run, card: Card) -> Manifest:
+    shown = dict(card.display_names)
+    return draft_manifest(
+        schema_version=SCHEMA_VERSION,
+        classes=tuple(ClassName(name, shown.get(name)) for name in run.classes),
+        contract=run.contract,
+        contract_sha256=run.contract.digest(),
+        architecture=run.options.architecture,
+        head=run.options.head or "linear",
+        provenance=run.provenance,
+        figures=run.figures,
+        author=card.author,
+        licence=card.licence,
+        description=card.description,
+    )
+
+
+def _spread(samples: Sequence[Sample], most: int, seed: int) -> list[Sample]:
+    """A seeded choice of at most ``most`` samples, in their own order."""
+    if len(samples) <= most:
+        return list(samples)
+    chosen = np.random.default_rng(seed).choice(len(samples), most, replace=False)
+    return [samples[i] for i in sorted(chosen)]
+
+
+def _input(sample: Sample, run: Run) -> NDArray[np.uint8]:
+    return network_input(sample.path, run.contract)
+
+
+def _tell(progress: object, total: int, before: int, done: int) -> None:
+    assert callable(progress)
+    progress(before + done, total)
+
+
+def _check_parity(reference: Answers, answers: Answers) -> None:
+    difference = answers.difference(reference)
+    if difference > FP32_TOLERANCE:
+        raise ExportError(
+            f"the FP32 file's logits differ from the network's by {difference:.1e} of the largest, "
+            f"{FP32_TOLERANCE:.0e} is allowed; nothing was written",
+            "please report this with the versions that `edgeclf info` prints",
+        )
+
+
+def _row(answers: Answers, reference: Answers, labels: NDArray[np.int64]) -> Row:
+    return Row(
+        answers.name,
+        answers.size,
+        answers.correct(labels),
+        answers.agreeing(reference),
+        answers.difference(reference),
+    )

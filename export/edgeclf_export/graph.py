@@ -1,0 +1,107 @@
+"""torch network -> float ONNX graph, its head's nodes findable by name after any later pass."""
+
+import warnings
+
+import onnx
+import torch
+from edgeclf_training.networks import Network
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+OPSET = 18
+IR_VERSION = 8  # opset 18's own; devices have old onnxruntimes
+MIN_ONNXRUNTIME = "1.16.3"  # the oldest it was tried with
+
+# Node names that survive quantization: what takes the last convolution's activation, and the head's Linear layers.
+AFTER_ACTIVATION = "after_activation"
+LINEAR = "head_linear_{}"
+
+
+class _Traced(nn.Module):
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        logits, activation, _ = self.network.trace(image)
+        return logits, activation
+
+
+def to_onnx(network: Network, size: int) -> onnx.ModelProto:
+    """Trace a network in eval mode; batch norm is folded, only the batch dimension is dynamic.
+
+    Args:
+        network: on the CPU, in eval mode.
+        size: height and width of the input, pixels.
+
+    Returns:
+        Input ``image`` uint8 ``[N, size, size, 3]``, output ``logits`` float32 ``[N, C]``.
+    """
+    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations, nothing a user could act on
+        program = torch.onnx.export(
+            _Traced(network),
+            (example,),
+            dynamo=True,
+            external_data=False,
+            opset_version=OPSET,
+            input_names=["image"],
+            output_names=["logits", "activation"],
+            dynamic_shapes={"image": {0: torch.export.Dim("N")}},
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    model.ir_version = IR_VERSION
+    del model.graph.output[1]
+    _mark(model.graph)
+    _pool_globally(model.graph)
+    strip(model)
+    return model
+
+
+def strip(model: onnx.ModelProto) -> None:
+    """Take out what changes from build to build or tells about the machine: torch writes source paths into nodes."""
+    del model.metadata_props[:]
+    model.doc_string = model.graph.doc_string = ""
+    model.producer_name, model.producer_version = "edgeclf", ""
+    model.graph.name = "edgeclf"
+    for item in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        item.doc_string = ""
+        del item.metadata_props[:]
+
+
+def multiply_adds(network: Network, size: int) -> int:
+    """Multiply-adds of one forward pass of one photo."""
+    counter = FlopCounterMode(display=False)
+    with counter, torch.inference_mode():
+        network(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+    return int(counter.get_total_flops()) // 2
+
+
+def _mark(graph: onnx.GraphProto) -> None:
+    """Name the nodes that the heat-map branch is attached to."""
+    takers = [node for node in graph.node if "activation" in node.input]
+    linears = [node for node in graph.node if node.op_type == "Gemm"]
+    assert len(takers) == 1, "one node takes the last convolution's activation"
+    assert [node.output[0] for node in linears][-1:] == ["logits"], "the head ends in a Linear"
+    takers[0].name = AFTER_ACTIVATION
+    for number, node in enumerate(linears):
+        node.name = LINEAR.format(number)
+
+
+def _pool_globally(graph: onnx.GraphProto) -> None:
+    """Write the mean over positions as GlobalAveragePool, which onnxruntime computes in integers once quantized."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for position, node in enumerate(graph.node):
+        axes = numpy_helper.to_array(constants[node.input[1]]).tolist() if node.op_type == "ReduceMean" else []
+        if sorted(axes) in ([2, 3], [-2, -1]):
+            pooled = f"{node.output[0]}_pooled"
+            graph.node.insert(position + 1, helper.make_node("Flatten", [pooled], [node.output[0]], "flatten_pooled"))
+            node.CopyFrom(helper.make_node("GlobalAveragePool", [node.input[0]], [pooled], node.name))
+            model_inputs = {name for each in graph.node for name in each.input}
+            for tensor in [tensor for tensor in graph.initializer if tensor.name not in model_inputs]:
+                graph.initializer.remove(tensor)
+            return

@@ -1,0 +1,54 @@
+"""edgeclf: classify photos anywhere with one self-describing ``.onnx`` file.
+
+    >>> from edgeclf import Classifier
+    >>> classifier = Classifier("penguins.onnx")        # or Classifier() for the ImageNet network in the package
+    >>> classifier.predict("photo.jpg").best.label
+    >>> classifier.explain("photo.jpg").overlay().save("why.png")
+
+Nothing here touches the network. Names are imported when first used, so ``import edgeclf`` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgeclf.classifier import Classifier
+    from edgeclf.errors import BackendError, EdgeclfError, ExplainError, ModelError, PhotoError, UsageError
+    from edgeclf.image import ImageContract, network_input
+    from edgeclf.manifest import Manifest
+    from edgeclf.results import Explanation, Prediction, RankedLabel
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Classifier": "classifier",
+    **dict.fromkeys(
+        ("BackendError", "EdgeclfError", "ExplainError", "ModelError", "PhotoError", "UsageError"), "errors"
+    ),
+    **dict.fromkeys(("ImageContract", "network_input"), "image"),
+    "Manifest": "manifest",
+    **dict.fromkeys(("Explanation", "Prediction", "RankedLabel"), "results"),
+}
+
+__all__ = [
+    "BackendError",
+    "Classifier",
+    "EdgeclfError",
+    "ExplainError",
+    "Explanation",
+    "ImageContract",
+    "Manifest",
+    "ModelError",
+    "PhotoError",
+    "Prediction",
+    "RankedLabel",
+    "UsageError",
+    "__version__",
+    "network_input",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'edgeclf' has no attribute {name!r}")
+    return getattr(import_module(f"edgeclf.{_HOME[name]}"), name)

@@ -1,0 +1,163 @@
+"""The classifier: one model file, photos in, rankings and heat maps out."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeclf.errors import ExplainError, PhotoError, UsageError
+from edgeclf.image import MAX_FILE_BYTES, ImageContract, Photo, network_input, upright_rgb
+from edgeclf.manifest import Manifest
+from edgeclf.modelfile import read_model_file
+from edgeclf.overlay import DISPLAY_SIDE
+from edgeclf.results import Explanation, Prediction, RankedLabel
+from edgeclf.session import open_session
+
+DEFAULT_MODEL = Path(__file__).parent / "models" / "imagenet_efficientnet_lite0_int8.onnx"
+MODEL_VARIABLE = "EDGECLF_MODEL"
+
+# For showing a photo: any contract whose input is the display; only its reduced-scale decoding is used.
+_DISPLAY = ImageContract(size=DISPLAY_SIDE, resize="pad", draft_margin=1.0)
+
+
+def default_model() -> str:
+    """The model used when none is named: ``$EDGECLF_MODEL``, else the ImageNet-1k network in the package."""
+    return os.environ.get(MODEL_VARIABLE) or str(DEFAULT_MODEL)
+
+
+class Classifier:
+    """Answers photos with one model file.
+
+    Safe to use from several threads at once: nothing changes after construction, and onnxruntime sessions serve
+    concurrent calls.
+
+    Args:
+        model: an ``.onnx`` file made by edgeclf; ``default_model()`` if None.
+        device: "auto" (CUDA where it is to be had, else CPU), "cpu", "cuda", or any execution provider's name.
+        threads: CPU threads of one inference; as many as the process may use if None.
+
+    Raises:
+        ModelError: the file cannot be used.
+        BackendError: onnxruntime or the device is not to be had.
+        UsageError: ``threads`` below 1.
+    """
+
+    def __init__(
+        self, model: str | os.PathLike[str] | None = None, device: str = "auto", threads: int | None = None
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads is {threads}", "give at least 1")
+        self._file = read_model_file(model if model is not None else default_model())
+        self._session, self.device = open_session(self._file, device, threads)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the model file says about itself."""
+        return self._file.manifest
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in index order."""
+        return self.manifest.labels
+
+    def predict(self, photo: Photo, top_k: int = 5, *, logits: bool = False) -> Prediction:
+        """Rank the classes of one photo.
+
+        Args:
+            photo: a path, bytes, a binary file object, a PIL image, or a uint8 RGB array ``[H, W, 3]``.
+            top_k: how many classes to rank; at most all are.
+            logits: also return the logits.
+
+        Raises:
+            PhotoError: the photo cannot be read.
+            UsageError: ``top_k`` below 1.
+        """
+        _check_top_k(top_k)
+        image = network_input(photo, self.manifest.contract)
+        (scores,) = self._session.run(["logits"], {"image": image[None]})
+        return self._rank(scores[0], top_k, logits)
+
+    def predict_many(self, photos: Iterable[Photo], top_k: int = 5) -> Iterator[Prediction | PhotoError]:
+        """Answer photos lazily, in order; one that cannot be read yields its error and the rest go on.
+
+        Raises:
+            UsageError: ``top_k`` below 1.
+        """
+        _check_top_k(top_k)
+        return (self._answer(photo, top_k) for photo in photos)
+
+    def explain(self, photo: Photo, label: str | None = None, top_k: int = 5) -> Explanation:
+        """Show where in the photo the evidence for a class lies.
+
+        Args:
+            photo: as for ``predict``.
+            label: class name; the best-ranked class if None.
+            top_k: length of the ranking that comes along.
+
+        Raises:
+            PhotoError: the photo cannot be read.
+            UsageError: the model has no such class.
+            ExplainError: the model carries maps of the best-ranked classes only, and the class is not among them.
+        """
+        _check_top_k(top_k)
+        wanted = self.index(label) if label is not None else None
+        if not isinstance(photo, str | os.PathLike) and hasattr(photo, "read"):
+            photo = photo.read(MAX_FILE_BYTES + 1)  # decoded twice below: once for the network, once for the eye
+        image = network_input(photo, self.manifest.contract)
+        scores, cams, cam_class = self._session.run(["logits", "cam", "cam_class"], {"image": image[None]})
+        explained = [int(index) for index in cam_class[0]]
+        wanted = explained[0] if wanted is None and explained else wanted
+        if wanted is None or wanted not in explained:
+            raise ExplainError(
+                f"no heat map for {label or 'this photo'}: the model carries those of the "
+                f"{len(explained)} best-ranked classes of a photo",
+                "choose a class that ranks higher",
+            )
+        everything = self._rank(scores[0], len(self.labels), False).ranking
+        shown = upright_rgb(photo, _DISPLAY)
+        shown.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE))
+        return Explanation(
+            prediction=Prediction(everything[:top_k]),
+            label=next(entry for entry in everything if entry.index == wanted),
+            cam=cams[0, explained.index(wanted)],
+            photo=shown,
+            placement=self.manifest.contract.placement(*shown.size),
+        )
+
+    def index(self, label: str) -> int:
+        """The index of a class name.
+
+        Raises:
+            UsageError: the model has no such class.
+        """
+        try:
+            return self.labels.index(label)
+        except ValueError:
+            import difflib
+
+            close = difflib.get_close_matches(label, self.labels, 3) or self.labels[:3]
+            raise UsageError(
+                f"the model has no class {label!r}", f"it has, for example, {', '.join(close)} (see `edgeclf info`)"
+            ) from None
+
+    def _answer(self, photo: Photo, top_k: int) -> Prediction | PhotoError:
+        try:
+            return self.predict(photo, top_k)
+        except PhotoError as error:
+            return error
+
+    def _rank(self, scores: NDArray[np.float32], top_k: int, keep: bool) -> Prediction:
+        wide = scores.astype(np.float64)
+        shares = np.exp(wide - wide.max())
+        shares /= shares.sum()
+        order = np.argsort(-wide, kind="stable")[:top_k]  # stable: equal logits rank by index, on every machine
+        classes = self.manifest.classes
+        ranking = tuple(RankedLabel(classes[i].name, int(i), float(shares[i]), classes[i].display_name) for i in order)
+        return Prediction(ranking, scores if keep else None)
+
+
+def _check_top_k(top_k: int) -> None:
+    if top_k < 1:
+        raise UsageError(f"top_k is {top_k}", "give at least 1")

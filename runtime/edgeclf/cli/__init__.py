@@ -1,0 +1,110 @@
+"""The command line. Commands are found by name and imported only when called or listed."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from edgeclf import __version__
+from edgeclf.errors import EdgeclfError
+
+EXIT_INTERRUPTED = 130  # 128 + SIGINT
+EXIT_CLOSED_PIPE = 141  # 128 + SIGPIPE
+
+# The runtime's own commands; training and export add theirs through the entry-point group.
+_OWN = {"predict": "edgeclf.cli.predict:predict", "info": "edgeclf.cli.info:info"}
+_GROUP = "edgeclf.commands"
+
+EPILOG = (
+    "Exit codes: 0 all answered, 1 some or all photos could not be read, 2 usage, 3 the model file cannot be used, "
+    "4 the backend, the device or an extra is not to be had, 5 training photos, weights or a run folder cannot be "
+    "used, 6 an exported file did not pass its checks, 130 interrupted, 141 the reader of the output went away."
+)
+
+
+def _plugins() -> dict[str, str]:
+    """Commands of the other packages: name -> "module:function"."""
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry.value for entry in sorted(entry_points(group=_GROUP))}
+
+
+class _Commands(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*_OWN, *(name for name in _plugins() if name not in _OWN)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        target = _OWN.get(cmd_name) or _plugins().get(cmd_name)
+        if target is None:
+            return None
+        module, function = target.split(":")
+        app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+        app.command(cmd_name, epilog=EPILOG)(_quiet(getattr(import_module(module), function)))
+        return typer.main.get_command(app)
+
+
+def _quiet(command: Callable[..., None]) -> Callable[..., None]:
+    """End without a word when the reader of a pipe has gone."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit succeeds
+            raise typer.Exit(EXIT_CLOSED_PIPE) from None
+
+    return wrapped
+
+
+_app = typer.Typer(
+    cls=_Commands,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    epilog=EPILOG,
+    help="Fine-tune an image classifier on a folder of photos, export one .onnx file, run it anywhere.\n\n"
+    "\b\n"
+    "edgeclf predict photo.jpg                   classify a photo\n"
+    "edgeclf predict photo.jpg --cam why.png     and show where the evidence lies\n"
+    "edgeclf train photos/ --out runs/birds      fine-tune on class folders\n"
+    "edgeclf export runs/birds -o birds.onnx     one file for the field",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edgeclf {__version__}")
+        raise typer.Exit
+
+
+@_app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the full trace of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del debug, version  # --version has answered by now; main() looks for --debug itself
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # no console, whatever its encoding, may fail on a file name or a class name
+            stream.reconfigure(errors="backslashreplace")
+    command = typer.main.get_command(_app)
+    try:
+        command(prog_name="edgeclf")
+    except EdgeclfError as error:
+        if "--debug" in sys.argv[1:]:
+            raise
+        typer.echo(f"edgeclf: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,51 @@
+"""``edgeclf info``: what a model file says about itself."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+
+def info(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Default: $EDGECLF_MODEL, else the network inside.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole manifest as JSON.")] = False,
+) -> None:
+    """Show what a model file says about itself: classes, preprocessing, figures, where it comes from.
+
+    \b
+    edgeclf info birds.onnx
+    edgeclf info birds.onnx --json
+    """
+    from edgeclf.classifier import default_model
+    from edgeclf.modelfile import read_model_file
+
+    file = read_model_file(model or default_model())
+    if as_json:
+        print(json.dumps({"path": file.path, "bytes": file.size, "sha256": file.sha256, **asdict(file.manifest)}))
+        return
+    m, origin = file.manifest, file.manifest.provenance
+    resize = {
+        "crop": f"centre square ({m.contract.crop_fraction:.1%} of the short side)",
+        "pad": "whole photo, letterboxed in black",
+        "squash": "whole photo, aspect ratio ignored",
+    }[m.contract.resize]
+    rows = [
+        ("file", f"{file.path} ({file.size / 1e6:.1f} MB, sha256 {file.sha256[:12]}, seal intact)"),
+        ("network", f"{m.architecture}, {m.head} head, {m.precision}"),
+        ("input", f"{m.contract.size} x {m.contract.size} pixels, {resize}"),
+        ("heat maps", f"of the {m.cam_classes} best-ranked classes"),
+        ("needs", f"onnxruntime {m.min_onnxruntime} or newer (opset {m.opset}, IR {m.ir_version})"),
+        *((f.split, f"{f.correct} of {f.photos} photos right ({f.accuracy:.1%})") for f in m.figures),
+        ("trained", origin.trained + (f", seed {origin.seed}" if origin.seed is not None else "")),
+        *(("weights", line) for line in origin.weights),
+        *((key, value) for key in ("author", "licence", "description") if (value := getattr(m, key))),
+        ("versions", ", ".join(f"{name} {version}" for name, version in origin.versions.items())),
+        ("classes", str(len(m.classes))),
+    ]
+    for key, value in rows:
+        print(f"{key:<12} {value}")
+    for index, entry in enumerate(m.classes):
+        print(f"  {index:>4}  {entry.name}" + (f"  {entry.display_name}" if entry.display_name else ""))

@@ -1,0 +1,107 @@
+"""From command-line arguments to photos, and from photos to overlay files."""
+
+import glob
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from edgeclf.errors import PhotoError, UsageError
+from edgeclf.files import write_atomically
+from edgeclf.image import MAX_FILE_BYTES, SUFFIXES
+
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One photo to answer: ``path`` as the user gave it (or as found in the folder given), and what to read."""
+
+    path: str
+    source: str | bytes | PhotoError
+
+
+def find_photos(arguments: list[str]) -> Iterator[Found]:
+    """Expand files, folders (recursively, sorted, hidden ones left out), globs and "-" lazily, in the order given."""
+    for argument in arguments:
+        if argument == STDIN:
+            yield Found(STDIN, sys.stdin.buffer.read(MAX_FILE_BYTES + 1))
+        elif os.path.isdir(argument):
+            yield from _or_error(
+                _walk(argument), argument, "no-images", "no images in this folder", "give a folder of photos"
+            )
+        elif _is_glob(argument):
+            matches = sorted(glob.glob(argument, recursive=True))
+            files = (name for name in matches if not os.path.isdir(name))
+            yield from _or_error(files, argument, "not-found", "no file matches", "check the pattern")
+        else:
+            yield Found(argument, argument)
+
+
+def _or_error(names: Iterator[str], argument: str, kind: str, what: str, remedy: str) -> Iterator[Found]:
+    empty = True
+    for name in names:
+        empty = False
+        yield Found(name, name)
+    if empty:
+        yield Found(argument, PhotoError(kind, f"{argument}: {what}", remedy, argument))
+
+
+def _walk(folder: str) -> Iterator[str]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
+                yield os.path.join(parent, name)
+
+
+def _is_glob(argument: str) -> bool:
+    return glob.has_magic(argument) and not os.path.exists(argument)
+
+
+class OverlayFiles:
+    """Names for overlays: the one file the user named, or one per photo in a folder, never two of one name.
+
+    Raises:
+        UsageError: one file named for several photos, or the file named is the photo itself.
+    """
+
+    def __init__(self, target: Path, photos: list[str]) -> None:
+        several = len(photos) != 1 or os.path.isdir(photos[0]) or _is_glob(photos[0])
+        self._file = None if target.is_dir() or not target.suffix else target
+        self._folder = target
+        self._taken: set[str] = set()
+        if self._file is None:
+            return
+        if several:
+            raise UsageError(f"--cam {target}: one file cannot hold several overlays", "name a folder")
+        if target.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+            raise UsageError(f"--cam {target}: cannot write this format", "name a .png or .jpg file, or a folder")
+        if target.exists() and photos[0] != STDIN and os.path.exists(photos[0]) and target.samefile(photos[0]):
+            raise UsageError(f"--cam {target}: is the photo itself", "name another file")
+
+    def save(self, overlay: Image.Image, photo: str) -> Path:
+        """Write one overlay and return where.
+
+        Raises:
+            UsageError: the folder or file cannot be written.
+        """
+        path = self._file or self._folder / self._unused(Path(photo).stem if photo != STDIN else "stdin")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kind = {".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower(), "JPEG")
+            write_atomically(path, lambda file: overlay.save(file, kind, quality=90))
+        except OSError as error:
+            raise UsageError(f"--cam {path}: cannot be written ({error.strerror})", "choose another place") from error
+        return path
+
+    def _unused(self, stem: str) -> str:
+        name, number = f"{stem}-cam.jpg", 1
+        while name.casefold() in self._taken:
+            number += 1
+            name = f"{stem}-{number}-cam.jpg"
+        self._taken.add(name.casefold())
+        return name

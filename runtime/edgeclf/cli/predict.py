@@ -1,0 +1,110 @@
+"""``edgeclf predict``: top-k answers and heat maps for photos."""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgeclf.errors import ExplainError, PhotoError
+
+
+def predict(
+    photos: Annotated[
+        list[str], typer.Argument(metavar="PHOTO...", help='Photos, folders (searched recursively), globs, or "-".')
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option("-m", "--model", help="Model file; default: $EDGECLF_MODEL, else the ImageNet network inside."),
+    ] = None,
+    top_k: Annotated[int, typer.Option("-k", "--top-k", min=1, help="How many classes to show.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    cam: Annotated[
+        Path | None,
+        typer.Option("--cam", metavar="FILE_OR_DIR", help="Draw heat maps: a file for one photo, else a folder."),
+    ] = None,
+    cam_class: Annotated[
+        str | None, typer.Option("--cam-class", metavar="NAME", help="Explain this class, not the best-ranked one.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="What to compute on.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all this process may use.")] = None,
+) -> None:
+    """Classify photos.
+
+    \b
+    edgeclf predict photo.jpg
+    edgeclf predict photo.jpg --cam why.png
+    edgeclf predict field-day/ -m birds.onnx --json > answers.jsonl
+    edgeclf predict 'card/**/*.JPG' -m birds.onnx --cam overlays/
+    curl -s http://camera/still | edgeclf predict -
+
+    A photo that cannot be read is reported and the rest go on.
+    """
+    from PIL import Image
+
+    from edgeclf.classifier import Classifier
+    from edgeclf.cli.photos import OverlayFiles, find_photos
+
+    if cam_class is not None and cam is None:
+        raise typer.BadParameter("it says which class --cam draws; give --cam too", param_hint="--cam-class")
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the door has its own limit and says so
+    overlays = OverlayFiles(cam, photos) if cam is not None else None
+    classifier = Classifier(model, device, threads)
+    if cam_class is not None:
+        classifier.index(cam_class)  # an unknown class is a usage error before any photo is read
+    failed = False
+    for found in find_photos(photos):
+        answer: dict[str, Any] = {"path": found.path}
+        try:
+            if isinstance(found.source, PhotoError):
+                raise found.source
+            if overlays is None:
+                ranking = classifier.predict(found.source, top_k).ranking
+            else:
+                explanation = classifier.explain(found.source, cam_class, top_k)
+                ranking = explanation.prediction.ranking
+                answer["cam"] = str(overlays.save(explanation.overlay(), found.path))
+                answer["cam_class"] = explanation.label.label
+                answer["padding_share"] = round(explanation.padding_share, 4)
+            answer["predictions"] = [_entry(e) for e in ranking]
+        except ExplainError as error:
+            ranking = classifier.predict(found.source, top_k).ranking  # type: ignore[arg-type]
+            answer["predictions"] = [_entry(e) for e in ranking]
+            answer["error"] = {"kind": "no-heat-map", "message": str(error)}
+        except PhotoError as error:
+            answer["error"] = {"kind": error.kind, "message": str(error)}
+        failed = failed or "error" in answer
+        _print(answer, as_json)
+    if failed:
+        raise typer.Exit(PhotoError.exit_code)
+
+
+def _entry(ranked: Any) -> dict[str, Any]:
+    entry = {"label": ranked.label, "index": ranked.index, "probability": round(ranked.probability, 6)}
+    return entry if ranked.display_name is None else {**entry, "display_name": ranked.display_name}
+
+
+def _print(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(answer), flush=True)
+        return
+    if "predictions" in answer:
+        print(answer["path"])
+        names = [entry.get("display_name", entry["label"]) for entry in answer["predictions"]]
+        width = min(40, max(map(len, names)))
+        for name, entry in zip(names, answer["predictions"], strict=True):
+            print(f"  {name:<{width}} {entry['probability']:7.1%}  {_bar(entry['probability'])}".rstrip())
+        if "cam" in answer:
+            padding = answer["padding_share"]
+            note = f" ({padding:.0%} of the evidence lies on padding)" if padding >= 0.01 else ""
+            print(f"  heat map of {answer['cam_class']}: {answer['cam']}{note}")
+    sys.stdout.flush()
+    if "error" in answer:
+        typer.echo(f"edgeclf: {answer['error']['message']}", err=True)
+
+
+def _bar(share: float) -> str:
+    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+    return ("\N{FULL BLOCK}" if encoding.startswith(("utf", "gb1")) else "#") * round(share * 20)

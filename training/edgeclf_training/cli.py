@@ -1,0 +1,144 @@
+"""``edgeclf train`` and ``edgeclf sample-data``. torch and its friends are imported only inside the commands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from edgeclf.cli.extras import require
+from edgeclf.errors import UsageError
+
+
+def train(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Folders with one sub-folder per class.")],
+    arch: Annotated[
+        str | None, typer.Option(help="efficientnet_lite0 (default), resnet50, vgg16 or cnn4.", show_default=False)
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="imagenet|FILE|none", help="First weights; default: imagenet where there are.")
+    ] = None,
+    head: Annotated[str | None, typer.Option(metavar="linear|mlp", help="Default: linear; mlp for cnn4.")] = None,
+    augment: Annotated[str, typer.Option(metavar="default|none", help="Augmentation of training photos.")] = "default",
+    epochs: Annotated[int, typer.Option(help="Epochs in all, the frozen ones included.")] = 8,
+    freeze_epochs: Annotated[
+        int | None, typer.Option(help="First epochs with the base frozen; default: 1 with pretrained weights.")
+    ] = None,
+    unfreeze: Annotated[str, typer.Option(metavar="STAGE|all", help="First stage trained after that.")] = "all",
+    image_size: Annotated[int | None, typer.Option(help="Network input, pixels; default: 224; 128 for cnn4.")] = None,
+    resize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="crop|pad|squash",
+            help="crop: centre square (default); pad: letterbox in black; squash: ignore the aspect ratio.",
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Photos per step.")] = 32,
+    classes: Annotated[str, typer.Option(metavar="A,B,C", help="Use these class folders only.")] = "",
+    max_per_class: Annotated[int | None, typer.Option(help="Use at most this many photos per class.")] = None,
+    seed: Annotated[int, typer.Option(help="Of every random decision.")] = 0,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="What to train on.")] = "auto",
+    workers: Annotated[int | None, typer.Option(help="Loader processes; default: as many as CPUs, up to 8.")] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Go on from an earlier run, with these photos.")
+    ] = None,
+    logger: Annotated[str, typer.Option(metavar="csv|tensorboard", help="tensorboard writes event files too.")] = "csv",
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="Run folder; default: runs/DATA-ARCH.")] = None,
+) -> None:
+    """Fine-tune a classifier on folders of photos.
+
+    \b
+    edgeclf train photos/
+    edgeclf train photos/ --arch resnet50 --epochs 12 --freeze-epochs 3 --unfreeze layer3
+    edgeclf train photos/ --arch cnn4 --weights none --resize pad --epochs 50
+    edgeclf train photos/ new-photos/ --from runs/photos-resnet50 --epochs 3
+
+    DATA holds train/ and optionally val/ and test/, each with one folder per class, or class folders alone.
+    Without val/, a seeded 20 % of the training photos validates. Photos are only ever read. The weights kept are
+    those of the epoch that did best on the validation photos.
+
+    \b
+    Then: edgeclf export RUN -o MODEL.onnx
+    """
+    for value, known, flag in (
+        (resize, ("crop", "pad", "squash"), "--resize"),
+        (device, ("auto", "cpu", "cuda"), "--device"),
+        (logger, ("csv", "tensorboard"), "--logger"),
+    ):
+        if value is not None and value not in known:
+            raise UsageError(f"{flag} {value}: give {', '.join(known)}")
+    require("train", "torch", "torchvision", "pytorch_lightning", "torchmetrics", "albumentations")
+    from edgeclf_training.console import Console
+    from edgeclf_training.runs import TrainOptions, load_run
+    from edgeclf_training.training import train as run_training
+
+    earlier = load_run(start) if start else None
+    if earlier is not None:
+        kept = earlier.options
+        for given, has, flag in (
+            (arch, kept.architecture, "--arch"),
+            (head, kept.head, "--head"),
+            (image_size, kept.image_size, "--image-size"),
+            (resize, kept.resize, "--resize"),
+            (weights, None, "--weights"),
+        ):
+            if given is not None and given != has:
+                raise UsageError(f"{flag} {given} contradicts --from {start}", f"leave {flag} out")
+    options = TrainOptions(
+        architecture=arch or "efficientnet_lite0",
+        weights=weights,
+        head=head,
+        augment=augment,
+        epochs=epochs,
+        freeze_epochs=freeze_epochs,
+        unfreeze=unfreeze,
+        image_size=image_size,
+        resize=resize or "crop",  # type: ignore[arg-type]
+        batch_size=batch_size,
+        classes=tuple(name.strip() for name in classes.split(",") if name.strip()),
+        max_per_class=max_per_class,
+        seed=seed,
+        device=device,
+        workers=workers,
+    )
+    name = earlier.options.architecture if earlier else options.architecture
+    run = run_training(
+        data,
+        out or _unused(Path("runs") / f"{data[0].resolve().name}-{name}"),
+        options,
+        start=earlier,
+        logger=logger,
+        console=Console(),
+    )
+    typer.echo(f"run: {run.folder}\nnext: edgeclf export {run.folder} -o {run.folder.name}.onnx --int8")
+
+
+def sample_data(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    per_class: Annotated[int, typer.Option(help="Photos per species.")] = 100,
+    size: Annotated[int, typer.Option(help="Longer side, pixels.")] = 224,
+    seed: Annotated[int, typer.Option(help="Another seed draws other photos.")] = 0,
+) -> None:
+    """Draw six penguin species with their field marks: photos to try everything on, offline.
+
+    \b
+    edgeclf sample-data penguins/
+    edgeclf train penguins/ --epochs 4
+
+    marks.json holds, for each photo, the box of the mark that tells the species.
+    """
+    from edgeclf_training.console import Console
+    from edgeclf_training.sample_data import write_sample_data
+
+    try:
+        with Console().progress("drawing") as progress:
+            drawn = write_sample_data(folder, per_class=per_class, size=size, seed=seed, progress=progress)
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
+    typer.echo(f"{drawn.photos} photos of {len(drawn.classes)} species: {drawn.folder}")
+
+
+def _unused(folder: Path) -> Path:
+    number, candidate = 1, folder
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate

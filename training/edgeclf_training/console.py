@@ -1,0 +1,34 @@
+"""What long work tells people, on stderr: lines, and a progress count where stderr is a terminal."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Console:
+    """Reports to stderr, or not at all."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+
+    def line(self, text: str) -> None:
+        """Print one line."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """A callback (done, all) that keeps one line up to date; erased at the end."""
+        live = not self.quiet and sys.stderr.isatty()
+        shown = 0.0
+
+        def update(done: int, total: int) -> None:
+            nonlocal shown
+            if live and (done == total or time.monotonic() - shown > 0.1):
+                shown = time.monotonic()
+                print(f"\r{what}: {done}/{total}", end="", file=sys.stderr, flush=True)
+
+        yield update
+        if live and shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

