@@ -10,30 +10,29 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from torchvision.models._meta import _IMAGENET_CATEGORIES
-
 from edgeclf.classifier import DEFAULT_MODEL
 from edgeclf.cli.photos import find_photos
 from edgeclf.errors import PhotoError
 from edgeclf.files import write_atomically
 from edgeclf.image import ImageContract, network_input
-from edgeclf.manifest import SCHEMA_VERSION, ClassName, Provenance
+from edgeclf.manifest import SCHEMA_VERSION, Provenance
 from edgeclf_export.packing import draft_manifest, export_network
 from edgeclf_training.networks import build_network
 from edgeclf_training.runs import versions
+from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 ARCHITECTURE = "efficientnet_lite0"
 PUBLISHED = "2020-03-16"  # EfficientNet-Lite's release; the date must not change from build to build
 CONTRACT = ImageContract(size=224, resize="crop", crop_fraction=0.875)
 
 
-def class_names() -> tuple[ClassName, ...]:
+def class_names() -> tuple[str, ...]:
     """ImageNet's names; the two that stand for two classes each ("crane", "maillot") get a number."""
     seen: dict[str, int] = {}
     names = []
     for name in _IMAGENET_CATEGORIES:
         seen[name] = seen.get(name, 0) + 1
-        names.append(ClassName(name if seen[name] == 1 else f"{name} ({seen[name]})"))
+        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return tuple(names)
 
 

@@ -42,7 +42,7 @@ def export(
     from edgeclf_export.exporting import Card, export_run, read_display_names
 
     trained = load_run(run)
-    names = read_display_names(display_names, trained.classes) if display_names else ()
+    names = read_display_names(display_names, trained.classes) if display_names else {}
     done = export_run(
         trained,
         out or Path(f"{run.resolve().name}{'-int8' if int8 else ''}.onnx"),

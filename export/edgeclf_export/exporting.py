@@ -3,8 +3,8 @@
 import json
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from edgeclf.classifier import Classifier
 from edgeclf.errors import ExportError, UsageError
 from edgeclf.image import network_input
-from edgeclf.manifest import SCHEMA_VERSION, ClassName, Manifest
+from edgeclf.manifest import SCHEMA_VERSION, Manifest
 from edgeclf_training.console import Console
 from edgeclf_training.data import Sample
 from edgeclf_training.runs import Run
@@ -27,12 +27,12 @@ FP32_TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Card:
-    """What the user says about the model; ``display_names`` are pairs of class name and name for people."""
+    """What the user says about the model; ``display_names``: class name -> name for people."""
 
     author: str | None = None
     licence: str | None = None
     description: str | None = None
-    display_names: tuple[tuple[str, str], ...] = ()
+    display_names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def export_run(
     return Exported(out, "test" if run.split.test else "validation", len(held_out), rows)
 
 
-def read_display_names(path: Path, classes: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def read_display_names(path: Path, classes: Sequence[str]) -> dict[str, str]:
     """Read a JSON object of class name -> display name.
 
     Raises:
@@ -137,14 +137,14 @@ def read_display_names(path: Path, classes: Sequence[str]) -> tuple[tuple[str, s
         raise UsageError(f"{path}: not an object of names", 'give {"class": "name for people", ...}')
     if unknown := sorted(set(names) - set(classes)):
         raise UsageError(f"{path}: no class {', '.join(unknown)}", f"the classes are {', '.join(classes)}")
-    return tuple(names.items())
+    return names
 
 
 def _manifest(run: Run, card: Card) -> Manifest:
-    shown = dict(card.display_names)
     return draft_manifest(
         schema_version=SCHEMA_VERSION,
-        classes=tuple(ClassName(name, shown.get(name)) for name in run.classes),
+        classes=run.classes,
+        display_names=card.display_names,
         contract=run.contract,
         contract_sha256=run.contract.digest(),
         architecture=run.options.architecture,

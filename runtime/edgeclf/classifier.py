@@ -11,8 +11,7 @@ from edgeclf.errors import ExplainError, PhotoError, UsageError
 from edgeclf.image import MAX_FILE_BYTES, ImageContract, Photo, network_input, upright_rgb
 from edgeclf.manifest import Manifest
 from edgeclf.modelfile import read_model_file
-from edgeclf.overlay import DISPLAY_SIDE
-from edgeclf.results import Explanation, Prediction, RankedLabel
+from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction, RankedLabel
 from edgeclf.session import open_session
 
 DEFAULT_MODEL = Path(__file__).parent / "models" / "imagenet_efficientnet_lite0_int8.onnx"
@@ -60,7 +59,7 @@ class Classifier:
     @property
     def labels(self) -> tuple[str, ...]:
         """Class names in index order."""
-        return self.manifest.labels
+        return self.manifest.classes
 
     def predict(self, photo: Photo, top_k: int = 5, *, logits: bool = False) -> Prediction:
         """Rank the classes of one photo.
@@ -153,8 +152,8 @@ class Classifier:
         shares = np.exp(wide - wide.max())
         shares /= shares.sum()
         order = np.argsort(-wide, kind="stable")[:top_k]  # stable: equal logits rank by index, on every machine
-        classes = self.manifest.classes
-        ranking = tuple(RankedLabel(classes[i].name, int(i), float(shares[i]), classes[i].display_name) for i in order)
+        names, shown = self.labels, self.manifest.display_names
+        ranking = tuple(RankedLabel(names[i], int(i), float(shares[i]), shown.get(names[i])) for i in order)
         return Prediction(ranking, scores if keep else None)
 
 

@@ -43,8 +43,8 @@ DOOR_VERSION = 1  # raised whenever the same file would give other pixels
 # programs (EPS) or that are no pictures.
 FORMATS = ("PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM", "TGA", "ICO", "PCX")
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .gif .bmp .dib .tif .tiff .webp .avif .jp2 .pgm .ppm .pbm .pnm .tga .ico "
-    ".pcx".split()  # noqa: SIM905
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif")
+    + (".jp2", ".pgm", ".ppm", ".pbm", ".pnm", ".tga", ".ico", ".pcx")
 )
 
 _UPRIGHT = {

@@ -3,6 +3,7 @@
 The schema is versioned. Files of older schemas keep loading; a newer one is refused with a clear error.
 """
 
+import functools
 import json
 import types
 import typing
@@ -16,14 +17,6 @@ from edgeclf.image import ImageContract
 SCHEMA_VERSION = 1
 _MAX_NAME = 500
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ClassName:
-    """One class: ``name`` (the training folder's) is its identity; ``display_name`` is for people, any script."""
-
-    name: str
-    display_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +67,7 @@ class Manifest:
 
     Attributes:
         schema_version: of this structure.
-        classes: in index order of the logits.
+        classes: names in index order of the logits, as the training folders were called.
         contract: how photos become network input.
         contract_sha256: ``contract.digest()`` as it was at export.
         architecture, head: such as "resnet50" and "linear".
@@ -83,12 +76,13 @@ class Manifest:
         opset, ir_version: of the ONNX file.
         min_onnxruntime: the lowest onnxruntime that loads it.
         figures: counts on held-out photos, per split.
+        display_names: class name -> name for people, in any script; may leave classes out.
         provenance: where it comes from.
         author, licence, description: free text, None if not given.
     """
 
     schema_version: int
-    classes: tuple[ClassName, ...]
+    classes: tuple[str, ...]
     contract: ImageContract
     contract_sha256: str
     architecture: str
@@ -100,14 +94,10 @@ class Manifest:
     min_onnxruntime: str
     provenance: Provenance
     figures: tuple[Figures, ...] = ()
+    display_names: Mapping[str, str] = field(default_factory=dict)
     author: str | None = None
     licence: str | None = None
     description: str | None = None
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Class names in index order."""
-        return tuple(c.name for c in self.classes)
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, plain ASCII."""
@@ -147,12 +137,14 @@ class Manifest:
 
 
 def _check(manifest: Manifest) -> None:
-    names = manifest.labels
-    texts = [*names, *(c.display_name for c in manifest.classes if c.display_name is not None)]
+    names = manifest.classes
+    texts = [*names, *manifest.display_names.values()]
     if not names or len(set(names)) != len(names):
         raise ValueError("class names are missing or not unique")
     if any(not t or len(t) > _MAX_NAME or not t.isprintable() for t in texts):
         raise ValueError("a class name is empty, too long or not printable")
+    if not manifest.display_names.keys() <= set(names):
+        raise ValueError("a display name is for no class")
     if manifest.contract.digest() != manifest.contract_sha256:
         raise ValueError("the preprocessing contract does not match its hash")
     if not 0 <= manifest.cam_classes <= len(names):
@@ -183,13 +175,18 @@ def _build(kind: Any, value: Any, where: str) -> Any:
 
 def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
     _expect(value, dict, where)
-    hints = typing.get_type_hints(kind)
-    required = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
+    hints, required = _plan(kind)
     if missing := sorted(required - value.keys()):
         raise ValueError(f"{where} lacks {', '.join(missing)}")
     if unknown := sorted(value.keys() - hints.keys()):
         raise ValueError(f"{where} has unknown keys {', '.join(map(repr, unknown))}")
     return kind(**{k: _build(hints[k], v, f"{where}.{k}") for k, v in value.items()})
+
+
+@functools.cache  # a thousand classes are a thousand dataclasses, and resolving their annotations is what costs
+def _plan(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    required = (f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING)
+    return typing.get_type_hints(kind), frozenset(required)
 
 
 def _expect(value: Any, kind: Any, where: str) -> None:

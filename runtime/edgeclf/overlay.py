@@ -6,8 +6,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from edgeclf.geometry import Placement
 
-DISPLAY_SIDE = 1600
-
 # A perceptually ordered ramp, dark blue to yellow-white, readable by the colour-blind and in grey.
 _RAMP = np.array(
     [[10, 8, 60], [70, 12, 120], [150, 30, 120], [215, 60, 80], [250, 120, 40], [255, 195, 50], [255, 250, 190]], float

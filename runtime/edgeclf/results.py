@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgeclf import overlay
 from edgeclf.geometry import Placement
+
+DISPLAY_SIDE = 1600
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Explanation:
         prediction: the answer for the photo.
         label: the class that is explained.
         cam: the map on the last convolution's grid, float32 ``[h, w]``, >= 0, not scaled.
-        photo: the upright photo, RGB, reduced to at most ``overlay.DISPLAY_SIDE`` pixels on its longer side.
+        photo: the upright photo, RGB, reduced to at most ``DISPLAY_SIDE`` pixels on its longer side.
         placement: how ``photo`` lies on the network input.
     """
 
@@ -75,11 +76,15 @@ class Explanation:
     @cached_property
     def input_map(self) -> NDArray[np.float32]:
         """The map in network space: float32 ``[size, size]``, scaled to 0..1 (all zero if the map is)."""
+        from edgeclf import overlay  # drawing is imported by those who draw
+
         return overlay.enlarge(self.cam, (self.placement.size, self.placement.size))
 
     @cached_property
     def photo_map(self) -> NDArray[np.float32]:
         """The map on the upright photo: float32 ``[height, width]`` of ``photo``, 0..1, 0 where nothing was seen."""
+        from edgeclf import overlay
+
         return overlay.map_on_photo(self.cam, self.placement)
 
     @property
@@ -100,5 +105,7 @@ class Explanation:
             strength: opacity of the hottest place, 0..1.
             caption: write the explained class and its probability below.
         """
+        from edgeclf import overlay
+
         text = f"{self.label.label}  {self.label.probability:.1%}" if caption else None
         return overlay.draw(self.photo, self.cam, self.placement, strength, text)

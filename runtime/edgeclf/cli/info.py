@@ -47,5 +47,5 @@ def info(
     ]
     for key, value in rows:
         print(f"{key:<12} {value}")
-    for index, entry in enumerate(m.classes):
-        print(f"  {index:>4}  {entry.name}" + (f"  {entry.display_name}" if entry.display_name else ""))
+    for index, name in enumerate(m.classes):
+        print(f"  {index:>4}  {name}  {m.display_names.get(name, '')}".rstrip())

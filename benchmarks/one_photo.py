@@ -1,0 +1,126 @@
+"""One photo from the shell: `edgeclf predict` against a hand-written onnxruntime + Pillow script, in paired runs.
+
+    python benchmarks/one_photo.py [--pairs N] [--photo FILE]
+
+Measures whole processes (wall time, peak memory) with the model in the package and with a ResNet50 INT8 of random
+weights. The bare script decodes at reduced scale, crops, resizes, runs the file and prints the five best: no check of
+the file, no EXIF, no heat map asked for.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+
+BARE = """
+import sys
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+model, photo = sys.argv[1:]
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = {threads}
+session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+image = Image.open(photo)
+image.draft("RGB", (512, 512))
+image = image.convert("RGB")
+width, height = image.size
+side = min(width, height) * 0.875
+box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
+pixels = np.asarray(image.resize((224, 224), Image.Resampling.BILINEAR, box=box))
+(logits,) = session.run(["logits"], {{"image": pixels[None]}})
+shares = np.exp(logits[0] - logits[0].max())
+shares /= shares.sum()
+for index in np.argsort(-shares)[:5]:
+    print(index, shares[index])
+"""
+
+# Peak memory of a child, from the kernel's own accounting.
+MEASURE = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+
+
+def resnet50_int8(folder: Path) -> Path:
+    """A ResNet50 of random weights, quantized on noise: as large and as fast as a trained one."""
+    import numpy as np
+    from edgeclf.image import ImageContract
+    from edgeclf.manifest import SCHEMA_VERSION, Provenance
+    from edgeclf_export.packing import draft_manifest, export_network
+    from edgeclf_training.networks import build_network
+
+    contract = ImageContract(224, crop_fraction=0.875)
+    manifest = draft_manifest(
+        schema_version=SCHEMA_VERSION,
+        classes=tuple(f"class{i}" for i in range(10)),
+        contract=contract,
+        contract_sha256=contract.digest(),
+        architecture="resnet50",
+        head="linear",
+        provenance=Provenance("2026-01-01T00:00:00+00:00"),
+    )
+    network, _ = build_network("resnet50", 10)
+    rng = np.random.default_rng(0)
+    photos = [rng.integers(0, 256, (224, 224, 3), dtype=np.uint8) for _ in range(4)]
+    path = folder / "resnet50-int8.onnx"
+    path.write_bytes(export_network(network.eval(), manifest, photos))
+    return path
+
+
+def once(command: list[str]) -> tuple[float, float]:
+    """Wall seconds and peak MiB of one run."""
+    started = time.perf_counter()
+    # Both may cache their bytecode, as anything installed does.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    probe = [sys.executable, "-S", "-c", MEASURE, *command]
+    done = subprocess.run(probe, capture_output=True, text=True, check=True, env=environment)
+    return time.perf_counter() - started, int(done.stdout) / 1024
+
+
+def main() -> None:
+    """Print one line per model."""
+    from edgeclf.classifier import DEFAULT_MODEL
+    from edgeclf.session import usable_threads
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--photo", type=Path, help="default: a drawn 12-megapixel JPEG")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        photo = arguments.photo or folder / "photo.jpg"
+        if arguments.photo is None:
+            Image.effect_noise((4000, 3000), 60).convert("RGB").save(photo, quality=90)
+        bare = folder / "bare.py"
+        bare.write_text(BARE.format(threads=usable_threads()))
+        for label, model in (("default model", DEFAULT_MODEL), ("resnet50 int8", resnet50_int8(folder))):
+            ours = [str(Path(sys.executable).with_name("edgeclf")), "predict", str(photo), "-m", str(model)]
+            theirs = [sys.executable, str(bare), str(model), str(photo)]
+            once(ours), once(theirs)  # warm the page cache
+            pairs = [(once(ours), once(theirs)) for _ in range(arguments.pairs)]
+            figures = {
+                "model": label,
+                "pairs": len(pairs),
+                "wall_s": round(statistics.median(a[0] for a, _ in pairs), 3),
+                "bare_wall_s": round(statistics.median(b[0] for _, b in pairs), 3),
+                "wall_ratio": round(statistics.median(a[0] / b[0] for a, b in pairs), 3),
+                "peak_mib": round(statistics.median(a[1] for a, _ in pairs), 1),
+                "bare_peak_mib": round(statistics.median(b[1] for _, b in pairs), 1),
+                "peak_ratio": round(statistics.median(a[1] / b[1] for a, b in pairs), 3),
+            }
+            print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
