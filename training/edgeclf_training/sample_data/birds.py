@@ -20,6 +20,7 @@ from edgeclf_training.sample_data.plumage import Paint, bill_paint, body_paint, 
 from edgeclf_training.sample_data.postures import Pose, Skeleton, flipper_outline
 from edgeclf_training.sample_data.relief import Floats, Relief, Surface
 from edgeclf_training.sample_data.species import ROCKHOPPER, Species
+from edgeclf_training.sample_data.textures import clouds
 
 BODY, HEAD, UPPER_BILL, LOWER_BILL = 1, 2, 3, 4  # solids are added, and so come back, in this order
 
@@ -103,7 +104,9 @@ def _reach(
     sides = [flipper_outline(species, pose, skeleton, left)[0] for left in (True, False)]
     head, bill = 1.9 * species.head_radius, (1.5 + species.bill_length) * species.head_radius
     girth = 1.15 * species.girth * pose.plumpness
-    trunk = np.array([[0, 0, 0], [-species.tail_length - 0.5 * girth, 0, 0], [0, 0, 0.3], [0, 0, 0.7]])
+    tail = [-species.tail_length - 0.5 * girth, 0.0, 0.0]
+    waist = [[girth * ahead, girth * aside, up] for ahead in (-1.2, 1.2) for aside in (-1, 1) for up in (0.1, 0.4)]
+    trunk = np.array([tail, [0.0, 0.0, 0.0], *waist])
     places = np.concatenate([*sides, trunk @ skeleton.trunk.T])
     round_places = np.array([skeleton.head, skeleton.head + bill * skeleton.head_axes[:, 0]])
     low = np.minimum(places.min(axis=0), round_places.min(axis=0) - head)
@@ -190,8 +193,8 @@ def _paint_surface(species: Species, surface: Surface, rng: np.random.Generator)
     """Colours of everything in the relief, with feathers' irregularity."""
     count = len(surface.rows)
     colour, mark = np.empty((count, 3), np.float32), np.zeros(count, np.float32)
-    grain = rng.standard_normal((24, 24)).astype(np.float32)
-    coarse = grain[(surface.rows // 7) % 24, (surface.columns // 7) % 24]
+    tile = clouds(rng, (128, 128), (20, 20), 2)
+    coarse = 1.6 * tile[surface.rows % 128, surface.columns % 128]
     ragged = np.clip(0.5 * coarse + 0.5 * rng.standard_normal(count, np.float32), -1, 1).astype(np.float32)
     dirt = float(rng.uniform(0, 1) ** 2)
     starts = np.searchsorted(surface.part, (BODY, HEAD, UPPER_BILL, LOWER_BILL, LOWER_BILL + 1))

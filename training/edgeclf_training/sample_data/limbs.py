@@ -127,14 +127,6 @@ def paint_feet(painter: Painter, under: FlatLayer) -> None:
         under.polygon(painter.project(column), painter.lit(species.feet, np.array([0.0, 0.0, 1.0])))
 
 
-def _ground_steps(pose: Pose) -> Vector:
-    """Where a step forward (row 0) and one to the bird's left (row 1) lead in the picture, as x and y."""
-    down = -np.sin(pose.camera_pitch)
-    return np.array(
-        [[np.sin(pose.yaw), np.cos(pose.yaw) * down], [np.cos(pose.yaw), -np.sin(pose.yaw) * down]], np.float64
-    )
-
-
 def paint_flippers(painter: Painter, under: FlatLayer, over: FlatLayer) -> None:
     """Both flippers: dark outside with a white trailing edge, pale inside; the far one behind the body."""
     species = painter.species
@@ -157,10 +149,7 @@ def paint_flippers(painter: Painter, under: FlatLayer, over: FlatLayer) -> None:
 def paint_crest(painter: Painter, under: FlatLayer, over: FlatLayer, rng: np.random.Generator) -> None:
     """Yellow plumes behind the brows, black spikes on the crown."""
     axes = painter.skeleton.head_axes
-    yellow, black = (
-        painter.lit(CREST_YELLOW, np.array([0, 0.6, 0.8])),
-        painter.lit((0.05,) * 3, np.array([0, 0.6, 0.8])),
-    )
+    yellow, black = painter.lit(CREST_YELLOW, FROM_ABOVE), painter.lit(CROWN_BLACK, FROM_ABOVE)
     for side in (1.0, -1.0):
         layer = over if side * axes[2, 1] > -0.25 else under
         for _ in range(7):
@@ -171,6 +160,13 @@ def paint_crest(painter: Painter, under: FlatLayer, over: FlatLayer, rng: np.ran
             root = np.array([rng.uniform(-0.5, 0.05), side * 0.80, rng.uniform(0.44, 0.60)])
             tip = root + np.array([rng.uniform(-1.25, -0.6), side * rng.uniform(0.15, 0.75), rng.uniform(-0.35, 0.45)])
             layer.polygon(_plume(painter, root, tip, 0.075, rng.uniform(0.05, 0.3)), yellow, mark=True)
+
+
+def _ground_steps(pose: Pose) -> Vector:
+    """Where a step forward (row 0) and one to the bird's left (row 1) lead in the picture, as x and y."""
+    down = -np.sin(pose.camera_pitch)
+    sine, cosine = np.sin(pose.yaw), np.cos(pose.yaw)
+    return np.array([[sine, cosine * down], [cosine, -sine * down]])
 
 
 def _plume(painter: Painter, root: Vector, tip: Vector, half_width: float, droop: float) -> Vector:

@@ -58,9 +58,9 @@ def draw_photo(species: Species, index: int, size: int, seed: int) -> Photo:
     light = random_light(rng)
     scene = draw_scene(rng, shape, light)
     picture = softened(_with_others(rng, scene, light), float(rng.gamma(1.5, 0.9)) * size / 224)
-    bird, scale, footing = _place_bird(species, rng, light, scene, shape)
+    bird, scale, footprint = _place_bird(species, rng, light, scene, shape)
     mark_box, bird_box = box_of(bird.mark, 0.2), box_of(bird.cover, 0.5)
-    picture = _with_shadow(picture, bird, light, footing, scale, scene.horizon)
+    picture = _with_shadow(picture, bird, light, footprint, scale, scene.horizon)
     picture = picture * (1 - bird.cover)[:, :, None] + bird.colour
     if rng.random() < 0.35:
         picture = _with_foreground(rng, picture, scene, light, mark_box, bird_box)
@@ -82,11 +82,14 @@ def _picture_shape(rng: np.random.Generator, size: int) -> tuple[int, int]:
 
 def _place_bird(
     species: Species, rng: np.random.Generator, light: Light, scene: Scene, shape: tuple[int, int]
-) -> tuple[BirdDrawing, float, tuple[float, float]]:
-    """Pose, place and draw the bird so that its mark shows; returns also its scale and where it touches the ground."""
+) -> tuple[BirdDrawing, float, tuple[float, float, float]]:
+    """Pose, place and draw the bird so that its mark shows; returns also its scale and its footprint.
+
+    The footprint is the column and row at which it touches the ground, and half its width.
+    """
     height = shape[0]
     for attempt in range(TRIES):
-        pose = random_pose(species, rng) if attempt < TRIES - 1 else Pose(yaw=1.2, head_yaw=1.2)
+        pose = random_pose(rng) if attempt < TRIES - 1 else Pose(yaw=1.2, head_yaw=1.2)
         part = 0.38 + 0.57 * rng.beta(1.8, 1.3)
         if rng.random() < 0.16 and not pose.lying:
             part = rng.uniform(1.0, 1.7)
@@ -97,7 +100,8 @@ def _place_bird(
         bird = draw_bird(species, pose, skeleton, light, shape, scale, feet, rng, supersample)
         if float(bird.mark.sum()) >= species.least_mark * (species.head_radius * scale) ** 2:
             break
-    return bird, scale, (feet[0] + skeleton.footing[0] * scale, feet[1] - skeleton.footing[1] * scale)
+    x, y = skeleton.footing
+    return bird, scale, (feet[0] + x * scale, feet[1] - y * scale, (0.36 if pose.lying else 0.20) * scale)
 
 
 def _feet_place(
@@ -118,7 +122,8 @@ def _feet_place(
     head_x, head_y = skeleton.head[0] * scale, skeleton.head[1] * scale
     margin = 1.7 * species.head_radius * scale + 1
     highest = top + head_y + margin
-    on_ground = max(highest, scene.horizon + 0.06 * height + skeleton.footing[1] * scale)
+    clear = 0.06 if skeleton.footing[1] == 0 else 0.20  # of the height, between the ground's far edge and the bird
+    on_ground = max(highest, scene.dry + clear * height + skeleton.footing[1] * scale)
     lowest = max(highest, min(height * 0.98 + skeleton.footing[1] * scale, top + side + head_y - margin))
     row = rng.uniform(min(on_ground, lowest), lowest)
     low, high = left + margin - head_x, left + side - margin - head_x
@@ -130,19 +135,25 @@ def _with_others(rng: np.random.Generator, scene: Scene, light: Light) -> Floats
     """The scene with penguins in the distance: many in a colony, sometimes a few elsewhere."""
     shape = (scene.colour.shape[0], scene.colour.shape[1])
     count = int(rng.integers(4, 9)) if scene.kind == COLONY else int(rng.integers(0, 4)) * int(rng.random() < 0.4)
-    start = max(scene.horizon, 0.0) + 0.03 * shape[0]
+    start = max(scene.dry, 0.0) + 0.03 * shape[0]
     picture = scene.colour
     for row in np.sort(start + (0.9 * shape[0] - start) * rng.random(count) ** 1.5):
         scale = float(((row - scene.horizon) / shape[0] * 0.55 + 0.08) * shape[0] * rng.uniform(0.8, 1.2))
-        pose = random_pose(PLAIN, rng)
-        place = (float(rng.uniform(-0.05, 1.05) * shape[1]), float(row))
-        other = draw_bird(PLAIN, pose, build_skeleton(PLAIN, pose), light, shape, scale, place, rng, 1)
+        pose = random_pose(rng)
+        skeleton = build_skeleton(PLAIN, pose)
+        place = (float(rng.uniform(-0.05, 1.05) * shape[1]), float(row) + skeleton.footing[1] * scale)
+        other = draw_bird(PLAIN, pose, skeleton, light, shape, scale, place, rng, 1)
         picture = picture * (1 - other.cover)[:, :, None] + other.colour
     return picture
 
 
 def _with_shadow(
-    picture: Floats, bird: BirdDrawing, light: Light, footing: tuple[float, float], scale: float, horizon: float
+    picture: Floats,
+    bird: BirdDrawing,
+    light: Light,
+    footprint: tuple[float, float, float],
+    scale: float,
+    horizon: float,
 ) -> Floats:
     """Lay the bird's outline on the ground, away from the sun, and a soft dark spot where it stands or lies."""
     height, width = bird.cover.shape
@@ -151,19 +162,19 @@ def _with_shadow(
     back = float(np.clip(light.direction[2] / steep, -1.6, 1.6)) * 0.28
     back = back if abs(back) > 0.08 else 0.08
     outline = Image.fromarray((bird.cover * 255).astype(np.uint8))
-    row = footing[1]
+    column, row, half_width = footprint
     fallen = outline.transform(
         (width, height),
         Image.Transform.AFFINE,
         (1, right / back, -right * row / back, 0, 1 / back, row - row / back),
         Image.Resampling.BILINEAR,
     ).filter(ImageFilter.GaussianBlur(max(0.8, 0.02 * scale)))
-    x = (np.arange(width, dtype=np.float32)[None, :] - footing[0]) / (0.20 * scale)
+    x = (np.arange(width, dtype=np.float32)[None, :] - column) / half_width
     y = (np.arange(height, dtype=np.float32)[:, None] - row) / (0.05 * scale)
     spot = np.exp(-(x * x + y * y)).astype(np.float32)
     ground = (np.arange(height) > horizon).astype(np.float32)[:, None]
     dark = np.asarray(fallen, np.float32) / np.float32(255) * np.float32(light.shadow) * ground
-    dark = 1 - (1 - dark) * (1 - 0.45 * spot * ground)
+    dark = 1 - (1 - dark) * (1 - 0.55 * spot * ground)
     tint = np.array([1.0, 0.97, 0.90], np.float32)
     darkened: Floats = picture * (1 - dark[:, :, None] * tint)
     return darkened

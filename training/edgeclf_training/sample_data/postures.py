@@ -69,16 +69,19 @@ class Skeleton:
 
 
 def body_profile(species: Species, plumpness: float) -> BodyProfile:
-    """The trunk of a species; `plumpness` is a factor on its girth."""
+    """The trunk of a species; `plumpness` is a factor on its girth.
+
+    The squares of the widths are smoothed: that leaves both ends round.
+    """
     girth, head = species.girth * plumpness, species.head_radius
-    heights = [0.0, 0.022, 0.03, 0.08, 0.18, 0.32, 0.46, 0.58, 0.67, 1 - 2.6 * head, 1 - 1.9 * head, 1 - 1.5 * head, 1]
-    lateral = [0.0, 0.0, 0.55, 0.84, 0.98, 1.0, 0.97, 0.90, 0.79]
-    depth = [0.0, 0.0, 0.50, 0.80, 0.98, 1.03, 0.97, 0.87, 0.76]
+    heights = [0.0, 0.045, 0.055, 0.10, 0.18, 0.32, 0.46, 0.58, 0.67, 1 - 2.6 * head, 1 - 1.9 * head, 1 - 1.5 * head, 1]
+    lateral = [0.0, 0.0, 0.74, 0.91, 0.99, 1.0, 0.97, 0.90, 0.79]
+    depth = [0.0, 0.0, 0.70, 0.88, 0.99, 1.03, 0.97, 0.87, 0.76]
     offset = [0.0, 0.0, 0.0, 0.010, 0.026, 0.034, 0.028, 0.018, 0.012, 0.012, 0.016, 0.02, 0.02]
-    top = [1.30 * head, 0.95 * head, 0.0, 0.0]
+    top = [(1.30 * head) ** 2, (0.95 * head) ** 2, 0.0, 0.0]
     return BodyProfile(
-        _smoothed(heights, [girth * part for part in lateral] + top),
-        _smoothed(heights, [girth * part for part in depth] + top),
+        np.sqrt(_smoothed(heights, [(girth * part) ** 2 for part in lateral] + top)),
+        np.sqrt(_smoothed(heights, [(girth * part) ** 2 for part in depth] + top)),
         _smoothed(heights, offset),
     )
 
@@ -87,13 +90,13 @@ def build_skeleton(species: Species, pose: Pose) -> Skeleton:
     """Put a posed bird's parts in their places."""
     profile = body_profile(species, pose.plumpness)
     head_axes = facing_frame(pose.head_yaw, pose.head_pitch, pose.head_roll)
-    lying_turn = np.sign(np.sin(pose.yaw)) * 1.36 if pose.lying else 0.0
+    lying_turn = np.sign(np.sin(pose.yaw)) * 1.52 if pose.lying else 0.0
     lean = pose.lean + lying_turn
     trunk = plane_rotation(lean) @ facing_frame(pose.yaw)
     neck_height = 1 - 2.7 * species.head_radius
     neck_base = trunk @ np.array([_at(profile.offset, neck_height), 0.0, neck_height])
     if pose.lying:
-        reach = trunk[:, 2] * 1.5 + np.array([0.0, 1.0, 0.0])
+        reach = trunk[:, 2] * 1.5 + np.array([0.0, 1.2, 0.0])
         head = neck_base + reach * species.head_radius * 0.95
     else:
         head = trunk @ np.array([_at(profile.offset, neck_height), 0.0, 1 - species.head_radius])
@@ -128,8 +131,9 @@ def flipper_outline(species: Species, pose: Pose, skeleton: Skeleton, left: bool
     steps = np.linspace(0, 1, 12)
     width = 0.045
     sweep = -0.035 * steps**2
-    leading = width * 0.95 * (1 - steps**4) * (0.75 + 0.5 * steps * (1 - steps))
-    trailing = -width * (1 - steps**3) * (0.8 + 0.9 * steps * (1 - steps))
+    root_taper = np.minimum(1, 0.4 + 4 * steps)
+    leading = root_taper * width * 0.95 * (1 - steps**8) * (0.75 + 0.5 * steps * (1 - steps))
+    trailing = -root_taper * width * (1 - steps**6) * (0.8 + 0.9 * steps * (1 - steps))
     lengths = species.flipper_length * steps
     offsets = np.concatenate([leading + sweep, (trailing + sweep)[::-1]])
     outline = root + np.concatenate([lengths, lengths[::-1]])[:, None] * along + offsets[:, None] * across
@@ -138,16 +142,16 @@ def flipper_outline(species: Species, pose: Pose, skeleton: Skeleton, left: bool
     return outline, outer * (1 if outer[2] > 0 else -1), bool(outer[2] > 0)
 
 
-def random_pose(species: Species, rng: np.random.Generator) -> Pose:
+def random_pose(rng: np.random.Generator) -> Pose:
     """Draw a posture in which the head's side or front, and so the field mark, faces the viewer."""
     side = rng.choice([-1.0, 1.0])
     kind = rng.choice(["quarter", "profile", "front", "back", "lying"], p=[0.42, 0.26, 0.17, 0.08, 0.07])
     bounds = {"quarter": (0.45, 1.15), "profile": (1.15, 1.75), "front": (0.0, 0.45), "back": (2.1, 2.8)}
     yaw = side * rng.uniform(*bounds.get(kind, (1.35, 1.75)))
     turn = rng.normal(0, 0.4) + (side * 0.5 if kind == "front" else 0.0)
-    head_yaw = float(np.clip(yaw + turn, -1.95, 1.95))
+    head_yaw = float(np.clip(yaw + turn, -1.75, 1.75))
     if kind == "back":
-        head_yaw = side * rng.uniform(1.2, 1.8)
+        head_yaw = side * rng.uniform(1.1, 1.7)
     walking = kind != "lying" and rng.random() < 0.25
     spread = rng.uniform(0.0, 0.16, 2)
     if rng.random() < 0.35 or walking:
@@ -169,8 +173,8 @@ def random_pose(species: Species, rng: np.random.Generator) -> Pose:
 
 def _smoothed(heights: list[float], values: list[float]) -> NDArray[np.float32]:
     levels = np.interp(np.linspace(0, 1, LEVELS), heights, values)
-    window = np.hanning(51)
-    padded = np.pad(levels, 25, mode="edge")
+    window = np.convolve(np.ones(37), np.hanning(19))
+    padded = np.pad(levels, len(window) // 2, mode="edge")
     return np.convolve(padded, window / window.sum(), mode="valid").astype(np.float32)
 
 

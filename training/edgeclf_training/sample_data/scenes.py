@@ -32,12 +32,14 @@ class Scene:
     Attributes:
         kind: One of `KINDS`.
         colour: float32 (height, width, 3), 0 and above.
-        horizon: Row at which the ground begins; below 0 where the ground fills the picture.
+        horizon: Row at which the ground or the sea begins; below 0 where it fills the picture.
+        dry: Row from which on the ground is dry land.
     """
 
     kind: str
     colour: Floats
     horizon: float
+    dry: float
 
 
 def draw_scene(rng: np.random.Generator, shape: tuple[int, int], light: Light) -> Scene:
@@ -56,7 +58,7 @@ def draw_scene(rng: np.random.Generator, shape: tuple[int, int], light: Light) -
         albedo = blended(albedo, (0.72, 0.45, 0.38), np.clip(receding(clouds(rng, shape, (6, 5)), horizon), 0, 0.6))
     shoreline = horizon
     if kind == SHORE:
-        shoreline = max(horizon, 0.0) + (height - max(horizon, 0.0)) * float(rng.uniform(0.1, 0.7))
+        shoreline = max(horizon, 0.0) + (height - max(horizon, 0.0)) * float(rng.uniform(0.1, 0.6))
         albedo = _sea(rng, albedo, horizon, shoreline)
     normal = np.stack([-np.gradient(relief, axis=1) * 2.2, np.full(shape, 0.9, np.float32), 0.45 + 0.25 * relief], -1)
     normal /= np.linalg.norm(normal, axis=2, keepdims=True)
@@ -64,7 +66,7 @@ def draw_scene(rng: np.random.Generator, shape: tuple[int, int], light: Light) -
     edge = horizon + (clouds(rng, (1, shape[1]), (1, 5))[0] * 0.015 * height if kind != SHORE else 0.0)
     below = np.clip(np.arange(height, dtype=np.float32)[:, None] - edge, 0, 1).astype(np.float32)
     picture = blended(picture, ground.astype(np.float32), below)
-    return Scene(kind, _litter(rng, picture, kind, horizon, shoreline, light), horizon)
+    return Scene(kind, _litter(rng, picture, kind, horizon, shoreline, light), horizon, shoreline)
 
 
 def foreground_mask(
@@ -94,8 +96,8 @@ def foreground_mask(
             points = [(2 * foot, 2 * height), (2 * foot + bend * 0.6, height + tip), (2 * foot + 2 * bend, 2 * tip)]
             draw.line(points, fill=255, width=max(1, round(width / 90)))
         return np.asarray(image.resize((width, height), Image.Resampling.BOX), np.float32) / np.float32(255)
-    middle, reach = rng.uniform(*span), (span[1] - span[0]) * rng.uniform(0.5, 1.1) + 2
-    bump = np.exp(-(np.abs((columns - middle) / reach) ** rng.uniform(1.6, 4)))
+    middle, reach = rng.uniform(*span), (span[1] - span[0]) * rng.uniform(0.6, 1.2) + 0.08 * width
+    bump = np.exp(-(np.abs((columns - middle) / reach) ** rng.uniform(2, 4)))
     if kind == SNOW:
         line = top + (height - top) * (1 - bump) + 0.02 * height * (1 + clouds(rng, (1, width), (1, 6))[0])
     else:
