@@ -55,7 +55,7 @@ sys.exit(code)
 def resnet50_int8(folder: Path) -> Path:
     """A ResNet50 of random weights, quantized on noise: as large and as fast as a trained one."""
     import numpy as np
-    from edgeclf.image import ImageContract
+    from edgeclf.contract import ImageContract
     from edgeclf.manifest import SCHEMA_VERSION, Provenance
     from edgeclf_export.packing import draft_manifest, export_network
     from edgeclf_training.networks import build_network

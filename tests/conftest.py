@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from helpers import CLASSES, SIZE, draw, manifest_for, write_class_folders
 
 SHARED = Path(__file__).parents[2] / "shared"
-CLASSES = ("adelie", "gentoo", "king")
-SIZE = 32
 
 
 def pytest_configure() -> None:
@@ -38,11 +36,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any attempt to connect is a failure of the test."""
 
-    def refuse(*args: object) -> None:
-        raise AssertionError(f"network access: {args[1:]}")
+    def guard(real: Callable[..., Any]) -> Callable[..., Any]:
+        def connect(self: socket.socket, address: object) -> Any:
+            if self.family != socket.AF_UNIX:  # worker processes talk through those
+                raise AssertionError(f"network access: {address}")
+            return real(self, address)
 
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+        return connect
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, guard(getattr(socket.socket, name)))
 
 
 @pytest.fixture(scope="session")
@@ -51,34 +54,12 @@ def shared() -> Path:
     return SHARED
 
 
-def draw(seed: int, width: int = 160, height: int = 120, hue: tuple[int, int, int] | None = None) -> Image.Image:
-    """A photo-like picture: smooth noise, a bright corner (so that orientations differ), and optionally a tint."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(30, 200, (6, 8, 3), dtype=np.uint8)
-    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-    image.paste((250, 240, 230), (0, 0, width // 4, height // 4))
-    if hue is not None:
-        image = Image.blend(image, Image.new("RGB", image.size, hue), 0.5)
-    return image
-
-
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     """A JPEG of 160 x 120 pixels."""
     path = tmp_path / "photo.jpg"
     draw(1).save(path, quality=95)
     return path
-
-
-def write_class_folders(root: Path, per_class: int, *, seed: int = 0) -> Path:
-    """Class folders of small JPEGs whose tint tells the class."""
-    hues = {"adelie": (200, 40, 40), "gentoo": (40, 200, 40), "king": (40, 40, 200)}
-    for number, (label, hue) in enumerate(hues.items()):
-        (root / label).mkdir(parents=True)
-        for index in range(per_class):
-            name = root / label / f"{label}_{index:03}.jpg"
-            draw(seed + 1000 * number + index, 64, 48, hue).save(name, quality=90)
-    return root
 
 
 @pytest.fixture(scope="session")
@@ -91,9 +72,8 @@ def class_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Exports a small random network for real: make_model(resize="pad", classes=(...), head="mlp", int8=True)."""
     import torch
-    from edgeclf.image import ImageContract
-    from edgeclf.manifest import SCHEMA_VERSION, Provenance
-    from edgeclf_export.packing import draft_manifest, export_network
+    from edgeclf.contract import ImageContract
+    from edgeclf_export.packing import export_network
     from edgeclf_training.networks import Head, Network
     from torch import nn
 
@@ -119,17 +99,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
             network = Network(
                 stages, None, Head(16, (SIZE // 4) ** 2, hidden, len(classes)), (127.0,) * 3, (64.0,) * 3
             ).eval()
-            contract = ImageContract(SIZE, resize)  # type: ignore[arg-type]
-            manifest = draft_manifest(
-                schema_version=SCHEMA_VERSION,
-                classes=classes,
-                display_names=display or {},
-                contract=contract,
-                contract_sha256=contract.digest(),
-                architecture="tiny",
-                head=head,
-                provenance=Provenance("2026-01-01T00:00:00+00:00"),
-            )
+            manifest = manifest_for(SIZE, classes, ImageContract(SIZE, resize), display or {})  # type: ignore[arg-type]
             photos = [np.asarray(draw(i).resize((SIZE, SIZE))) for i in range(8)] if int8 else None
             made[key] = folder / f"model{len(made)}.onnx"
             made[key].write_bytes(export_network(network, manifest, photos))
@@ -140,7 +110,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def model(make_model: Callable[..., Path]) -> Path:
-    """A small FP32 model of three classes with every class's heat map."""
+    """A small FP32 model of three classes; being so small, it carries one heat map a photo."""
     return make_model()
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from edgeclf.classifier import DEFAULT_MODEL
 from edgeclf.cli.photos import find_photos
+from edgeclf.contract import ImageContract
 from edgeclf.errors import PhotoError
 from edgeclf.files import write_atomically
-from edgeclf.image import ImageContract, network_input
+from edgeclf.image import network_input
 from edgeclf.manifest import SCHEMA_VERSION, Provenance
 from edgeclf_export.packing import draft_manifest, export_network
 from edgeclf_training.networks import build_network

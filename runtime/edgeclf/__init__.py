@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
+    from edgeclf.contract import ImageContract
     from edgeclf.errors import BackendError, EdgeclfError, ExplainError, ModelError, PhotoError, UsageError
-    from edgeclf.image import ImageContract, network_input
+    from edgeclf.image import network_input
     from edgeclf.manifest import Manifest
     from edgeclf.results import Explanation, Prediction, RankedLabel
 
@@ -25,7 +26,8 @@ _HOME = {
     **dict.fromkeys(
         ("BackendError", "EdgeclfError", "ExplainError", "ModelError", "PhotoError", "UsageError"), "errors"
     ),
-    **dict.fromkeys(("ImageContract", "network_input"), "image"),
+    "ImageContract": "contract",
+    "network_input": "image",
     "Manifest": "manifest",
     **dict.fromkeys(("Explanation", "Prediction", "RankedLabel"), "results"),
 }

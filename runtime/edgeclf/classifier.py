@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeclf.contract import ImageContract
 from edgeclf.errors import ExplainError, PhotoError, UsageError
-from edgeclf.image import MAX_FILE_BYTES, ImageContract, Photo, network_input, upright_rgb
+from edgeclf.image import Photo, network_input, read_photo_file, upright_rgb
 from edgeclf.manifest import Manifest
 from edgeclf.modelfile import read_model_file
 from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction, RankedLabel
@@ -103,7 +104,7 @@ class Classifier:
         _check_top_k(top_k)
         wanted = self.index(label) if label is not None else None
         if not isinstance(photo, str | os.PathLike) and hasattr(photo, "read"):
-            photo = photo.read(MAX_FILE_BYTES + 1)  # decoded twice below: once for the network, once for the eye
+            photo = read_photo_file(photo)  # decoded twice below: once for the network, once for the eye
         image = network_input(photo, self.manifest.contract)
         scores, cams, cam_class = self._session.run(["logits", "cam", "cam_class"], {"image": image[None]})
         explained = [int(index) for index in cam_class[0]]

@@ -10,42 +10,48 @@ Rules, the same everywhere:
   their own minimum..maximum; colour profiles are ignored; of an animation or a stack the first frame counts.
 * JPEGs from a path, bytes or a file object decode at 1/2, 1/4 or 1/8 scale as long as the decoded photo is still
   ``draft_margin`` times what the network takes; a 12-megapixel photo decodes several times faster so.
-* Bounds: at most ``MAX_DECODED_PIXELS`` pixels are decoded (at the reduced scale, where one applies), and at most
-  ``MAX_FILE_BYTES`` are read. More is refused, before memory is taken. Pillow's own global limit is left alone.
+* Bounds: at most ``MAX_DECODED_PIXELS`` pixels are decoded (at the reduced scale, where one applies; progressive
+  JPEGs count in full, for so they lie in memory), and at most ``MAX_FILE_BYTES`` are read. More is refused, before
+  memory is taken. Pillow's own global limit is left alone.
 """
 
-import hashlib
 import io
-import json
+import itertools
 import math
 import os
 import stat
-import struct
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Literal, TypeAlias, get_args
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
-from edgeclf.errors import ModelError, PhotoError
-from edgeclf.geometry import Placement, place
+from edgeclf.contract import ImageContract
+from edgeclf.errors import PhotoError
 
-Resize = Literal["crop", "pad", "squash"]
 Photo: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8]
 
 MAX_DECODED_PIXELS = 64 * 2**20  # 192 MiB as RGB
 MAX_FILE_BYTES = 512 * 2**20
-DOOR_VERSION = 1  # raised whenever the same file would give other pixels
+_CHUNK = 2**20
 
-# What photos come in (JPEG, MPO included, is told by its first bytes). Left out on purpose: formats that call other
-# programs (EPS) or that are no pictures.
-FORMATS = ("PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM", "TGA", "ICO", "PCX")
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif")
-    + (".jp2", ".pgm", ".ppm", ".pbm", ".pnm", ".tga", ".ico", ".pcx")
-)
+# What photos come in besides JPEG (MPO included), which is told by its first bytes. Left out on purpose: formats that
+# call other programs (EPS), that decode before their size is known (ICO), or that are no pictures.
+_OTHER_FORMATS = {
+    "PNG": (".png",),
+    "GIF": (".gif",),
+    "BMP": (".bmp", ".dib"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "AVIF": (".avif",),
+    "JPEG2000": (".jp2",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "TGA": (".tga",),
+    "PCX": (".pcx",),
+}
+SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", *itertools.chain(*_OTHER_FORMATS.values())))
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -57,51 +63,6 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _EXIF_ORIENTATION = 0x0112
-
-
-@dataclass(frozen=True)
-class ImageContract:
-    """How a photo becomes network input; serialised and hashed into the model file.
-
-    Attributes:
-        size: height and width of the network input, pixels.
-        resize: "crop" takes the centre square, "pad" letterboxes in black, "squash" ignores the aspect ratio.
-        crop_fraction: side of the centre square as a share of the photo's short side, 0 < f <= 1 ("crop" only).
-        draft_margin: a JPEG may decode at reduced scale while it stays this many times larger than needed.
-        filter: resampling filter; only antialiased bilinear exists.
-        door: version of this module's rules.
-    """
-
-    size: int
-    resize: Resize = "crop"
-    crop_fraction: float = 1.0
-    draft_margin: float = 2.0
-    filter: str = "bilinear-antialias"
-    door: int = DOOR_VERSION
-
-    def __post_init__(self) -> None:
-        for valid, what in (
-            (isinstance(self.size, int) and 8 <= self.size <= 4096, f"size {self.size!r} is not within 8..4096"),
-            (self.resize in get_args(Resize), f"resize {self.resize!r} is not one of {', '.join(get_args(Resize))}"),
-            (0 < self.crop_fraction <= 1, f"crop_fraction {self.crop_fraction!r} is not within 0..1"),
-            (1 <= self.draft_margin <= 64, f"draft_margin {self.draft_margin!r} is not within 1..64"),
-            (self.filter == "bilinear-antialias", f"filter {self.filter!r} is not known"),
-            (self.door == DOOR_VERSION, f"preprocessing rules {self.door!r} are not those of this edgeclf"),
-        ):
-            if not valid:
-                raise ModelError(f"image contract: {what}", "upgrade edgeclf, or export the model again")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; the inverse of ``ImageContract(**values)``."""
-        return asdict(self)
-
-    def digest(self) -> str:
-        """SHA-256 (hex) over the canonical JSON of all fields."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
-
-    def placement(self, width: int, height: int) -> Placement:
-        """Where an upright photo of that size lies on the network input."""
-        return place(width, height, self.size, self.resize, self.crop_fraction)
 
 
 def network_input(photo: Photo, contract: ImageContract) -> NDArray[np.uint8]:
@@ -138,7 +99,7 @@ def upright_rgb(photo: Photo, contract: ImageContract | None = None) -> Image.Im
         with _open_regular(name) as file:
             return _decode(file, name, contract)
     if hasattr(photo, "read"):
-        return upright_rgb(photo.read(MAX_FILE_BYTES + 1), contract)
+        return upright_rgb(read_photo_file(photo), contract)
     raise TypeError(
         f"a photo is a path, bytes, a binary file, a PIL image or a uint8 array, not {type(photo).__name__}"
     )
@@ -154,6 +115,17 @@ def fit(upright: Image.Image, contract: ImageContract) -> NDArray[np.uint8]:
         canvas.paste(small, (left, top))
         small = canvas
     return np.array(small, dtype=np.uint8)
+
+
+def read_photo_file(file: Any) -> bytes:
+    """All of a file object, or just enough to see that it is too long. Raises TypeError for one in text mode."""
+    chunks, length = [], 0
+    while length <= MAX_FILE_BYTES and (chunk := file.read(_CHUNK)):  # not at once: small boards would reserve it all
+        if not isinstance(chunk, bytes):  # the content of a text file must not pass for a path
+            raise TypeError(f"a photo's file must be open in binary mode, not give {type(chunk).__name__}")
+        chunks.append(chunk)
+        length += len(chunk)
+    return b"".join(chunks)
 
 
 def _open_regular(name: str) -> IO[bytes]:
@@ -188,24 +160,25 @@ def _decode(file: IO[bytes], name: str | None, contract: ImageContract | None) -
         if magic == b"\xff\xd8\xff":
             # Straight to the plugin: Image.open refuses by the file's own size what decodes small at reduced scale.
             image = JpegImagePlugin.JpegImageFile(file)
+            if image.info.get("progressive"):  # decodes at full scale inside, whatever comes out
+                _check_pixels(image.size, name)
             if contract is not None:
                 needed = contract.placement(*image.size).scale * contract.draft_margin
                 image.draft(None, tuple(math.ceil(side * needed) for side in image.size))  # type: ignore[arg-type]
         else:
             Image.init()
-            image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+            image = Image.open(file, formats=[name for name in _OTHER_FORMATS if name in Image.OPEN])
         _check_pixels(image.size, name)
         return _finish(image)
 
     return _guarded(decode, name)
 
 
-def _guarded(decode: Any, name: str | None) -> Image.Image:
+def _guarded(decode: Callable[[], Image.Image], name: str | None) -> Image.Image:
     """Run a decoder; whatever Pillow raises on a hostile file becomes one PhotoError."""
     label = name or "the photo"
     try:
-        image: Image.Image = decode()
-        return image
+        return decode()
     except PhotoError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -216,18 +189,7 @@ def _guarded(decode: Any, name: str | None) -> Image.Image:
         ) from error
     except MemoryError as error:
         raise PhotoError("too-large", f"{label}: does not fit in memory", "save it smaller", name) from error
-    # Pillow's plugins raise all of these on damaged files, by their own trackers.
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        IndexError,
-        KeyError,
-        TypeError,
-        OverflowError,
-        struct.error,
-    ) as error:
+    except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
         what = "not an image that edgeclf reads" if isinstance(error, SyntaxError) else f"damaged ({_reason(error)})"
         kind = "not-an-image" if isinstance(error, SyntaxError) else "damaged"
         raise PhotoError(kind, f"{label}: {what}", "copy it again from the camera", name) from error
@@ -246,10 +208,12 @@ def _finish(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     mode = image.mode
-    if mode == "RGB":
+    if mode == "RGB" and "transparency" not in image.info:
         return image
     if mode.startswith("I") or mode == "F":
         return Image.fromarray(_to_8_bits(np.asarray(image), stretch=mode == "F")).convert("RGB")
+    if mode == "La":
+        image = image.convert("LA")  # the only conversion Pillow has for it
     if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar
 
+from edgeclf.contract import ImageContract
 from edgeclf.errors import EdgeclfError, ModelTooNewError, NotAModelError
-from edgeclf.image import ImageContract
 
 SCHEMA_VERSION = 1
-_MAX_NAME = 500
+_MAX_TEXT = 2000
 T = TypeVar("T")
 
 
@@ -138,11 +138,10 @@ class Manifest:
 
 def _check(manifest: Manifest) -> None:
     names = manifest.classes
-    texts = [*names, *manifest.display_names.values()]
     if not names or len(set(names)) != len(names):
         raise ValueError("class names are missing or not unique")
-    if any(not t or len(t) > _MAX_NAME or not t.isprintable() for t in texts):
-        raise ValueError("a class name is empty, too long or not printable")
+    if not all((*names, *manifest.display_names.values())):
+        raise ValueError("a class name is empty")
     if not manifest.display_names.keys() <= set(names):
         raise ValueError("a display name is for no class")
     if manifest.contract.digest() != manifest.contract_sha256:
@@ -170,6 +169,8 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         _expect(value, dict, where)
         return {str(k): _build(str, v, f"{where}.{k}") for k, v in value.items()}
     _expect(value, (int, float) if kind is float else kind, where)
+    if kind is str and not (value.isprintable() and len(value) <= _MAX_TEXT):  # it will be printed on terminals
+        raise ValueError(f"{where} is too long or not printable")
     return value
 
 

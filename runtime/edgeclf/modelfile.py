@@ -11,6 +11,7 @@ damage, not forgery: whoever changes a file on purpose can seal it again.
 import hashlib
 import mmap
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,8 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     """
     name = os.fspath(path)
     try:
+        if not stat.S_ISREG(os.stat(name).st_mode):  # opening a pipe would wait for a writer
+            raise NotAModelError(f"{name}: is not a file", "give an .onnx file made by `edgeclf export`")
         with Path(name).open("rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise ModelDamagedError(f"{name}: the file is empty (0 bytes)", _REMEDY)
@@ -77,7 +80,7 @@ def seal(unsealed: bytes) -> bytes:
 def _read(data: mmap.mmap, name: str) -> ModelFile:
     try:
         metadata, domains, external = _scan_model(data)
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError, RecursionError) as error:
         raise NotAModelError(f"{name}: not an ONNX model, or one cut short", _REMEDY) from error
     if MANIFEST_KEY not in metadata:
         raise NotAModelError(
@@ -101,7 +104,10 @@ def _check_seal(data: mmap.mmap, name: str) -> str:
 
 
 def _scan_model(data: Buffer) -> tuple[dict[str, str], set[str], bool]:
-    """Metadata, operator-set domains, and whether any tensor's data lies elsewhere. Raises ValueError, IndexError."""
+    """Metadata, operator-set domains, and whether any tensor's data lies elsewhere.
+
+    Raises ValueError, IndexError, OverflowError or RecursionError on bytes that are no model.
+    """
     metadata: dict[str, str] = {}
     domains: set[str] = set()
     external, has_graph = False, False

@@ -1,6 +1,6 @@
 """What a classifier answers: frozen dataclasses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -44,7 +44,7 @@ class Prediction:
     """
 
     ranking: tuple[RankedLabel, ...]
-    logits: NDArray[np.float32] | None = None
+    logits: NDArray[np.float32] | None = field(default=None, compare=False)
 
     @property
     def best(self) -> RankedLabel:
@@ -52,7 +52,7 @@ class Prediction:
         return self.ranking[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """Where in a photo the network found the evidence for one class.
 

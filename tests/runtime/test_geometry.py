@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgeclf.contract import ImageContract
 from edgeclf.errors import ModelError
 from edgeclf.geometry import Placement
-from edgeclf.image import ImageContract, fit, network_input
+from edgeclf.image import fit, network_input
 from PIL import Image
 
 SIZES = [(640, 480), (480, 640), (33, 32), (101, 57), (1, 1), (1, 50), (4000, 3), (3, 4000), (32, 32)]
@@ -96,7 +97,7 @@ def test_reduction_is_antialiased() -> None:
     stripes = np.zeros((320, 320, 3), np.uint8)
     stripes[:, ::2] = 255
     answer = fit(Image.fromarray(stripes), contract("crop"))
-    assert np.abs(answer.astype(int) - 127).max() <= 2
+    assert np.abs(answer.astype(int) - 127).max() <= 4
 
 
 def test_contract_survives_its_dictionary() -> None:

@@ -5,7 +5,7 @@ import os
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # read at import: no network call
 import albumentations as A
 import cv2
-from edgeclf.image import ImageContract
+from edgeclf.contract import ImageContract
 
 KINDS = ("default", "none")
 
@@ -20,7 +20,7 @@ def pipeline(contract: ImageContract) -> A.Compose:
     """
     side = contract.size
     geometry = (
-        [A.RandomResizedCrop((side, side), scale=(0.35, 1.0), ratio=(0.75, 4 / 3), interpolation=cv2.INTER_AREA)]
+        [A.RandomResizedCrop((side, side), scale=(0.5, 1.0), ratio=(0.75, 4 / 3), interpolation=cv2.INTER_AREA)]
         if contract.resize == "crop"
         else [A.Affine(scale=(0.8, 1.2), translate_percent=(-0.1, 0.1), rotate=(-15, 15), shear=(-8, 8), p=0.9)]
     )

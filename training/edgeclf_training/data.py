@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from edgeclf.contract import ImageContract
 from edgeclf.errors import DataError, PhotoError
-from edgeclf.image import SUFFIXES, ImageContract, upright_rgb
+from edgeclf.image import SUFFIXES, upright_rgb
 from edgeclf.session import usable_threads
 
 VALIDATION_SHARE = 0.2

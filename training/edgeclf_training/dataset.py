@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from edgeclf.image import ImageContract, fit, network_input, upright_rgb
+from edgeclf.contract import ImageContract
+from edgeclf.image import fit, network_input, upright_rgb
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 

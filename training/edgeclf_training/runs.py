@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from edgeclf.contract import ImageContract, Resize
 from edgeclf.errors import DataError, EdgeclfError
 from edgeclf.files import write_atomically
-from edgeclf.image import ImageContract, Resize
 from edgeclf.manifest import Figures, Provenance
 
 from edgeclf_training.data import Split, read_lists
@@ -40,7 +40,7 @@ class TrainOptions:
         image_size: pixels; None means the architecture's own.
         resize, crop_fraction: see ``ImageContract``; a crop_fraction of None means 0.875 with "crop".
         batch_size: photos per step.
-        head_rate, base_rate: peak learning rates; None means 2e-3 and 2e-4 with pretrained weights, else 5e-4 (1e-4
+        head_rate, base_rate: peak learning rates; None means 3e-3 and 5e-4 with pretrained weights, else 5e-4 (1e-4
             for networks without batch norm).
         classes: class folders to use; all if empty.
         max_per_class: training photos per class, None for all.

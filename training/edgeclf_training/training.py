@@ -12,8 +12,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from edgeclf.contract import ImageContract
 from edgeclf.errors import BackendError, DataError, UsageError
-from edgeclf.image import ImageContract
 from edgeclf.manifest import Provenance
 from edgeclf.session import usable_threads
 
@@ -132,8 +132,8 @@ def _resolve(options: TrainOptions, start: Run | None) -> TrainOptions:
         freeze_epochs=min(1 if pretrained else 0, options.epochs - 1)
         if options.freeze_epochs is None
         else options.freeze_epochs,
-        head_rate=options.head_rate or (2e-3 if pretrained else scratch_rate),
-        base_rate=options.base_rate or (2e-4 if pretrained else scratch_rate),
+        head_rate=options.head_rate or (3e-3 if pretrained else scratch_rate),
+        base_rate=options.base_rate or (5e-4 if pretrained else scratch_rate),
         workers=min(8, usable_threads()) if options.workers is None else options.workers,
     )
 

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from edgeclf import __version__
+from edgeclf.cli.console import printable
 from edgeclf.errors import EdgeclfError
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
@@ -106,5 +107,7 @@ def main() -> None:
     except EdgeclfError as error:
         if "--debug" in sys.argv[1:]:
             raise
-        typer.echo(f"edgeclf: {error}", err=True)
+        typer.echo(f"edgeclf: {printable(str(error))}", err=True)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)

@@ -11,9 +11,10 @@ from PIL import Image
 
 from edgeclf.errors import PhotoError, UsageError
 from edgeclf.files import write_atomically
-from edgeclf.image import MAX_FILE_BYTES, SUFFIXES
+from edgeclf.image import SUFFIXES, read_photo_file
 
 STDIN = "-"
+_MARK = b"edgeclf heat map"  # JPEG comment of every overlay in a folder
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def find_photos(arguments: list[str]) -> Iterator[Found]:
     """Expand files, folders (recursively, sorted, hidden ones left out), globs and "-" lazily, in the order given."""
     for argument in arguments:
         if argument == STDIN:
-            yield Found(STDIN, sys.stdin.buffer.read(MAX_FILE_BYTES + 1))
+            yield Found(STDIN, read_photo_file(sys.stdin.buffer))
         elif os.path.isdir(argument):
             yield from _or_error(
                 _walk(argument), argument, "no-images", "no images in this folder", "give a folder of photos"
@@ -62,6 +63,16 @@ def _is_glob(argument: str) -> bool:
     return glob.has_magic(argument) and not os.path.exists(argument)
 
 
+def _is_foreign(path: Path) -> bool:
+    """Whether a file of this name exists that is not an earlier overlay of ours, and so must not be replaced."""
+    if not path.exists():
+        return False
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        return _MARK not in file.read(256)
+
+
 class OverlayFiles:
     """Names for overlays: the one file the user named, or one per photo in a folder, never two of one name.
 
@@ -93,14 +104,16 @@ class OverlayFiles:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             kind = {".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower(), "JPEG")
-            write_atomically(path, lambda file: overlay.save(file, kind, quality=90))
+            extra = {"comment": _MARK} if kind == "JPEG" else {}
+            write_atomically(path, lambda file: overlay.save(file, kind, quality=90, **extra))
         except OSError as error:
             raise UsageError(f"--cam {path}: cannot be written ({error.strerror})", "choose another place") from error
         return path
 
     def _unused(self, stem: str) -> str:
+        stem = stem[:100]
         name, number = f"{stem}-cam.jpg", 1
-        while name.casefold() in self._taken:
+        while name.casefold() in self._taken or _is_foreign(self._folder / name):
             number += 1
             name = f"{stem}-{number}-cam.jpg"
         self._taken.add(name.casefold())

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeclf.cli.console import printable
 from edgeclf.errors import ExplainError, PhotoError
 
 
@@ -42,14 +43,12 @@ def predict(
 
     A photo that cannot be read is reported and the rest go on.
     """
-    from PIL import Image
-
     from edgeclf.classifier import Classifier
     from edgeclf.cli.photos import OverlayFiles, find_photos
 
     if cam_class is not None and cam is None:
         raise typer.BadParameter("it says which class --cam draws; give --cam too", param_hint="--cam-class")
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the door has its own limit and says so
+    warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and answers or says what is wrong
     overlays = OverlayFiles(cam, photos) if cam is not None else None
     classifier = Classifier(model, device, threads)
     if cam_class is not None:
@@ -91,7 +90,7 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
         print(json.dumps(answer), flush=True)
         return
     if "predictions" in answer:
-        print(answer["path"])
+        print(printable(answer["path"]))
         names = [entry.get("display_name", entry["label"]) for entry in answer["predictions"]]
         width = min(40, max(map(len, names)))
         for name, entry in zip(names, answer["predictions"], strict=True):
@@ -102,7 +101,7 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
             print(f"  heat map of {answer['cam_class']}: {answer['cam']}{note}")
     sys.stdout.flush()
     if "error" in answer:
-        typer.echo(f"edgeclf: {answer['error']['message']}", err=True)
+        typer.echo(f"edgeclf: {printable(answer['error']['message'])}", err=True)
 
 
 def _bar(share: float) -> str:

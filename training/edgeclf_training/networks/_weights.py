@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import pickle
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -84,7 +85,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         WeightsError: no such file, or not a plain state dict of tensors.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's remarks on odd files; what matters is raised
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such weight file", "check the path given to --weights") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:

@@ -1,0 +1,56 @@
+"""What several test modules make: drawn photos, class folders, manifests."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from edgeclf.contract import ImageContract
+from edgeclf.manifest import SCHEMA_VERSION, Manifest, Provenance
+from PIL import Image
+
+CLASSES = ("adelie", "gentoo", "king")
+SIZE = 32
+
+
+def draw(seed: int, width: int = 160, height: int = 120, hue: tuple[int, int, int] | None = None) -> Image.Image:
+    """A photo-like picture: smooth noise, a bright corner (so that orientations differ), and optionally a tint."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(30, 200, (6, 8, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    image.paste((250, 240, 230), (0, 0, width // 4, height // 4))
+    if hue is not None:
+        image = Image.blend(image, Image.new("RGB", image.size, hue), 0.5)
+    return image
+
+
+def write_class_folders(root: Path, per_class: int, *, seed: int = 0) -> Path:
+    """Class folders of small JPEGs whose tint tells the class."""
+    hues = {"adelie": (200, 40, 40), "gentoo": (40, 200, 40), "king": (40, 40, 200)}
+    for number, (label, hue) in enumerate(hues.items()):
+        (root / label).mkdir(parents=True)
+        for index in range(per_class):
+            name = root / label / f"{label}_{index:03}.jpg"
+            draw(seed + 1000 * number + index, 64, 48, hue).save(name, quality=90)
+    return root
+
+
+def manifest_for(
+    size: int,
+    classes: tuple[str, ...],
+    contract: ImageContract | None = None,
+    display_names: Mapping[str, str] | None = None,
+) -> Manifest:
+    """A manifest for a network that was never trained."""
+    from edgeclf_export.packing import draft_manifest
+
+    contract = contract or ImageContract(size)
+    return draft_manifest(
+        schema_version=SCHEMA_VERSION,
+        classes=classes,
+        contract=contract,
+        contract_sha256=contract.digest(),
+        architecture="tiny",
+        head="linear",
+        provenance=Provenance("2026-01-01T00:00:00+00:00"),
+        display_names=display_names or {},
+    )

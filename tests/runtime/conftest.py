@@ -1,0 +1,53 @@
+"""Models and files for the runtime's tests."""
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+from edgeclf.modelfile import SEAL_LENGTH, seal
+
+
+@pytest.fixture(scope="session")
+def every_map(make_model: Callable[..., Path]) -> Callable[..., Path]:
+    """``make_model`` for models that carry the heat maps of all their classes, however small the network."""
+
+    def make(**options: object) -> Path:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("edgeclf_export.packing.affordable_maps", lambda network, *_: network.head.widths[-1])
+            return make_model(classes=("adelie", "gentoo", "king", "emperor"), **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def png_of_zeros() -> Callable[[int], bytes]:
+    """Makes whole one-bit PNGs of ``side`` x ``side`` pixels, never held in memory."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    def make(side: int) -> bytes:
+        packer = zlib.compressobj(9)
+        row = bytes(1 + (side + 7) // 8)
+        data = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+        header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+        return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+    return make
+
+
+@pytest.fixture
+def rebuild(model: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Changes the good model as an attacker would, and seals it again."""
+
+    def build(change: Callable[[onnx.ModelProto], object]) -> Path:
+        proto = onnx.load_from_string(model.read_bytes()[:-SEAL_LENGTH])
+        change(proto)
+        path = tmp_path / "changed.onnx"
+        path.write_bytes(seal(proto.SerializeToString()))
+        return path
+
+    return build

@@ -1,0 +1,117 @@
+"""Finding photos, naming classes, splitting: files are only read, and every oddity is one clear error."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from edgeclf.contract import ImageContract
+from edgeclf.errors import DataError
+from edgeclf_training.data import drop_unreadable, read_lists, read_split, write_lists
+from helpers import write_class_folders
+
+CONTRACT = ImageContract(32)
+
+
+def test_class_folders_alone_give_a_stratified_fifth_to_validation(class_folders: Path) -> None:
+    split = read_split([class_folders], seed=3)
+    assert split.classes == ("adelie", "gentoo", "king")
+    assert [sum(s.label == c for s in split.val) for c in split.classes] == [2, 2, 2]
+    assert len(split.train) == 24
+    assert not set(split.train) & set(split.val)
+    assert split.test == ()
+    assert "20%" in split.val_origin
+
+
+def test_the_split_follows_the_seed_and_not_the_place(class_folders: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(class_folders, moved)
+
+    def names(root: Path, seed: int) -> list[str]:
+        return [s.path.name for s in read_split([root], seed=seed).val]
+
+    assert names(class_folders, 1) == names(moved, 1)
+    assert names(class_folders, 1) != names(class_folders, 2)
+    assert read_split([class_folders], seed=1).fingerprint() == read_split([moved], seed=1).fingerprint()
+
+
+def test_train_val_and_test_folders_are_taken_as_they_are(tmp_path: Path) -> None:
+    for part, count in (("train", 4), ("val", 2), ("test", 3)):
+        write_class_folders(tmp_path / part, count)
+    (tmp_path / "marks.json").write_text("{}")
+    split = read_split([tmp_path])
+    assert (len(split.train), len(split.val), len(split.test)) == (12, 6, 9)
+    assert split.val_origin == "the val folder"
+    assert all(s.path.parts[-3] == "test" for s in split.test)
+
+
+def test_classes_and_max_per_class_choose(class_folders: Path) -> None:
+    split = read_split([class_folders], only=["king", "adelie"], max_per_class=5)
+    assert split.classes == ("adelie", "king")
+    assert len(split.train) + len(split.val) == 10
+    assert split == read_split([class_folders], only=["adelie", "king"], max_per_class=5)
+
+
+def test_several_folders_merge_and_an_earlier_split_holds(class_folders: Path, tmp_path: Path) -> None:
+    earlier = read_split([class_folders], seed=0)
+    write_class_folders(tmp_path / "more", 5, seed=500)
+    split = read_split([class_folders, tmp_path / "more"], seed=99, earlier=earlier)
+    assert set(earlier.train) <= set(split.train)
+    assert set(earlier.val) <= set(split.val)
+    assert len(split.train) + len(split.val) == 45
+    assert len(split.val) == len(earlier.val) + 3, "a fifth of the new photos validates"
+
+
+def test_unreadable_photos_are_left_out_and_listed(tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path / "photos", 5)
+    whole = (root / "king" / "king_000.jpg").read_bytes()
+    (root / "king" / "king_001.jpg").write_bytes(whole[: len(whole) // 2])
+    (root / "king" / "king_002.jpg").write_text("not a photo")
+    (root / "king" / "king_003.jpg").write_bytes(b"")
+    seen: list[tuple[int, int]] = []
+    split = drop_unreadable(read_split([root]), CONTRACT, lambda done, total: seen.append((done, total)))
+    assert {s.path.name for s in split.skipped} == {"king_001.jpg", "king_002.jpg", "king_003.jpg"}
+    assert all(s.path.name in s.reason for s in split.skipped)
+    assert len(split.train) + len(split.val) == 12
+    assert seen[-1] == (15, 15)
+    assert (root / "king" / "king_002.jpg").read_text() == "not a photo", "user files stay as they are"
+
+
+def test_lists_come_back_as_written(class_folders: Path, tmp_path: Path) -> None:
+    split = read_split([class_folders])
+    write_lists(split, tmp_path / "split")
+    assert read_lists(tmp_path / "split", split.classes, split.val_origin) == split
+    (tmp_path / "split" / "val.txt").unlink()
+    with pytest.raises(DataError, match=r"val\.txt"):
+        read_lists(tmp_path / "split", split.classes, split.val_origin)
+
+
+def test_what_cannot_be_trained_on_is_refused(class_folders: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    one = tmp_path / "one"
+    shutil.copytree(class_folders / "king", one / "king")
+    hollow = tmp_path / "hollow"
+    shutil.copytree(class_folders, hollow)
+    (hollow / "skua").mkdir()
+    stray = tmp_path / "stray"
+    shutil.copytree(class_folders, stray / "train")
+    shutil.copytree(class_folders / "king", stray / "test" / "skua")
+    for root, message in (
+        (tmp_path / "nowhere", "no such folder"),
+        (class_folders / "king" / "king_000.jpg", "not a folder"),
+        (tmp_path / "empty", "no class folders"),
+        (one, "only one class, king"),
+        (hollow, "no images in class folder skua"),
+        (stray, "test has skua"),
+    ):
+        with pytest.raises(DataError, match=message):
+            read_split([root])
+    with pytest.raises(DataError, match="no class folder emperor"):
+        read_split([class_folders], only=["king", "emperor"])
+
+
+def test_a_class_that_loses_all_photos_is_an_error(tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path / "photos", 3)
+    for path in (root / "king").iterdir():
+        path.write_text("broken")
+    with pytest.raises(DataError, match="no readable training photo is left in king"):
+        drop_unreadable(read_split([root]), CONTRACT)

@@ -1,0 +1,183 @@
+"""From folders to a run: phases, best weights, the run folder, going on from an earlier run."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from edgeclf.errors import BackendError, DataError, UsageError
+from edgeclf_training import fitting
+from edgeclf_training.dataset import PhotoDataset, loader
+from edgeclf_training.evaluation import evaluate
+from edgeclf_training.runs import Run, TrainOptions, load_run
+from edgeclf_training.training import train
+from helpers import write_class_folders
+
+QUICK = TrainOptions(
+    architecture="cnn4", weights="none", epochs=4, image_size=64, batch_size=8, workers=0, head_rate=2e-3
+)
+
+
+@pytest.fixture(scope="module")
+def run(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train([class_folders], tmp_path_factory.mktemp("runs") / "run", QUICK)
+
+
+def rows(run: Run) -> list[dict[str, str]]:
+    with (run.folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_run_folder_holds_everything(run: Run) -> None:
+    names = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()}
+    lists = {f"split/{part}.txt" for part in ("train", "val", "test", "skipped")}
+    assert names == {"run.json", "network.pt", "metrics.csv", "confusion.csv", "confusion.png", *lists}
+    assert [r["phase"] for r in rows(run)] == ["fine-tune"] * 4
+    assert (run.folder / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    confusion = [line.split(",")[1:] for line in (run.folder / "confusion.csv").read_text().splitlines()[1:]]
+    assert sum(int(n) for row in confusion for n in row) == 6
+
+
+def test_it_learns_and_figures_are_counted_with_the_best_weights(run: Run) -> None:
+    (figures,) = run.figures
+    assert figures.split == "validation", "without a test folder no figure is called test"
+    assert figures.accuracy == pytest.approx(max(float(r["val_accuracy"]) for r in rows(run)))
+    assert figures.correct >= 5, "three tints are easy to tell apart"
+    dataset = PhotoDataset(run.split.val, run.classes, run.contract, "none", 0)
+    again = evaluate(run.network(), loader(dataset, 4, 0, shuffle=False), 3, "validation")
+    assert again.confusion == figures.confusion
+
+
+def test_a_run_comes_back_as_it_was_saved(run: Run) -> None:
+    assert load_run(run.folder) == replace(run, split=replace(run.split, skipped=()))
+    assert run.options.head == "mlp"
+    assert run.options.freeze_epochs == 0
+    assert run.provenance.seed == 0
+    assert "torch" in run.provenance.versions
+
+
+def test_the_same_seed_gives_the_same_weights(run: Run, class_folders: Path, tmp_path: Path) -> None:
+    again = train([class_folders], tmp_path / "again", QUICK)
+    for name, tensor in run.network().state_dict().items():
+        assert torch.equal(tensor, again.network().state_dict()[name]), name
+
+
+def test_the_weights_kept_are_the_best_not_the_last(
+    class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learning rate that explodes after the first epoch ruins the last weights, not the kept ones."""
+    real = fitting.warmup_cosine
+    monkeypatch.setattr(fitting, "warmup_cosine", lambda step, steps: real(step, steps) if step < 9 else 1e4)
+    run = train([class_folders], tmp_path / "run", replace(QUICK, epochs=4))
+    losses = [float(r["val_loss"]) for r in rows(run)]
+    assert losses[-1] > 10 * losses[0]
+    best = max(rows(run), key=lambda r: (float(r["val_accuracy"]), -float(r["val_loss"])))
+    assert best["epoch"] != "4"
+    assert run.figures[0].accuracy == pytest.approx(float(best["val_accuracy"]))
+
+
+def test_the_base_is_frozen_first_then_freed_from_the_named_stage(class_folders: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = tmp_path / "cnn4.pth"
+    from edgeclf_training.networks import ARCHITECTURES
+
+    start = ARCHITECTURES["cnn4"].skeleton().state_dict()
+    torch.save(start, weights)
+    options = replace(QUICK, weights=str(weights), epochs=3, freeze_epochs=1, unfreeze="conv4", augment="none")
+    run = train([class_folders], tmp_path / "run", options)
+    assert [r["phase"] for r in rows(run)] == ["frozen", "fine-tune", "fine-tune"]
+    trained = run.network().features
+    assert torch.equal(trained.conv3[1].weight, start["conv3.weight"])
+    if max(rows(run), key=lambda r: float(r["val_accuracy"]))["phase"] == "fine-tune":
+        assert not torch.equal(trained.conv4[1].weight, start["conv4.weight"])
+    frozen = train([class_folders], tmp_path / "frozen", replace(options, epochs=1, freeze_epochs=1))
+    assert torch.equal(frozen.network().features.conv4[1].weight, start["conv4.weight"])
+
+
+def test_going_on_from_a_run_with_more_photos_and_a_new_class(run: Run, class_folders: Path, tmp_path: Path) -> None:
+    more = write_class_folders(tmp_path / "more", 6, seed=700)
+    (more / "king").rename(more / "skua")
+    on = train([class_folders, more], tmp_path / "on", TrainOptions(epochs=1, batch_size=8, workers=0), start=run)
+    assert on.classes == ("adelie", "gentoo", "king", "skua")
+    assert on.options.architecture == "cnn4"
+    assert set(run.split.val) <= set(on.split.val)
+    assert not set(run.split.val) & set(on.split.train)
+    assert any("earlier run" in line for line in on.provenance.weights)
+    assert on.figures[0].accuracy >= 0.6, "it starts from what the earlier run knew"
+
+
+def test_a_test_folder_is_counted_once_and_called_test(tmp_path: Path) -> None:
+    for part, count in (("train", 6), ("test", 2)):
+        write_class_folders(tmp_path / part, count, seed=10 * count)
+    run = train([tmp_path], tmp_path / "run", replace(QUICK, epochs=1))
+    assert [(f.split, f.photos) for f in run.figures] == [("validation", 3), ("test", 6)]
+
+
+def test_event_files_on_request(class_folders: Path, tmp_path: Path) -> None:
+    run = train([class_folders], tmp_path / "run", replace(QUICK, epochs=1), logger="tensorboard")
+    assert list((run.folder / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_options_that_make_no_sense_are_refused_before_anything_is_written(class_folders: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    for changes, message in (
+        ({"epochs": 0}, "--epochs"),
+        ({"freeze_epochs": 9}, "--freeze-epochs"),
+        ({"batch_size": 1}, "--batch-size"),
+        ({"image_size": 16}, "--image-size"),
+        ({"head": "deep"}, "--head"),
+        ({"augment": "lots"}, "--augment"),
+        ({"unfreeze": "layer9"}, "no such stage"),
+        ({"seed": -1}, "--seed"),
+        ({"architecture": "resnet51"}, "resnet51"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            train([class_folders], out, replace(QUICK, **changes))  # type: ignore[arg-type]
+    assert not out.exists()
+    if not torch.cuda.is_available():
+        with pytest.raises(BackendError, match="cuda"):
+            train([class_folders], out, replace(QUICK, device="cuda"))
+    out.mkdir()
+    (out / "mine.txt").write_text("precious")
+    with pytest.raises(UsageError, match="not empty"):
+        train([class_folders], out, QUICK)
+    assert (out / "mine.txt").read_text() == "precious"
+
+
+def test_a_run_folder_that_is_none_or_damaged_is_one_clear_error(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not a run folder"):
+        load_run(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(DataError, match="cannot be read"):
+        load_run(tmp_path)
+    values = json.loads((run.folder / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**values, "schema_version": 99}))
+    with pytest.raises(DataError, match="another version"):
+        load_run(tmp_path)
+    with pytest.raises(DataError, match=r"network\.pt"):
+        replace(run, folder=tmp_path).network()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("head", ["linear", "mlp"])
+@pytest.mark.parametrize("architecture", ["resnet50", "vgg16"])
+def test_deep_networks_overfit_32_real_photos_and_export_agrees(
+    architecture: str, head: str, shared: Path, tmp_path: Path
+) -> None:
+    from edgeclf_export.exporting import export_run
+
+    for part in ("train", "val"):  # the same photos: this is about capacity to learn, not about generalising
+        for label in ("ants", "bees"):
+            folder = tmp_path / "data" / part / label
+            folder.mkdir(parents=True)
+            for photo in sorted((shared / "data" / "hymenoptera" / "val" / label).glob("*.jpg"))[:16]:
+                (folder / photo.name).symlink_to(photo)
+    options = TrainOptions(
+        architecture=architecture, weights="none", head=head, augment="none", epochs=25, image_size=64, batch_size=16
+    )
+    run = train([tmp_path / "data"], tmp_path / "run", replace(options, workers=0))
+    assert run.figures[0].correct >= 31
+    exported = export_run(run, tmp_path / "model.onnx")
+    assert [row.agreeing for row in exported.rows] == [32, 32]
