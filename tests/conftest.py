@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any attempt to connect is a failure of the test."""
+    """Any attempt of the test's own process to connect is a failure."""
 
     def guard(real: Callable[..., Any]) -> Callable[..., Any]:
         def connect(self: socket.socket, address: object) -> Any:

@@ -3,6 +3,10 @@
 set -eu
 demo=${1:-demo}
 edgeclf=${BIN:-.venv/bin}/edgeclf
+if [ -e "$demo" ] && [ ! -e "$demo/photos/marks.json" ]; then
+  echo "$demo exists and was not made by this demo; name another folder with DEMO="
+  exit 2
+fi
 rm -rf "$demo"
 step() { printf '\n== %s\n' "$1"; }
 

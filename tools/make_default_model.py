@@ -59,10 +59,14 @@ def main() -> None:
     """Build, seal, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", help="folder of everyday photos")
-    parser.add_argument("-o", "--out", type=Path, default=DEFAULT_MODEL)
+    parser.add_argument("-o", "--out", type=Path, help="default: the file in the package, if not --fp32")
     parser.add_argument("--fp32", action="store_true", help="do not quantize (for comparison)")
     parser.add_argument("--most", type=int, default=300, help="photos to calibrate with")
     arguments = parser.parse_args()
+
+    if arguments.fp32 and arguments.out is None:
+        parser.error("--fp32 needs -o: the package carries the INT8 file")
+    out = arguments.out or DEFAULT_MODEL
 
     network, loaded = build_network(ARCHITECTURE, 1000, weights="imagenet", keep_classifier=True)
     assert loaded is not None
@@ -84,8 +88,8 @@ def main() -> None:
     )
     calibration = None if arguments.fp32 else calibration_photos(arguments.photos, arguments.most)
     data = export_network(network.eval(), manifest, calibration)
-    write_atomically(arguments.out, lambda file: file.write(data))
-    print(f"{arguments.out}: {len(data) / 1e6:.2f} MB")
+    write_atomically(out, lambda file: file.write(data))
+    print(f"{out}: {len(data) / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

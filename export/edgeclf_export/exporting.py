@@ -1,20 +1,21 @@
 """A run folder becomes one model file, checked before it is in place."""
 
 import json
-import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from edgeclf.classifier import Classifier
-from edgeclf.errors import ExportError, UsageError
+from edgeclf.errors import ExportError, NotAModelError, UsageError
+from edgeclf.files import write_atomically
 from edgeclf.image import network_input
 from edgeclf.manifest import SCHEMA_VERSION, Manifest
 from edgeclf_training.console import Console
 from edgeclf_training.data import Sample
+from edgeclf_training.networks import Network
 from edgeclf_training.runs import Run
 from numpy.typing import NDArray
 
@@ -82,7 +83,8 @@ def export_run(
 
     Raises:
         DataError: the run folder cannot be used.
-        UsageError: ``out`` cannot be written, or a display name is for no class.
+        PhotoError: a photo of the run is no longer there.
+        UsageError: ``out`` cannot be written, or the card holds what no manifest may.
         ExportError: the FP32 file does not answer as the trained network does; nothing is written then.
     """
     console = console or Console(quiet=True)
@@ -90,35 +92,41 @@ def export_run(
         raise UsageError(f"{out}: not a name for a model file", "give -o NAME.onnx")
     network = run.network()
     manifest = _manifest(run, card or Card())
+    if not run.figures:
+        console.line("this run was interrupted: its best weights so far are exported, without figures")
     held_out = _spread(run.split.test or run.split.val, check_photos, run.options.seed)
+    files = [export_network(network, manifest)]
+    if int8:
+        chosen = _spread(run.split.train, calibration_photos, run.options.seed)
+        with console.progress("calibrating") as progress:
+            photos = (network_input(sample.path, run.contract) for sample in chosen)
+            files.append(export_network(network, manifest, photos, lambda done: progress(done, len(chosen))))
+    answers = _ask(network, run, held_out, files, console)
+    _check_parity(answers[0], answers[1])
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".edgeclf-") as folder:
-            files = [Path(folder) / "fp32.onnx"]
-            files[0].write_bytes(export_network(network, manifest))
-            if int8:
-                chosen = _spread(run.split.train, calibration_photos, run.options.seed)
-                with console.progress("calibrating") as progress:
-                    photos = (_input(sample, run) for sample in chosen)
-                    files.append(Path(folder) / "int8.onnx")
-                    files[1].write_bytes(
-                        export_network(network, manifest, photos, lambda done: progress(done, len(chosen)))
-                    )
-            classifiers = [Classifier(path, device="cpu") for path in files]
-            with console.progress("checking") as progress:
-                tell = partial(_tell, progress, len(held_out) * (len(files) + 1))
-                weights = (run.folder / "network.pt").stat().st_size
-                answers = [torch_answers(network, classifiers[0], held_out, weights, partial(tell, 0))]
-                for number, (path, classifier) in enumerate(zip(files, classifiers, strict=True), 1):
-                    size = path.stat().st_size
-                    answers.append(file_answers(classifier, held_out, size, partial(tell, number * len(held_out))))
-            _check_parity(answers[0], answers[1])
-            del classifiers  # Windows cannot replace an open file
-            os.replace(files[-1], out)
+        write_atomically(out, lambda file: file.write(files[-1]))
     except OSError as error:
         raise UsageError(f"{out} cannot be written ({error.strerror or error})", "choose another -o") from error
     rows = tuple(_row(a, answers[0], truth(held_out, run.classes)) for a in answers)
     return Exported(out, "test" if run.split.test else "validation", len(held_out), rows)
+
+
+def _ask(
+    network: Network, run: Run, samples: Sequence[Sample], files: Sequence[bytes], console: Console
+) -> list[Answers]:
+    """What the network answers, then what each file answers through the runtime, as the field will ask it."""
+    total = len(samples) * (len(files) + 1)
+    with tempfile.TemporaryDirectory() as folder, console.progress("checking") as progress:
+        weights = (run.folder / "network.pt").stat().st_size
+        answers = [torch_answers(network, run.contract, samples, weights, lambda done: progress(done, total))]
+        for number, data in enumerate(files, 1):
+            path = Path(folder) / f"{number}.onnx"
+            path.write_bytes(data)
+            before = number * len(samples)
+            tell = partial(_tell, progress, total, before)
+            answers.append(file_answers(Classifier(path, device="cpu"), samples, len(data), tell))
+    return answers
 
 
 def read_display_names(path: Path, classes: Sequence[str]) -> dict[str, str]:
@@ -141,42 +149,49 @@ def read_display_names(path: Path, classes: Sequence[str]) -> dict[str, str]:
 
 
 def _manifest(run: Run, card: Card) -> Manifest:
-    return draft_manifest(
+    manifest = draft_manifest(
         schema_version=SCHEMA_VERSION,
         classes=run.classes,
-        display_names=card.display_names,
         contract=run.contract,
         contract_sha256=run.contract.digest(),
         architecture=run.options.architecture,
         head=run.options.head or "linear",
         provenance=run.provenance,
         figures=run.figures,
+        display_names=card.display_names,
         author=card.author,
         licence=card.licence,
         description=card.description,
     )
+    try:
+        Manifest.from_json(manifest.to_json(), str(run.folder))
+    except NotAModelError as error:
+        raise UsageError(
+            error.message, "change what was given to --author, --license, --description or a name"
+        ) from error
+    return manifest
 
 
 def _spread(samples: Sequence[Sample], most: int, seed: int) -> list[Sample]:
-    """A seeded choice of at most ``most`` samples, in their own order."""
+    """A seeded choice of at most ``most`` samples, spread evenly over the classes, in their own order."""
     if len(samples) <= most:
         return list(samples)
-    chosen = np.random.default_rng(seed).choice(len(samples), most, replace=False)
-    return [samples[i] for i in sorted(chosen)]
+    taken: dict[str, int] = {}
+    ranked: list[tuple[int, int, int]] = []
+    for index in np.random.default_rng(seed).permutation(len(samples)):
+        label = samples[index].label
+        taken[label] = taken.get(label, 0) + 1
+        ranked.append((taken[label], len(ranked), int(index)))  # the first of every class, the second of every class
+    return [samples[index] for *_, index in sorted(sorted(ranked)[:most], key=lambda entry: entry[2])]
 
 
-def _input(sample: Sample, run: Run) -> NDArray[np.uint8]:
-    return network_input(sample.path, run.contract)
-
-
-def _tell(progress: object, total: int, before: int, done: int) -> None:
-    assert callable(progress)
+def _tell(progress: Callable[[int, int], None], total: int, before: int, done: int) -> None:
     progress(before + done, total)
 
 
 def _check_parity(reference: Answers, answers: Answers) -> None:
     difference = answers.difference(reference)
-    if difference > FP32_TOLERANCE:
+    if not difference <= FP32_TOLERANCE:  # so put that NaN does not pass
         raise ExportError(
             f"the FP32 file's logits differ from the network's by {difference:.1e} of the largest, "
             f"{FP32_TOLERANCE:.0e} is allowed; nothing was written",

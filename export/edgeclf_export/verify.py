@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from edgeclf.classifier import Classifier
+from edgeclf.contract import ImageContract
 from edgeclf.image import network_input
 from edgeclf_training.data import Sample
 from edgeclf_training.networks import Network
@@ -36,10 +37,9 @@ class Answers:
 
 
 def torch_answers(
-    network: Network, classifier: Classifier, samples: Sequence[Sample], size: int, progress: Callable[[int], None]
+    network: Network, contract: ImageContract, samples: Sequence[Sample], size: int, progress: Callable[[int], None]
 ) -> Answers:
     """What the network itself answers, in torch."""
-    contract = classifier.manifest.contract
     rows = []
     with torch.inference_mode():
         for start in range(0, len(samples), _BATCH):

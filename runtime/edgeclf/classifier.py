@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgeclf.contract import ImageContract
 from edgeclf.errors import ExplainError, PhotoError, UsageError
-from edgeclf.image import Photo, network_input, read_photo_file, upright_rgb
+from edgeclf.image import Photo, network_input, read_photo_file, upright_with_size
 from edgeclf.manifest import Manifest
 from edgeclf.modelfile import read_model_file
 from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction, RankedLabel
@@ -116,14 +116,15 @@ class Classifier:
                 "choose a class that ranks higher",
             )
         everything = self._rank(scores[0], len(self.labels), False).ranking
-        shown = upright_rgb(photo, _DISPLAY)
+        shown, photo_size = upright_with_size(photo, _DISPLAY)
         shown.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE))
         return Explanation(
             prediction=Prediction(everything[:top_k]),
             label=next(entry for entry in everything if entry.index == wanted),
             cam=cams[0, explained.index(wanted)],
             photo=shown,
-            placement=self.manifest.contract.placement(*shown.size),
+            photo_size=photo_size,
+            contract=self.manifest.contract,
         )
 
     def index(self, label: str) -> int:

@@ -11,8 +11,9 @@ Rules, the same everywhere:
 * JPEGs from a path, bytes or a file object decode at 1/2, 1/4 or 1/8 scale as long as the decoded photo is still
   ``draft_margin`` times what the network takes; a 12-megapixel photo decodes several times faster so.
 * Bounds: at most ``MAX_DECODED_PIXELS`` pixels are decoded (at the reduced scale, where one applies; progressive
-  JPEGs count in full, for so they lie in memory), and at most ``MAX_FILE_BYTES`` are read. More is refused, before
-  memory is taken. Pillow's own global limit is left alone.
+  JPEGs count in full, for so they lie in memory): 192 MiB as Pillow holds them, two to three times that while
+  transparency or 16 bits are converted. At most ``MAX_FILE_BYTES`` are read. A file that is larger is refused before
+  it is decoded, a stream after that many bytes. Pillow's own global limit is left alone.
 """
 
 import io
@@ -31,10 +32,11 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 from edgeclf.contract import ImageContract
 from edgeclf.errors import PhotoError
 
+_Upright: TypeAlias = tuple[Image.Image, tuple[int, int]]
 Photo: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8]
 
-MAX_DECODED_PIXELS = 64 * 2**20  # 192 MiB as RGB
-MAX_FILE_BYTES = 512 * 2**20
+MAX_DECODED_PIXELS = 48 * 2**20
+MAX_FILE_BYTES = 256 * 2**20
 _CHUNK = 2**20
 
 # What photos come in besides JPEG (MPO included), which is told by its first bytes. Left out on purpose: formats that
@@ -85,11 +87,17 @@ def upright_rgb(photo: Photo, contract: ImageContract | None = None) -> Image.Im
     Raises:
         PhotoError: the photo cannot be read; ``kind`` says why.
     """
+    return upright_with_size(photo, contract)[0]
+
+
+def upright_with_size(photo: Photo, contract: ImageContract | None) -> tuple[Image.Image, tuple[int, int]]:
+    """``upright_rgb``, and the upright photo's width and height in full, whatever scale it was decoded at."""
     if isinstance(photo, np.ndarray):
-        return _to_rgb(_from_array(photo))
+        image = _to_rgb(_from_array(photo))
+        return image, image.size
     if isinstance(photo, Image.Image):
         _check_pixels(photo.size, None)
-        return _guarded(lambda: _finish(photo.copy()), None)
+        return _guarded(lambda: _finish(photo.copy(), photo.size), None)
     if isinstance(photo, bytes | bytearray | memoryview):
         if len(photo) > MAX_FILE_BYTES:
             raise _too_many_bytes(None)
@@ -99,7 +107,7 @@ def upright_rgb(photo: Photo, contract: ImageContract | None = None) -> Image.Im
         with _open_regular(name) as file:
             return _decode(file, name, contract)
     if hasattr(photo, "read"):
-        return upright_rgb(read_photo_file(photo), contract)
+        return upright_with_size(read_photo_file(photo), contract)
     raise TypeError(
         f"a photo is a path, bytes, a binary file, a PIL image or a uint8 array, not {type(photo).__name__}"
     )
@@ -148,8 +156,8 @@ def _open_regular(name: str) -> IO[bytes]:
         ) from error
 
 
-def _decode(file: IO[bytes], name: str | None, contract: ImageContract | None) -> Image.Image:
-    def decode() -> Image.Image:
+def _decode(file: IO[bytes], name: str | None, contract: ImageContract | None) -> _Upright:
+    def decode() -> _Upright:
         magic = file.read(3)
         file.seek(0)
         if not magic:
@@ -162,19 +170,21 @@ def _decode(file: IO[bytes], name: str | None, contract: ImageContract | None) -
             image = JpegImagePlugin.JpegImageFile(file)
             if image.info.get("progressive"):  # decodes at full scale inside, whatever comes out
                 _check_pixels(image.size, name)
+            size = image.size
             if contract is not None:
                 needed = contract.placement(*image.size).scale * contract.draft_margin
                 image.draft(None, tuple(math.ceil(side * needed) for side in image.size))  # type: ignore[arg-type]
         else:
             Image.init()
             image = Image.open(file, formats=[name for name in _OTHER_FORMATS if name in Image.OPEN])
+            size = image.size
         _check_pixels(image.size, name)
-        return _finish(image)
+        return _finish(image, size)
 
     return _guarded(decode, name)
 
 
-def _guarded(decode: Callable[[], Image.Image], name: str | None) -> Image.Image:
+def _guarded(decode: Callable[[], _Upright], name: str | None) -> _Upright:
     """Run a decoder; whatever Pillow raises on a hostile file becomes one PhotoError."""
     label = name or "the photo"
     try:
@@ -195,7 +205,8 @@ def _guarded(decode: Callable[[], Image.Image], name: str | None) -> Image.Image
         raise PhotoError(kind, f"{label}: {what}", "copy it again from the camera", name) from error
 
 
-def _finish(image: Image.Image) -> Image.Image:
+def _finish(image: Image.Image, size: tuple[int, int]) -> _Upright:
+    """Load, turn into RGB and turn upright; ``size`` is what the file says, in full."""
     image.load()  # before the orientation is read: Pillow turns TIFFs upright while loading
     try:
         orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
@@ -203,7 +214,11 @@ def _finish(image: Image.Image) -> Image.Image:
         orientation = 1
     rgb = _to_rgb(image)
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return rgb.transpose(method) if method is not None else rgb
+    if method is not None:
+        rgb = rgb.transpose(method)
+    # Reduced or not, the sides compare as those of the file do, unless it was turned.
+    turned = (rgb.width > rgb.height) != (size[0] > size[1])
+    return rgb, (size[1], size[0]) if turned else size
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -216,7 +231,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("LA")  # the only conversion Pillow has for it
     if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+        opaque = Image.new("RGB", rgba.size, "white")
+        opaque.paste(rgba, mask=rgba)  # one copy, where compositing in RGBA would hold three
+        return opaque
     return image.convert("RGB")
 
 

@@ -48,8 +48,8 @@ class Provenance:
     Attributes:
         trained: ISO 8601 date and time (UTC) of the training run, or of the weights' publication.
         seed: seed of the run, None where nothing was trained.
-        data_sha256: fingerprint of the training data: SHA-256 over the sorted split lists, None where nothing was
-            trained.
+        data_sha256: fingerprint of the training data: SHA-256 over split, class, file name and size of every photo,
+            None where nothing was trained.
         weights: what the network started from, one line each ("ImageNet-1k, resnet50; sha256 0676...; BSD-3-Clause").
         versions: package -> version of what trained and exported it.
     """

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from edgeclf.contract import ImageContract
 from edgeclf.geometry import Placement
 
 DISPLAY_SIDE = 1600
@@ -64,25 +65,32 @@ class Explanation:
         label: the class that is explained.
         cam: the map on the last convolution's grid, float32 ``[h, w]``, >= 0, not scaled.
         photo: the upright photo, RGB, reduced to at most ``DISPLAY_SIDE`` pixels on its longer side.
-        placement: how ``photo`` lies on the network input.
+        photo_size: width and height of the upright photo in full, pixels.
+        contract: how the photo became network input.
     """
 
     prediction: Prediction
     label: RankedLabel
     cam: NDArray[np.float32]
     photo: Image.Image
-    placement: Placement
+    photo_size: tuple[int, int]
+    contract: ImageContract
+
+    @property
+    def placement(self) -> Placement:
+        """How the photo in full lies on the network input."""
+        return self.contract.placement(*self.photo_size)
 
     @cached_property
     def input_map(self) -> NDArray[np.float32]:
         """The map in network space: float32 ``[size, size]``, scaled to 0..1 (all zero if the map is)."""
         from edgeclf import overlay  # drawing is imported by those who draw
 
-        return overlay.enlarge(self.cam, (self.placement.size, self.placement.size))
+        return overlay.enlarge(self.cam, (self.contract.size, self.contract.size))
 
     @cached_property
     def photo_map(self) -> NDArray[np.float32]:
-        """The map on the upright photo: float32 ``[height, width]`` of ``photo``, 0..1, 0 where nothing was seen."""
+        """The map on the upright photo in full: float32 ``[height, width]``, 0..1, 0 where nothing was seen."""
         from edgeclf import overlay
 
         return overlay.map_on_photo(self.cam, self.placement)
@@ -108,4 +116,4 @@ class Explanation:
         from edgeclf import overlay
 
         text = f"{self.label.label}  {self.label.probability:.1%}" if caption else None
-        return overlay.draw(self.photo, self.cam, self.placement, strength, text)
+        return overlay.draw(self.photo, self.cam, self.contract.placement(*self.photo.size), strength, text)

@@ -72,12 +72,23 @@ def open_session(model: ModelFile, device: str, threads: int | None) -> tuple[An
     options.log_severity_level = 3  # errors only: stderr belongs to the command line
     options.intra_op_num_threads = threads or usable_threads()
     options.inter_op_num_threads = 1
+
+    def create(*providers: str) -> Any:
+        session = onnxruntime.InferenceSession(model.path, options, providers=list(providers), enable_fallback=0)
+        session.disable_fallback()  # onnxruntime's own fallback is silent, and prints to stdout
+        return session
+
     try:
-        session = onnxruntime.InferenceSession(model.path, options, providers=list(dict.fromkeys([wanted, CPU])))
+        session = create(wanted) if wanted == CPU else create(wanted, CPU)
     except Exception as error:  # onnxruntime raises bare RuntimeErrors and a dozen classes of its own
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"{model.path}: onnxruntime refuses it ({reason})", "export the model again") from error
-    serving = session.get_providers()[0]
+        if wanted != CPU and device != "auto":
+            raise BackendError(f"{wanted} cannot run {model.path} ({_reason(error)})", _INSTALL_HINT) from error
+        try:
+            session = create(CPU)
+        except Exception as refused:
+            remedy = "export the model again"
+            raise ModelError(f"{model.path}: onnxruntime refuses it ({_reason(refused)})", remedy) from refused
+    serving: str = session.get_providers()[0]
     if device != "auto" and serving != wanted:
         raise BackendError(f"{wanted} was asked for, but onnxruntime fell back to {serving}", _INSTALL_HINT)
     _check_shape(session, model.manifest, model.path)
@@ -109,6 +120,10 @@ def _check_shape(session: Any, manifest: Manifest, path: str) -> None:
         or logits != [[classes]]
     ):
         raise ModelError(f"{path}: its inputs and outputs are not what its manifest says", "export the model again")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _version(text: str) -> tuple[int, ...]:

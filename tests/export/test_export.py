@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from edgeclf import Classifier, ImageContract
+from edgeclf import Classifier
 from edgeclf.errors import ExportError, UsageError
 from edgeclf.modelfile import read_model_file
 from edgeclf_export import exporting
@@ -149,7 +149,25 @@ def test_fewer_maps_where_all_would_cost_more_than_a_hundredth(tmp_path: Path) -
     assert set(cam_class[0]) == set(np.argsort(-logits[0], kind="stable")[:maps])
 
 
-def test_a_run_exports_the_same_whatever_the_card_says_about_preprocessing(run: Run) -> None:
-    changed = replace(run, contract=ImageContract(64, "pad"))
-    data = exporting._manifest(changed, exporting.Card())
-    assert data.contract_sha256 == changed.contract.digest() != run.contract.digest()
+def test_a_card_that_no_manifest_may_hold_is_a_usage_error(run: Run, tmp_path: Path) -> None:
+    for field, text in (("description", "two\nlines"), ("author", "\x1b[31m"), ("licence", "x" * 9999)):
+        with pytest.raises(UsageError, match="too long or not printable"):
+            export_run(run, tmp_path / "model.onnx", card=exporting.Card(**{field: text}))
+
+
+def test_a_network_that_answers_nan_is_not_exported(run: Run, tmp_path: Path) -> None:
+    spoiled = replace(run, folder=tmp_path / "run")
+    spoiled.folder.mkdir()
+    state = run.network().state_dict()
+    state["head.linears.1.bias"][0] = float("nan")
+    torch.save(state, spoiled.folder / "network.pt")
+    with pytest.raises(ExportError):
+        export_run(spoiled, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_calibration_photos_are_spread_over_the_classes(run: Run) -> None:
+    chosen = exporting._spread(run.split.train, 7, 0)
+    counts = [sum(s.label == name for s in chosen) for name in run.classes]
+    assert sorted(counts) == [2, 2, 3]
+    assert chosen == sorted(chosen) == exporting._spread(run.split.train, 7, 0)

@@ -62,7 +62,7 @@ def bad(photo: Path, png_of_zeros: Callable[[int], bytes], tmp_path: Path) -> di
         ("truncated.jpg", "damaged"),
         ("truncated.png", "damaged"),
         ("zero.jpg", "0 bytes"),
-        ("bomb.png", "the limit is 67 megapixels"),
+        ("bomb.png", "the limit is 50 megapixels"),
         ("pipe.jpg", "not a regular file"),
         ("bad exif.jpg", ""),
     ],

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from edgeclf import Classifier
 
 PHOTO = Path(__file__).parent / "photos" / "king_penguin.jpg"

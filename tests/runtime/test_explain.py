@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeclf import Classifier
+from edgeclf.contract import ImageContract
 from edgeclf.errors import ExplainError, UsageError
-from edgeclf.geometry import place
-from edgeclf.results import Explanation, Prediction, RankedLabel
+from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction, RankedLabel
 from helpers import draw
 from numpy.typing import NDArray
 from PIL import Image
@@ -144,9 +144,8 @@ def test_padding_share_by_hand(classifiers: dict[str, Classifier]) -> None:
 
 def made(cam: Any, photo: Image.Image, resize: str) -> Explanation:
     label = RankedLabel("king", 2, 0.5)
-    return Explanation(
-        Prediction((label,)), label, np.asarray(cam, np.float32), photo, place(*photo.size, 32, resize, 1.0)
-    )
+    contract = ImageContract(32, resize)  # type: ignore[arg-type]
+    return Explanation(Prediction((label,)), label, np.asarray(cam, np.float32), photo, photo.size, contract)
 
 
 def test_evidence_on_padding_alone() -> None:
@@ -202,3 +201,17 @@ def test_overlay_dims_what_was_cropped_and_warms_where_the_evidence_is() -> None
     assert hottest[0] > hottest[2] + 20  # evidence: warm
     weak = np.asarray(made(cam, grey, "crop").overlay(caption=False, strength=0.1)).astype(int)[12, 44]
     assert np.abs(weak - 200).sum() < np.abs(hottest - 200).sum()
+
+
+def test_the_map_lies_on_the_photo_in_full_and_the_overlay_on_a_smaller_one(
+    every_map: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "large.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side in the file: 2400 wide there, 1700 wide upright
+    of_size(2400, 1700).save(path, exif=exif)
+    explanation = Classifier(every_map(resize="pad")).explain(path)
+    assert explanation.photo_size == (1700, 2400)
+    assert explanation.photo_map.shape == (2400, 1700)
+    assert max(explanation.photo.size) == DISPLAY_SIDE
+    assert explanation.overlay(caption=False).height == DISPLAY_SIDE

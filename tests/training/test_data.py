@@ -1,13 +1,16 @@
 """Finding photos, naming classes, splitting: files are only read, and every oddity is one clear error."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from edgeclf.contract import ImageContract
 from edgeclf.errors import DataError
 from edgeclf_training.data import drop_unreadable, read_lists, read_split, write_lists
-from helpers import write_class_folders
+from helpers import draw, write_class_folders
 
 CONTRACT = ImageContract(32)
 
@@ -55,7 +58,7 @@ def test_several_folders_merge_and_an_earlier_split_holds(class_folders: Path, t
     earlier = read_split([class_folders], seed=0)
     write_class_folders(tmp_path / "more", 5, seed=500)
     split = read_split([class_folders, tmp_path / "more"], seed=99, earlier=earlier)
-    assert set(earlier.train) <= set(split.train)
+    assert set(earlier.train) <= set(split.train), "even with another seed"
     assert set(earlier.val) <= set(split.val)
     assert len(split.train) + len(split.val) == 45
     assert len(split.val) == len(earlier.val) + 3, "a fifth of the new photos validates"
@@ -115,3 +118,60 @@ def test_a_class_that_loses_all_photos_is_an_error(tmp_path: Path) -> None:
         path.write_text("broken")
     with pytest.raises(DataError, match="no readable training photo is left in king"):
         drop_unreadable(read_split([root]), CONTRACT)
+
+
+def test_photos_once_trained_on_never_validate_wherever_they_turn_up(class_folders: Path, tmp_path: Path) -> None:
+    earlier = read_split([class_folders])
+    shutil.copytree(class_folders, tmp_path / "new" / "val")
+    write_class_folders(tmp_path / "new" / "train", 4, seed=300)
+    split = read_split([tmp_path / "new"], earlier=earlier)
+    trained = {s.identity for s in earlier.train}
+    assert not trained & {s.identity for s in (*split.val, *split.test)}
+    assert {s.identity for s in split.val} == {s.identity for s in earlier.val}
+
+
+def test_names_that_repeat_in_sub_folders_split_the_same_in_every_process(tmp_path: Path) -> None:
+    for label in ("adelie", "king"):
+        for day in range(5):
+            folder = tmp_path / "photos" / label / f"day{day}"
+            folder.mkdir(parents=True)
+            for number in range(2):
+                draw(day * 2 + number, 32, 24).save(folder / f"IMG_{number}.jpg")
+    program = (
+        "import sys; from pathlib import Path; from edgeclf_training.data import read_split;"
+        "print([str(s.path) for s in read_split([Path(sys.argv[1])]).val])"
+    )
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", program, tmp_path / "photos"],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        ).stdout
+        for hash_seed in ("1", "2", "3")
+    }
+    assert len(answers) == 1
+
+
+def test_odd_file_names_come_back_from_the_lists(tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path / "photos", 3)
+    for number, name in enumerate(("a\u2028b.jpg", "tab\there.jpg", "\udcff.jpg")):
+        (root / "king" / f"king_{number:03}.jpg").rename(root / "king" / name)
+    split = read_split([root])
+    write_lists(split, tmp_path / "split")
+    assert read_lists(tmp_path / "split", split.classes, split.val_origin) == split
+    (root / "king" / "a\u2028b.jpg").rename(root / "king" / "line\nbreak.jpg")
+    with pytest.raises(DataError, match="line break"):
+        read_split([root])
+
+
+def test_splits_of_other_names_are_not_taken_for_classes(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "Training", 2)
+    write_class_folders(tmp_path / "val", 2)
+    with pytest.raises(DataError, match="looks like a split"):
+        read_split([tmp_path])
+
+
+def test_one_photo_per_class_is_too_few_to_validate_with(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="too few photos"):
+        read_split([write_class_folders(tmp_path / "photos", 1)])

@@ -37,7 +37,7 @@ def test_validation_and_runtime_get_the_same_tensor_bit_for_bit(
     real = classifier._session
     monkeypatch.setattr(classifier, "_session", Session())
     classifier.predict(path)
-    dataset = PhotoDataset([Sample(path, "king")], CLASSES, classifier.manifest.contract, "none", 0)
+    dataset = PhotoDataset([Sample(path, "king", 0)], CLASSES, classifier.manifest.contract, "none", 0)
     image, label = dataset[0, 0]
     assert label == 2
     assert image.dtype == torch.uint8
@@ -75,6 +75,9 @@ def test_each_epoch_is_another_permutation_of_everything() -> None:
         assert all(e == epoch for e, _ in keys)
         orders.append([i for _, i in keys])
         assert sorted(orders[-1]) == list(range(20))
+    sampler.epochs_before = 1
+    sampler.set_epoch(0)
+    assert [i for _, i in sampler] == orders[1], "a later phase goes on where the earlier one ended"
     assert orders[0] != orders[1]
 
 

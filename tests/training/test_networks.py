@@ -55,8 +55,8 @@ def test_the_parts_add_up_to_torchvisions_network(name: str) -> None:
         assert torch.allclose(network.pool(network.features(x)), whole, atol=1e-4)
 
 
-def test_imagenet_lite0_names_everyday_things(shared: Path) -> None:
-    """The packaged weights, end to end, on a drawn photo: the top class is the same whatever the batch."""
+def test_imagenet_weights_of_lite0_load_with_their_classifier() -> None:
+    """Whether they name things rightly is tested on the default model, which is made from them."""
     network, loaded = build_network("efficientnet_lite0", 1000, weights="imagenet", keep_classifier=True)
     assert loaded is not None
     assert loaded.licence == "Apache-2.0"
@@ -76,6 +76,12 @@ def test_freezing_leaves_the_named_stage_and_what_follows() -> None:
     assert all(p.requires_grad for p in network.head.parameters())
     assert not network.features.layer3.training, "frozen batch norm must not drift"
     assert network.features.layer4.training
+    train_mode(network, keep_statistics=True)
+    norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert len(norms) == 53
+    assert not any(m.training for m in norms)
+    assert network.features.layer4.training
+    assert network.head.training
     freeze(network, None)
     assert not any(p.requires_grad for p in network.features.parameters())
     freeze(network, "all")

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from edgeclf.errors import BackendError, DataError, UsageError
 from edgeclf_training import fitting
 from edgeclf_training.dataset import PhotoDataset, loader
@@ -90,8 +92,9 @@ def test_the_base_is_frozen_first_then_freed_from_the_named_stage(class_folders:
     assert [r["phase"] for r in rows(run)] == ["frozen", "fine-tune", "fine-tune"]
     trained = run.network().features
     assert torch.equal(trained.conv3[1].weight, start["conv3.weight"])
-    if max(rows(run), key=lambda r: float(r["val_accuracy"]))["phase"] == "fine-tune":
-        assert not torch.equal(trained.conv4[1].weight, start["conv4.weight"])
+    best = max(rows(run), key=lambda r: (float(r["val_accuracy"]), -float(r["val_loss"])))
+    assert best["phase"] == "fine-tune"
+    assert not torch.equal(trained.conv4[1].weight, start["conv4.weight"])
     frozen = train([class_folders], tmp_path / "frozen", replace(options, epochs=1, freeze_epochs=1))
     assert torch.equal(frozen.network().features.conv4[1].weight, start["conv4.weight"])
 
@@ -99,11 +102,13 @@ def test_the_base_is_frozen_first_then_freed_from_the_named_stage(class_folders:
 def test_going_on_from_a_run_with_more_photos_and_a_new_class(run: Run, class_folders: Path, tmp_path: Path) -> None:
     more = write_class_folders(tmp_path / "more", 6, seed=700)
     (more / "king").rename(more / "skua")
-    on = train([class_folders, more], tmp_path / "on", TrainOptions(epochs=1, batch_size=8, workers=0), start=run)
+    moved = tmp_path / "moved"  # an earlier split holds wherever its photos lie now
+    shutil.copytree(class_folders, moved)
+    on = train([moved, more], tmp_path / "on", TrainOptions(epochs=1, batch_size=8, workers=0, seed=9), start=run)
     assert on.classes == ("adelie", "gentoo", "king", "skua")
     assert on.options.architecture == "cnn4"
-    assert set(run.split.val) <= set(on.split.val)
-    assert not set(run.split.val) & set(on.split.train)
+    assert {s.identity for s in run.split.val} <= {s.identity for s in on.split.val}
+    assert {s.identity for s in run.split.train} <= {s.identity for s in on.split.train}
     assert any("earlier run" in line for line in on.provenance.weights)
     assert on.figures[0].accuracy >= 0.6, "it starts from what the earlier run knew"
 
@@ -131,6 +136,8 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_written(class
         ({"augment": "lots"}, "--augment"),
         ({"unfreeze": "layer9"}, "no such stage"),
         ({"seed": -1}, "--seed"),
+        ({"seed": 2**32}, "--seed"),
+        ({"workers": -1}, "--workers"),
         ({"architecture": "resnet51"}, "resnet51"),
     ):
         with pytest.raises(UsageError, match=message):
@@ -139,6 +146,8 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_written(class
     if not torch.cuda.is_available():
         with pytest.raises(BackendError, match="cuda"):
             train([class_folders], out, replace(QUICK, device="cuda"))
+    with pytest.raises(UsageError, match="inside the photos"):
+        train([class_folders], class_folders / "runs" / "run", QUICK)
     out.mkdir()
     (out / "mine.txt").write_text("precious")
     with pytest.raises(UsageError, match="not empty"):
@@ -160,11 +169,36 @@ def test_a_run_folder_that_is_none_or_damaged_is_one_clear_error(run: Run, tmp_p
         replace(run, folder=tmp_path).network()
 
 
+def test_odd_class_names_cost_no_figures(class_folders: Path, tmp_path: Path) -> None:
+    data = tmp_path / "photos"
+    shutil.copytree(class_folders, data)
+    for label, name in (("king", "$a_b$, \u30a2"), ("gentoo", "cost_$5_and_$10")):
+        (data / label).rename(data / name)
+    run = train([data], tmp_path / "run", replace(QUICK, epochs=1))
+    assert load_run(run.folder).figures == run.figures != ()
+    with (run.folder / "confusion.csv").open(newline="") as file:
+        table = list(csv.reader(file))
+    assert table[0][1:] == list(run.classes)
+    assert {len(row) for row in table} == {4}
+
+
+def test_training_that_diverges_is_one_clear_error(class_folders: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="diverged"):
+        train([class_folders], tmp_path / "run", replace(QUICK, epochs=1, head_rate=1e30, base_rate=1e30))
+
+
 @pytest.mark.shared
-@pytest.mark.parametrize("head", ["linear", "mlp"])
-@pytest.mark.parametrize("architecture", ["resnet50", "vgg16"])
+@pytest.mark.parametrize(
+    ("architecture", "head", "weights"),
+    [
+        ("resnet50", "linear", "none"),
+        ("resnet50", "mlp", "file"),
+        ("vgg16", "linear", "file"),
+        ("vgg16", "mlp", "none"),
+    ],
+)
 def test_deep_networks_overfit_32_real_photos_and_export_agrees(
-    architecture: str, head: str, shared: Path, tmp_path: Path
+    architecture: str, head: str, weights: str, shared: Path, tmp_path: Path
 ) -> None:
     from edgeclf_export.exporting import export_run
 
@@ -174,10 +208,23 @@ def test_deep_networks_overfit_32_real_photos_and_export_agrees(
             folder.mkdir(parents=True)
             for photo in sorted((shared / "data" / "hymenoptera" / "val" / label).glob("*.jpg"))[:16]:
                 (folder / photo.name).symlink_to(photo)
+    if weights == "file":
+        torch.manual_seed(0)
+        weights = str(tmp_path / "weights.pth")
+        torch.save(getattr(torchvision.models, architecture)().state_dict(), weights)
     options = TrainOptions(
-        architecture=architecture, weights="none", head=head, augment="none", epochs=25, image_size=64, batch_size=16
+        architecture=architecture,
+        weights=weights,
+        head=head,
+        augment="none",
+        epochs=25,
+        image_size=64,
+        batch_size=16,
+        workers=0,
     )
-    run = train([tmp_path / "data"], tmp_path / "run", replace(options, workers=0))
+    if weights != "none":  # random weights in a file: nothing pretrained that low rates would have to spare
+        options = replace(options, freeze_epochs=0, head_rate=1e-4, base_rate=1e-4)
+    run = train([tmp_path / "data"], tmp_path / "run", options)
     assert run.figures[0].correct >= 31
     exported = export_run(run, tmp_path / "model.onnx")
     assert [row.agreeing for row in exported.rows] == [32, 32]

@@ -65,7 +65,11 @@ def train(
     ):
         if value is not None and value not in known:
             raise UsageError(f"{flag} {value}: give {', '.join(known)}")
-    require("train", "torch", "torchvision", "pytorch_lightning", "torchmetrics", "albumentations")
+    require("train", "torch", "torchvision", "pytorch_lightning", "torchmetrics", "albumentations", "matplotlib")
+    from edgeclf_training.data import read_split
+
+    chosen = tuple(name.strip() for name in classes.split(",") if name.strip())
+    read_split(data, only=chosen)  # a wrong folder should not take torch's import to be found
     from edgeclf_training.console import Console
     from edgeclf_training.runs import TrainOptions, load_run
     from edgeclf_training.training import train as run_training
@@ -93,7 +97,7 @@ def train(
         image_size=image_size,
         resize=resize or "crop",  # type: ignore[arg-type]
         batch_size=batch_size,
-        classes=tuple(name.strip() for name in classes.split(",") if name.strip()),
+        classes=chosen,
         max_per_class=max_per_class,
         seed=seed,
         device=device,

@@ -29,6 +29,8 @@ class Console:
                 shown = time.monotonic()
                 print(f"\r{what}: {done}/{total}", end="", file=sys.stderr, flush=True)
 
-        yield update
-        if live and shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        try:
+            yield update
+        finally:
+            if live and shown:
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -7,23 +7,32 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from edgeclf.contract import ImageContract
 from edgeclf.errors import DataError, PhotoError
-from edgeclf.image import SUFFIXES, upright_rgb
+from edgeclf.files import image_files, write_atomically
+from edgeclf.image import upright_rgb
 from edgeclf.session import usable_threads
 
 VALIDATION_SHARE = 0.2
 SPLITS = ("train", "val", "test")
 _VAL_NAMES = ("val", "valid", "validation")
+_SPLIT_NAMES = frozenset((*_VAL_NAMES, "train", "training", "test", "testing"))
 
 
 @dataclass(frozen=True, order=True)
 class Sample:
-    """One labelled photo: its file and its class name."""
+    """One labelled photo: its file, its class name, and the file's size in bytes."""
 
     path: Path
     label: str
+    size: int
+
+    @property
+    def identity(self) -> tuple[str, str, int]:
+        """What tells a photo apart wherever its folder lies: class, file name, size."""
+        return self.label, self.path.name, self.size
 
 
 @dataclass(frozen=True)
@@ -59,9 +68,7 @@ class Split:
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over the sorted lists: split, class, file name and size, but no folder names."""
-        lines = sorted(
-            f"{part}\t{s.label}\t{s.path.name}\t{s.path.stat().st_size}" for part in SPLITS for s in self.part(part)
-        )
+        lines = sorted(f"{part}\t{s.label}\t{s.path.name}\t{s.size}" for part in SPLITS for s in self.part(part))
         return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -83,36 +90,44 @@ def read_split(
         seed: of the split and of the choice that ``max_per_class`` makes.
         only: class names to use; all if empty.
         max_per_class: training photos per class (validation photos set aside from them included).
-        earlier: the split of the run this one goes on from; its photos stay in the parts they were in.
+        earlier: the split of the run this one goes on from. Its photos, known by class, file name and size, stay in
+            the parts they were in, whatever folder they are found in now: nothing trained on ever validates.
 
     Raises:
-        DataError: a folder is missing or holds no class folders, fewer than two classes, a class without photos, or
-            a class that is tested but never trained.
+        DataError: a folder is missing or holds no class folders, fewer than two classes, a class without photos, a
+            class that is tested but never trained, or too few photos to set any aside for validation.
     """
-    found: dict[str, dict[str, list[Sample]]] = {part: {} for part in SPLITS}
+    found: dict[str, dict[str, list[_Found]]] = {part: {} for part in SPLITS}
     for root in roots:
         _check_folder(root)
         for part, folder in _parts(root).items():
             for label, photos in _class_folders(folder, only).items():
-                found[part].setdefault(label, []).extend(Sample(path, label) for path in photos)
+                found[part].setdefault(label, []).extend(photos)
     classes = tuple(sorted(found["train"]))
     _check_classes(classes, found, only, roots)
 
-    train: list[Sample] = []
-    val = [s for label in classes for s in found["val"].get(label, [])]
-    test = [s for label in classes for s in found["test"].get(label, [])]
-    known = {s.path: part for part in SPLITS for s in earlier.part(part)} if earlier else {}
-    parts = {"train": train, "val": val, "test": test}
-    set_aside = not val
-    for label in classes:
-        fresh: list[Sample] = []
-        for sample in sorted(set(found["train"][label]), key=lambda s: _shuffle_key(s, seed))[:max_per_class]:
-            (parts[known[sample.path]] if sample.path in known else fresh).append(sample)
-        held = max(1, round(len(fresh) * VALIDATION_SHARE)) if set_aside and len(fresh) > 1 else 0
-        val += fresh[:held]
-        train += fresh[held:]
+    known = {s.identity: part for part in SPLITS for s in earlier.part(part)} if earlier else {}
+    parts: dict[str, set[Sample]] = {part: set() for part in SPLITS}
+    fresh: dict[str, list[Sample]] = {}
+    for part in SPLITS:
+        for label in classes:
+            photos = sorted(found[part].get(label, []), key=lambda f: (_shuffle_key(f, seed), f.sample.path))
+            for photo in photos[: max_per_class if part == "train" else None]:
+                home = known.get(photo.sample.identity, part)
+                if home == "train" and photo.sample.identity not in known:
+                    fresh.setdefault(label, []).append(photo.sample)
+                else:
+                    parts[home].add(photo.sample)
+    set_aside = not any(found["val"].values())
+    for samples in fresh.values():
+        held = max(1, round(len(samples) * VALIDATION_SHARE)) if set_aside and len(samples) > 1 else 0
+        parts["val"].update(samples[:held])
+        parts["train"].update(samples[held:])
+    if not parts["val"]:
+        raise DataError("too few photos to set any aside for validation", "give at least 2 per class, or a val folder")
     origin = f"{VALIDATION_SHARE:.0%} of the training photos, seed {seed}" if set_aside else "the val folder"
-    return Split(classes, tuple(sorted(train)), tuple(sorted(val)), tuple(sorted(test)), origin)
+    train, val, test = (tuple(sorted(parts[part])) for part in SPLITS)
+    return Split(classes, train, val, test, origin)
 
 
 def drop_unreadable(split: Split, contract: ImageContract, progress: Callable[[int, int], None] | None = None) -> Split:
@@ -152,17 +167,17 @@ def drop_unreadable(split: Split, contract: ImageContract, progress: Callable[[i
 
 
 def write_lists(split: Split, folder: Path) -> None:
-    """Write ``train.txt``, ``val.txt``, ``test.txt`` (class, tab, path) and ``skipped.txt`` (path, tab, why)."""
+    """Write ``train.txt``, ``val.txt``, ``test.txt`` (class, bytes, path) and ``skipped.txt`` (path, why)."""
     folder.mkdir(parents=True, exist_ok=True)
-    for part in SPLITS:
-        lines = (f"{s.label}\t{s.path}\n" for s in split.part(part))
-        (folder / f"{part}.txt").write_text("".join(lines), "utf-8", "surrogateescape")
-    skipped = (f"{s.path}\t{s.reason}\n" for s in split.skipped)
-    (folder / "skipped.txt").write_text("".join(skipped), "utf-8", "surrogateescape")
+    lists = {part: [f"{s.label}\t{s.size}\t{s.path}" for s in split.part(part)] for part in SPLITS}
+    lists["skipped"] = [f"{s.path}\t{s.reason}" for s in split.skipped]
+    for name, lines in lists.items():
+        data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+        write_atomically(folder / f"{name}.txt", partial(_write, data=data))
 
 
 def read_lists(folder: Path, classes: Sequence[str], val_origin: str) -> Split:
-    """Read what ``write_lists`` wrote.
+    """Read what ``write_lists`` wrote, but for what was skipped.
 
     Raises:
         DataError: a list is missing or not as it was written.
@@ -170,12 +185,16 @@ def read_lists(folder: Path, classes: Sequence[str], val_origin: str) -> Split:
     parts: dict[str, tuple[Sample, ...]] = {}
     for part in SPLITS:
         try:
-            lines = (folder / f"{part}.txt").read_text("utf-8", "surrogateescape").splitlines()
-            pairs = [line.split("\t", 1) for line in lines]
-            parts[part] = tuple(Sample(Path(path), label) for label, path in pairs)
+            text = (folder / f"{part}.txt").read_bytes().decode("utf-8", "surrogateescape")
+            rows = [line.split("\t", 2) for line in text.split("\n")[:-1]]
+            parts[part] = tuple(Sample(Path(path), label, int(size)) for label, size, path in rows)
         except (OSError, ValueError) as error:
             raise DataError(f"{folder / part}.txt cannot be read ({error})", "train again") from error
     return Split(tuple(classes), parts["train"], parts["val"], parts["test"], val_origin)
+
+
+def _write(file: IO[bytes], data: bytes) -> None:
+    file.write(data)
 
 
 def _check_folder(root: Path) -> None:
@@ -197,21 +216,33 @@ def _parts(root: Path) -> dict[str, Path]:
     return parts
 
 
-def _class_folders(folder: Path, only: Sequence[str]) -> dict[str, list[Path]]:
+@dataclass(frozen=True)
+class _Found:
+    """A sample and its place within the class folder, which the seeded order goes by."""
+
+    sample: Sample
+    place: str
+
+
+def _class_folders(folder: Path, only: Sequence[str]) -> dict[str, list[_Found]]:
     names = sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
-    return {name: list(_photos(folder / name)) for name in names if not only or name in only}
+    if odd := [name for name in names if name.lower() in _SPLIT_NAMES]:
+        raise DataError(
+            f"{folder}: {', '.join(odd)} looks like a split, not a class", "call the splits train, val and test"
+        )
+    return {name: list(_photos(folder / name, name)) for name in names if not only or name in only}
 
 
-def _photos(folder: Path) -> Iterable[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
-                yield Path(os.path.abspath(os.path.join(parent, name)))
+def _photos(folder: Path, label: str) -> Iterable[_Found]:
+    for name in image_files(str(folder)):
+        if "\n" in name or "\r" in name:
+            raise DataError(f"{name!r}: a line break in a file name", "rename it")
+        path = Path(os.path.abspath(name))
+        yield _Found(Sample(path, label, path.stat().st_size), os.path.relpath(name, folder).replace(os.sep, "/"))
 
 
 def _check_classes(
-    classes: tuple[str, ...], found: dict[str, dict[str, list[Sample]]], only: Sequence[str], roots: Sequence[Path]
+    classes: tuple[str, ...], found: dict[str, dict[str, list[_Found]]], only: Sequence[str], roots: Sequence[Path]
 ) -> None:
     where = ", ".join(map(str, roots))
     if unknown := sorted(set(only) - set(classes)):
@@ -231,9 +262,10 @@ def _check_classes(
         raise DataError(f"{where}: class folder {bad[0]!r} has unprintable characters", "rename it")
 
 
-def _shuffle_key(sample: Sample, seed: int) -> bytes:
-    """A seeded order that depends on class and file name only, not on where the folder lies or what else is in it."""
-    return hashlib.sha256(f"{seed}\0{sample.label}\0{sample.path.name}".encode("utf-8", "surrogateescape")).digest()
+def _shuffle_key(found: _Found, seed: int) -> bytes:
+    """A seeded order that depends on nothing but the class and the place within its folder."""
+    key = f"{seed}\0{found.sample.label}\0{found.place}"
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 def _unreadable(path: Path, contract: ImageContract) -> str | None:

@@ -65,10 +65,11 @@ class EpochSampler(Sampler[Key]):
     def __init__(self, count: int, seed: int, *, shuffle: bool) -> None:
         self._count, self._seed, self._shuffle = count, seed, shuffle
         self._epoch = 0
+        self.epochs_before = 0  # of earlier phases, so that no phase repeats another's augmentation
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before each epoch."""
-        self._epoch = epoch
+        """Lightning calls this before each epoch with its number within the phase."""
+        self._epoch = self.epochs_before + epoch
 
     def __len__(self) -> int:
         return self._count

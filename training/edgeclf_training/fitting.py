@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from torchmetrics.aggregation import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from edgeclf_training.dataset import EpochSampler
 from edgeclf_training.networks import Network, freeze, train_mode
 
 
@@ -30,6 +31,7 @@ class Phase:
         epochs: at least 1.
         unfreeze: first trainable stage, "all", or None for the head alone.
         head_rate, base_rate: peak learning rates.
+        keep_statistics: batch norms keep their pretrained statistics; see ``train_mode``.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Phase:
     unfreeze: str | None
     head_rate: float
     base_rate: float
+    keep_statistics: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class FineTuning(pl.LightningModule):
             self.add_module(f"{part}_accuracy", self.accuracy[part])
 
     def on_train_epoch_start(self) -> None:
-        train_mode(self.network)
+        train_mode(self.network, keep_statistics=self.phase.keep_statistics)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         return self._step("train", batch, self.label_smoothing)
@@ -152,7 +155,7 @@ class History(pl.Callback):
         seconds = time.perf_counter() - self._started
         epoch = Epoch(len(self.epochs) + 1, pl_module.phase.name, seconds=round(seconds, 2), **figures)
         self.epochs.append(epoch)
-        if self.best is None or _rank(epoch) > _rank(self.best):
+        if math.isfinite(epoch.val_loss) and (self.best is None or _rank(epoch) > _rank(self.best)):
             self.best = epoch
             if trainer.is_global_zero:
                 write_atomically(self._folder / "network.pt", lambda f: torch.save(self._network.state_dict(), f))
@@ -192,13 +195,15 @@ def fit_phases(
     logger: Any,
     progress_bar: bool,
 ) -> None:
-    """Train through the phases; afterwards ``network`` holds the best weights by validation.
+    """Train through the phases; afterwards ``network`` holds the best weights by validation, if any epoch was finite.
 
     Each phase is a Trainer of its own, so that the optimiser, and what data parallelism synchronises, always match
     the stages that are trainable.
     """
     for phase in phases:
         freeze(network, phase.unfreeze)
+        assert isinstance(train.sampler, EpochSampler)
+        train.sampler.epochs_before = len(history.epochs)
         callbacks: list[pl.Callback] = [history]
         if progress_bar:
             callbacks.append(pl.callbacks.TQDMProgressBar(leave=False))
@@ -216,7 +221,11 @@ def fit_phases(
             use_distributed_sampler=False,  # our sampler carries the epoch to the augmentation
             gradient_clip_val=1.0,
         )
-        trainer.fit(FineTuning(network, classes, phase), train, val)
+        try:
+            trainer.fit(FineTuning(network, classes, phase), train, val)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
         network.cpu()
-    network.load_state_dict(history.best_weights())
+    if history.best is not None:
+        network.load_state_dict(history.best_weights())
     network.eval()

@@ -40,7 +40,7 @@ class TrainOptions:
         image_size: pixels; None means the architecture's own.
         resize, crop_fraction: see ``ImageContract``; a crop_fraction of None means 0.875 with "crop".
         batch_size: photos per step.
-        head_rate, base_rate: peak learning rates; None means 3e-3 and 5e-4 with pretrained weights, else 5e-4 (1e-4
+        head_rate, base_rate: peak learning rates; None means 3e-3 and 2e-4 with pretrained weights, else 5e-4 (1e-4
             for networks without batch norm).
         classes: class folders to use; all if empty.
         max_per_class: training photos per class, None for all.
@@ -71,7 +71,7 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training run.
+    """A training run; without figures it was interrupted.
 
     Attributes:
         folder: the run folder.
@@ -108,7 +108,7 @@ class Run:
 
 
 def save_run(run: Run) -> None:
-    """Write ``run.json`` and the split lists."""
+    """Write ``run.json``; the figures are empty until the run has finished."""
     values = {
         "schema_version": RUN_SCHEMA,
         "options": asdict(run.options),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from edgeclf.cli.console import printable
 from edgeclf.contract import ImageContract
 from edgeclf.errors import BackendError, DataError, UsageError
 from edgeclf.manifest import Provenance
@@ -56,7 +57,7 @@ def train(
     options = _resolve(options or TrainOptions(), start)
     accelerator = _accelerator(options.device)
     contract = ImageContract(_size(options), options.resize, options.crop_fraction or 1.0)
-    _claim(out)
+    _claim(out, data)
     split = read_split(
         data,
         seed=options.seed,
@@ -68,7 +69,9 @@ def train(
         split = drop_unreadable(split, contract, progress)
     pl.seed_everything(options.seed, verbose=False)
     network, loaded = _network(options, split, start)
-    phases = _phases(options, network)  # before anything is written: an unknown stage is a usage error
+    phases = _phases(
+        options, network, pretrained=bool(loaded or start)
+    )  # before anything is written: an unknown stage is a usage error
     log = _logger(logger, out)
     _describe(console, options, contract, split, loaded, start)
 
@@ -83,9 +86,9 @@ def train(
     figures = tuple(
         evaluate(network, _batches(run, samples), len(split.classes), name, device) for name, samples in held_out
     )
-    write_confusion(figures[-1], split.classes, out)
     run = replace(run, figures=figures)
     save_run(run)
+    write_confusion(figures[-1], split.classes, out)
     for f in figures:
         console.line(f"{f.split}: {f.correct} of {f.photos} photos right ({f.accuracy:.1%})")
     return run
@@ -119,7 +122,8 @@ def _resolve(options: TrainOptions, start: Run | None) -> TrainOptions:
         (options.max_per_class is None or options.max_per_class >= 2, "--max-per-class: give at least 2"),
         (options.head in (None, "linear", "mlp"), f"--head {options.head}: give linear or mlp"),
         (options.augment in augment.KINDS, f"--augment {options.augment}: give {' or '.join(augment.KINDS)}"),
-        (options.seed >= 0, f"--seed {options.seed}: give 0 or more"),
+        (0 <= options.seed < 2**32, f"--seed {options.seed}: not within 0..4294967295"),
+        ((options.workers or 0) >= 0, f"--workers {options.workers}: give 0 or more"),
     ):
         if not valid:
             raise UsageError(message)
@@ -133,7 +137,7 @@ def _resolve(options: TrainOptions, start: Run | None) -> TrainOptions:
         if options.freeze_epochs is None
         else options.freeze_epochs,
         head_rate=options.head_rate or (3e-3 if pretrained else scratch_rate),
-        base_rate=options.base_rate or (5e-4 if pretrained else scratch_rate),
+        base_rate=options.base_rate or (2e-4 if pretrained else scratch_rate),
         workers=min(8, usable_threads()) if options.workers is None else options.workers,
     )
 
@@ -151,8 +155,10 @@ def _accelerator(device: str) -> str:
     return {"auto": "gpu" if torch.cuda.is_available() else "cpu", "cuda": "gpu", "cpu": "cpu"}[device]
 
 
-def _claim(out: Path) -> None:
-    """Find an unwritable or used run folder before any work is done."""
+def _claim(out: Path, data: Sequence[Path]) -> None:
+    """Find a used, unwritable or badly placed run folder before any work is done."""
+    if inside := [root for root in data if out.resolve().is_relative_to(root.resolve())]:
+        raise UsageError(f"{out} lies inside the photos in {inside[0]}", "choose an --out elsewhere")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} already exists and is not empty", "choose another --out")
     parent = next(p for p in (out, *out.absolute().parents) if p.exists())
@@ -173,7 +179,7 @@ def _network(options: TrainOptions, split: Split, start: Run | None) -> tuple[Ne
     return network, loaded
 
 
-def _phases(options: TrainOptions, network: Network) -> list[Phase]:
+def _phases(options: TrainOptions, network: Network, *, pretrained: bool) -> list[Phase]:
     if options.unfreeze not in ("all", *network.stages):
         raise UsageError(
             f"--unfreeze {options.unfreeze}: {options.architecture} has no such stage",
@@ -181,9 +187,9 @@ def _phases(options: TrainOptions, network: Network) -> list[Phase]:
         )
     frozen = options.freeze_epochs or 0
     rates = (options.head_rate or 0.0, options.base_rate or 0.0)
-    phases = [Phase("frozen", frozen, None, *rates)] if frozen else []
+    phases = [Phase("frozen", frozen, None, *rates, pretrained)] if frozen else []
     if options.epochs > frozen:
-        phases.append(Phase("fine-tune", options.epochs - frozen, options.unfreeze, *rates))
+        phases.append(Phase("fine-tune", options.epochs - frozen, options.unfreeze, *rates, pretrained))
     return phases
 
 
@@ -243,7 +249,7 @@ def _fit(network: Network, phases: list[Phase], run: Run, accelerator: str, log:
             progress_bar=not console.quiet and sys.stderr.isatty(),
         )
     if history.best is None:
-        raise DataError("training ended before its first epoch did", "try again")
+        raise DataError("training diverged: no epoch has a finite validation loss", "check the photos and the weights")
     console.line(f"best: epoch {history.best.epoch}; its weights are kept")
 
 
@@ -257,6 +263,6 @@ def _describe(
         f"({split.val_origin})" + (f", {len(split.test)} to test" if split.test else "")
     )
     for skipped in split.skipped[:5]:
-        console.line(f"skipped: {skipped.reason}")
+        console.line(f"skipped: {printable(skipped.reason)}")
     if len(split.skipped) > 5:
         console.line(f"skipped: {len(split.skipped) - 5} more, see split/skipped.txt")

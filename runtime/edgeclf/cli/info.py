@@ -20,6 +20,7 @@ def info(
     edgeclf info birds.onnx --json
     """
     from edgeclf.classifier import default_model
+    from edgeclf.cli.console import printable
     from edgeclf.modelfile import read_model_file
 
     file = read_model_file(model or default_model())
@@ -32,13 +33,14 @@ def info(
         "pad": "whole photo, letterboxed in black",
         "squash": "whole photo, aspect ratio ignored",
     }[m.contract.resize]
+    counted = ", counted before quantization" if m.precision == "int8" else ""
     rows = [
-        ("file", f"{file.path} ({file.size / 1e6:.1f} MB, sha256 {file.sha256[:12]}, seal intact)"),
+        ("file", f"{printable(file.path)} ({file.size / 1e6:.1f} MB, sha256 {file.sha256[:12]}, seal intact)"),
         ("network", f"{m.architecture}, {m.head} head, {m.precision}"),
         ("input", f"{m.contract.size} x {m.contract.size} pixels, {resize}"),
         ("heat maps", f"of the {m.cam_classes} best-ranked classes"),
         ("needs", f"onnxruntime {m.min_onnxruntime} or newer (opset {m.opset}, IR {m.ir_version})"),
-        *((f.split, f"{f.correct} of {f.photos} photos right ({f.accuracy:.1%})") for f in m.figures),
+        *((f.split, f"{f.correct} of {f.photos} photos right ({f.accuracy:.1%}){counted}") for f in m.figures),
         ("trained", origin.trained + (f", seed {origin.seed}" if origin.seed is not None else "")),
         *(("weights", line) for line in origin.weights),
         *((key, value) for key in ("author", "licence", "description") if (value := getattr(m, key))),

@@ -10,10 +10,11 @@ from pathlib import Path
 from PIL import Image
 
 from edgeclf.errors import PhotoError, UsageError
-from edgeclf.files import write_atomically
-from edgeclf.image import SUFFIXES, read_photo_file
+from edgeclf.files import image_files, write_atomically
+from edgeclf.image import read_photo_file
 
 STDIN = "-"
+_OVERLAY = "-cam.jpg"
 _MARK = b"edgeclf heat map"  # JPEG comment of every overlay in a folder
 
 
@@ -26,9 +27,14 @@ class Found:
 
 
 def find_photos(arguments: list[str]) -> Iterator[Found]:
-    """Expand files, folders (recursively, sorted, hidden ones left out), globs and "-" lazily, in the order given."""
+    """Expand files, folders (recursively, sorted, hidden ones left out), globs and "-", in the order given.
+
+    Folders are walked as they are consumed, never listed whole.
+    """
     for argument in arguments:
         if argument == STDIN:
+            if sys.stdin is None:
+                raise UsageError("-: there is no standard input", "name a photo")
             yield Found(STDIN, read_photo_file(sys.stdin.buffer))
         elif os.path.isdir(argument):
             yield from _or_error(
@@ -52,25 +58,21 @@ def _or_error(names: Iterator[str], argument: str, kind: str, what: str, remedy:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
-                yield os.path.join(parent, name)
+    """Photos of a folder, but for overlays that an earlier ``--cam`` left there."""
+    return (name for name in image_files(folder) if not (name.endswith(_OVERLAY) and _is_overlay(Path(name))))
 
 
 def _is_glob(argument: str) -> bool:
     return glob.has_magic(argument) and not os.path.exists(argument)
 
 
-def _is_foreign(path: Path) -> bool:
-    """Whether a file of this name exists that is not an earlier overlay of ours, and so must not be replaced."""
-    if not path.exists():
+def _is_overlay(path: Path) -> bool:
+    """Whether a file is an overlay of ours, which may be replaced and need not be classified."""
+    try:
+        with path.open("rb") as file:
+            return _MARK in file.read(256)
+    except OSError:
         return False
-    if not path.is_file():
-        return True
-    with path.open("rb") as file:
-        return _MARK not in file.read(256)
 
 
 class OverlayFiles:
@@ -111,10 +113,14 @@ class OverlayFiles:
         return path
 
     def _unused(self, stem: str) -> str:
-        stem = stem[:100]
-        name, number = f"{stem}-cam.jpg", 1
-        while name.casefold() in self._taken or _is_foreign(self._folder / name):
+        stem = stem.encode("utf-8", "surrogateescape")[:150].decode("utf-8", "ignore")  # names end at 255 bytes
+        name, number = f"{stem}{_OVERLAY}", 1
+        while name.casefold() in self._taken or self._is_foreign(name):
             number += 1
-            name = f"{stem}-{number}-cam.jpg"
+            name = f"{stem}-{number}{_OVERLAY}"
         self._taken.add(name.casefold())
         return name
+
+    def _is_foreign(self, name: str) -> bool:
+        path = self._folder / name
+        return path.exists() and not _is_overlay(path)

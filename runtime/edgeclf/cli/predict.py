@@ -98,7 +98,7 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
         if "cam" in answer:
             padding = answer["padding_share"]
             note = f" ({padding:.0%} of the evidence lies on padding)" if padding >= 0.01 else ""
-            print(f"  heat map of {answer['cam_class']}: {answer['cam']}{note}")
+            print(f"  heat map of {answer['cam_class']}: {printable(answer['cam'])}{note}")
     sys.stdout.flush()
     if "error" in answer:
         typer.echo(f"edgeclf: {printable(answer['error']['message'])}", err=True)

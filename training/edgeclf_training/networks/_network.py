@@ -113,9 +113,20 @@ def freeze(network: Network, unfreeze_from: str | None) -> None:
         stage.requires_grad_(free)
 
 
-def train_mode(network: Network) -> None:
-    """Put the trainable part in training mode; frozen stages stay in eval mode, batch-norm statistics included."""
+def train_mode(network: Network, *, keep_statistics: bool = False) -> None:
+    """Put the trainable part in training mode; frozen stages stay in eval mode.
+
+    Args:
+        network: changed in place.
+        keep_statistics: leave every batch norm in eval mode, so that it goes on with the statistics it was pretrained
+            with. A few dozen steps are too few to learn new ones: the network would be trained with the batches'
+            statistics and asked with half-learned averages.
+    """
     network.train()
     for stage in network.features.children():
         if not any(p.requires_grad for p in stage.parameters()):
             stage.eval()
+    if keep_statistics:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()

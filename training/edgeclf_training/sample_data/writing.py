@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edgeclf.files import write_atomically
 from PIL import Image
 
 from edgeclf_training.sample_data.photos import draw_photo
@@ -59,9 +58,8 @@ def write_sample_data(
         for index in range(1, per_class + 1):
             name = f"{species.name}/{species.name}_{index:04d}.jpg"
             photo = draw_photo(species, index, size, seed)
-            encoded = BytesIO()
-            Image.fromarray(photo.pixels).save(encoded, "JPEG", quality=JPEG_QUALITY)
-            _write_at_once(folder / name, encoded.getvalue())
+            picture = Image.fromarray(photo.pixels)
+            write_atomically(folder / name, partial(picture.save, format="JPEG", quality=JPEG_QUALITY))
             photos[name] = {
                 "label": species.name,
                 "mark": species.mark,
@@ -71,7 +69,8 @@ def write_sample_data(
             if progress is not None:
                 progress(len(photos), total)
     marks = {"schema_version": SCHEMA_VERSION, "seed": seed, "size": size, "photos": photos}
-    _write_at_once(folder / MARKS_FILE, (json.dumps(marks, indent=1) + "\n").encode())
+    text = json.dumps(marks, indent=1)
+    write_atomically(folder / MARKS_FILE, lambda file: file.write(f"{text}\n".encode()))
     return SampleData(folder, SPECIES, total, folder / MARKS_FILE)
 
 
@@ -103,16 +102,3 @@ def _check(folder: Path, per_class: int, size: int, seed: int) -> None:
         raise ValueError(f"{folder} is a file, not a folder: name a new or an empty folder")
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"folder {folder} is not empty, and nothing in it may be overwritten: name a new or empty one")
-
-
-def _write_at_once(path: Path, content: bytes) -> None:
-    """Write a file so that it is never seen half written."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
