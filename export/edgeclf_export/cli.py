@@ -15,11 +15,15 @@ def export(
         Path | None, typer.Option("-o", "--out", metavar="MODEL.onnx", help="The file to write; default: RUN's name.")
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Quantize: a quarter of the size, faster on CPUs.")] = False,
-    calibration_photos: Annotated[int, typer.Option(min=1, help="Training photos that calibrate INT8.")] = 256,
-    check_photos: Annotated[int, typer.Option(min=1, help="Held-out photos to check the file with, at most.")] = 1000,
-    author: Annotated[str | None, typer.Option(help="Written into the file.")] = None,
-    licence: Annotated[str | None, typer.Option("--license", help="Written into the file.")] = None,
-    description: Annotated[str | None, typer.Option(help="Written into the file.")] = None,
+    calibration_photos: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Training photos that calibrate INT8.")
+    ] = 256,
+    check_photos: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Held-out photos to check the file with, at most.")
+    ] = 1000,
+    author: Annotated[str | None, typer.Option(metavar="TEXT", help="Written into the file.")] = None,
+    licence: Annotated[str | None, typer.Option("--license", metavar="TEXT", help="Written into the file.")] = None,
+    description: Annotated[str | None, typer.Option(metavar="TEXT", help="Written into the file.")] = None,
     display_names: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help='Names for people: {"class folder": "name", ...}.')
     ] = None,

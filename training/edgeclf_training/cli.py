@@ -11,19 +11,23 @@ from edgeclf.errors import UsageError
 def train(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Folders with one sub-folder per class.")],
     arch: Annotated[
-        str | None, typer.Option(help="efficientnet_lite0 (default), resnet50, vgg16 or cnn4.", show_default=False)
+        str | None,
+        typer.Option(metavar="NAME", help="efficientnet_lite0 (default), resnet50, vgg16 or cnn4.", show_default=False),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(metavar="imagenet|FILE|none", help="First weights; default: imagenet where there are.")
     ] = None,
     head: Annotated[str | None, typer.Option(metavar="linear|mlp", help="Default: linear; mlp for cnn4.")] = None,
     augment: Annotated[str, typer.Option(metavar="default|none", help="Augmentation of training photos.")] = "default",
-    epochs: Annotated[int, typer.Option(help="Epochs in all, the frozen ones included.")] = 8,
+    epochs: Annotated[int, typer.Option(metavar="N", help="Epochs in all, the frozen ones included.")] = 8,
     freeze_epochs: Annotated[
-        int | None, typer.Option(help="First epochs with the base frozen; default: 1 with pretrained weights.")
+        int | None,
+        typer.Option(metavar="N", help="First epochs with the base frozen; default: 1 with pretrained weights."),
     ] = None,
     unfreeze: Annotated[str, typer.Option(metavar="STAGE|all", help="First stage trained after that.")] = "all",
-    image_size: Annotated[int | None, typer.Option(help="Network input, pixels; default: 224; 128 for cnn4.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(metavar="N", help="Network input, pixels; default: 224; 128 for cnn4.")
+    ] = None,
     resize: Annotated[
         str | None,
         typer.Option(
@@ -31,12 +35,16 @@ def train(
             help="crop: centre square (default); pad: letterbox in black; squash: ignore the aspect ratio.",
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Photos per step.")] = 32,
+    batch_size: Annotated[int, typer.Option(metavar="N", help="Photos per step.")] = 32,
     classes: Annotated[str, typer.Option(metavar="A,B,C", help="Use these class folders only.")] = "",
-    max_per_class: Annotated[int | None, typer.Option(help="Use at most this many photos per class.")] = None,
-    seed: Annotated[int, typer.Option(help="Of every random decision.")] = 0,
+    max_per_class: Annotated[
+        int | None, typer.Option(metavar="N", help="Use at most this many photos per class.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of every random decision.")] = 0,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="What to train on.")] = "auto",
-    workers: Annotated[int | None, typer.Option(help="Loader processes; default: as many as CPUs, up to 8.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Loader processes; default: as many as CPUs, up to 8.")
+    ] = None,
     start: Annotated[
         Path | None, typer.Option("--from", metavar="RUN", help="Go on from an earlier run, with these photos.")
     ] = None,
@@ -117,17 +125,18 @@ def train(
 
 def sample_data(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
-    per_class: Annotated[int, typer.Option(help="Photos per species.")] = 100,
-    size: Annotated[int, typer.Option(help="Longer side, pixels.")] = 224,
-    seed: Annotated[int, typer.Option(help="Another seed draws other photos.")] = 0,
+    per_class: Annotated[int, typer.Option(metavar="N", help="Photos per species.")] = 100,
+    size: Annotated[int, typer.Option(metavar="N", help="Longer side, pixels.")] = 224,
+    seed: Annotated[int, typer.Option(metavar="N", help="Another seed draws other photos.")] = 0,
 ) -> None:
-    """Draw six penguin species with their field marks: photos to try everything on, offline.
+    """Draw photos of six penguin species.
 
     \b
     edgeclf sample-data penguins/
     edgeclf train penguins/ --epochs 4
 
-    marks.json holds, for each photo, the box of the mark that tells the species.
+    Something to try everything on, offline: each species has its real field marks, and marks.json holds, for each
+    photo, the box of the mark that tells the species.
     """
     from edgeclf_training.console import Console
     from edgeclf_training.sample_data import write_sample_data

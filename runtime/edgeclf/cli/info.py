@@ -13,11 +13,13 @@ def info(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole manifest as JSON.")] = False,
 ) -> None:
-    """Show what a model file says about itself: classes, preprocessing, figures, where it comes from.
+    """Show what a model file says about itself.
 
     \b
     edgeclf info birds.onnx
     edgeclf info birds.onnx --json
+
+    Classes, preprocessing, figures, what it needs, where it comes from. The seal is checked.
     """
     from edgeclf.classifier import default_model
     from edgeclf.cli.console import printable

@@ -18,9 +18,14 @@ def predict(
     ],
     model: Annotated[
         str | None,
-        typer.Option("-m", "--model", help="Model file; default: $EDGECLF_MODEL, else the ImageNet network inside."),
+        typer.Option(
+            "-m",
+            "--model",
+            metavar="MODEL",
+            help="Model file; default: $EDGECLF_MODEL, else the ImageNet network inside.",
+        ),
     ] = None,
-    top_k: Annotated[int, typer.Option("-k", "--top-k", min=1, help="How many classes to show.")] = 5,
+    top_k: Annotated[int, typer.Option("-k", "--top-k", metavar="N", min=1, help="How many classes to show.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     cam: Annotated[
         Path | None,
@@ -30,7 +35,9 @@ def predict(
         str | None, typer.Option("--cam-class", metavar="NAME", help="Explain this class, not the best-ranked one.")
     ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="What to compute on.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all this process may use.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: all this process may use.")
+    ] = None,
 ) -> None:
     """Classify photos.
 
