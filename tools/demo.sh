@@ -18,8 +18,9 @@ step "fine-tuning EfficientNet-Lite0 from its ImageNet weights"
 "$edgeclf" train "$demo/photos" --epochs 4 --out "$demo/run"
 
 step "exporting one file for the field: FP32, then INT8"
-"$edgeclf" export "$demo/run" -o "$demo/penguins.onnx"
-"$edgeclf" export "$demo/run" -o "$demo/penguins-int8.onnx" --int8
+about="edgeclf's demo: trained on drawn penguins, not meant for real ones"
+"$edgeclf" export "$demo/run" -o "$demo/penguins.onnx" --description "$about"
+"$edgeclf" export "$demo/run" -o "$demo/penguins-int8.onnx" --int8 --description "$about"
 
 step "asking the INT8 file about photos it has never seen"
 "$edgeclf" predict "$demo"/unseen/*/*_0001.jpg -m "$demo/penguins-int8.onnx" -k 2 --cam "$demo/overlays"

@@ -140,7 +140,8 @@ class Classifier:
 
             close = difflib.get_close_matches(label, self.labels, 3) or self.labels[:3]
             raise UsageError(
-                f"the model has no class {label!r}", f"it has, for example, {', '.join(close)} (see `edgeclf info`)"
+                f"the model has no class {label!r}",
+                f"it has, for example, {', '.join(close)} (see `edgeclf info MODEL`)",
             ) from None
 
     def _answer(self, photo: Photo, top_k: int) -> Prediction | PhotoError:

@@ -149,7 +149,7 @@ def _open_regular(name: str) -> IO[bytes]:
             raise _too_many_bytes(name)
         return Path(name).open("rb")
     except FileNotFoundError as error:
-        raise PhotoError("not-found", f"{name}: no such file", "check the path", name) from error
+        raise PhotoError("not-found", f"{name}: no such file or folder", "check the path", name) from error
     except (OSError, ValueError) as error:
         raise PhotoError(
             "unreadable", f"{name}: {_reason(error)}", "check the path and its permissions", name

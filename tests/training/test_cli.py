@@ -50,7 +50,8 @@ def test_train_then_export_then_predict(edgeclf: Cli, class_folders: Path, tmp_p
         (["photos", "--weights", "nothing.pth"], 5, "no such weight file"),
         (["photos", "--classes", "king,emperor"], 5, "no class folder emperor"),
         (["photos", "--from", "photos"], 5, "not a run folder"),
-        (["photos", "--out", "photos"], 2, "already exists"),
+        (["photos", "--out", "one"], 2, "already exists"),
+        (["photos", "--out", "photos/run"], 2, "inside the photos"),
     ],
 )
 def test_bad_input_is_one_line_and_a_documented_code(

@@ -2,15 +2,19 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torchvision
 from edgeclf.errors import BackendError, DataError, UsageError
 from edgeclf_training import fitting
+from edgeclf_training.console import Console
 from edgeclf_training.dataset import PhotoDataset, loader
 from edgeclf_training.evaluation import evaluate
 from edgeclf_training.runs import Run, TrainOptions, load_run
@@ -113,10 +117,40 @@ def test_going_on_from_a_run_with_more_photos_and_a_new_class(run: Run, class_fo
     assert on.figures[0].accuracy >= 0.6, "it starts from what the earlier run knew"
 
 
+def test_going_on_never_ends_worse_than_it_began(run: Run, class_folders: Path, tmp_path: Path) -> None:
+    wild = TrainOptions(epochs=1, batch_size=8, workers=0, head_rate=0.5, base_rate=0.5)
+    on = train([class_folders], tmp_path / "on", wild, start=run)
+    assert on.figures == run.figures
+    for name, tensor in run.network().state_dict().items():
+        assert torch.equal(tensor, on.network().state_dict()[name]), name
+
+
+def test_ctrl_c_says_what_is_left(
+    class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = fitting.FineTuning.training_step
+    for epochs_done, message in ((0, "nothing is kept"), (1, "best weights so far (epoch 1)")):
+
+        def interrupted(self: fitting.FineTuning, batch: Any, number: int, stop: int = epochs_done) -> torch.Tensor:
+            if self.current_epoch == stop:
+                os.kill(os.getpid(), signal.SIGINT)
+            return real(self, batch, number)
+
+        monkeypatch.setattr(fitting.FineTuning, "training_step", interrupted)
+        out = tmp_path / f"run{epochs_done}"
+        with pytest.raises(KeyboardInterrupt):
+            train([class_folders], out, QUICK, console=Console())
+        assert message in capsys.readouterr().err.splitlines()[-1]
+        assert out.exists() == (epochs_done > 0)
+        if epochs_done:
+            assert load_run(out).figures == ()
+            load_run(out).network()
+
+
 def test_a_test_folder_is_counted_once_and_called_test(tmp_path: Path) -> None:
     for part, count in (("train", 6), ("test", 2)):
-        write_class_folders(tmp_path / part, count, seed=10 * count)
-    run = train([tmp_path], tmp_path / "run", replace(QUICK, epochs=1))
+        write_class_folders(tmp_path / "data" / part, count, seed=10 * count)
+    run = train([tmp_path / "data"], tmp_path / "run", replace(QUICK, epochs=1))
     assert [(f.split, f.photos) for f in run.figures] == [("validation", 3), ("test", 6)]
 
 

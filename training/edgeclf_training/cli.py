@@ -22,7 +22,7 @@ def train(
     epochs: Annotated[int, typer.Option(metavar="N", help="Epochs in all, the frozen ones included.")] = 8,
     freeze_epochs: Annotated[
         int | None,
-        typer.Option(metavar="N", help="First epochs with the base frozen; default: 1 with pretrained weights."),
+        typer.Option(metavar="N", help="First epochs, base frozen; default: 1 of several, if pretrained."),
     ] = None,
     unfreeze: Annotated[str, typer.Option(metavar="STAGE|all", help="First stage trained after that.")] = "all",
     image_size: Annotated[
@@ -79,8 +79,11 @@ def train(
     chosen = tuple(name.strip() for name in classes.split(",") if name.strip())
     read_split(data, only=chosen)  # a wrong folder should not take torch's import to be found
     from edgeclf_training.console import Console
-    from edgeclf_training.runs import TrainOptions, load_run
-    from edgeclf_training.training import train as run_training
+
+    console = Console()
+    with console.waiting("loading torch"):
+        from edgeclf_training.runs import TrainOptions, load_run
+        from edgeclf_training.training import train as run_training
 
     earlier = load_run(start) if start else None
     if earlier is not None:
@@ -118,7 +121,7 @@ def train(
         options,
         start=earlier,
         logger=logger,
-        console=Console(),
+        console=console,
     )
     typer.echo(f"run: {run.folder}\nnext: edgeclf export {run.folder} -o {run.folder.name}.onnx --int8")
 

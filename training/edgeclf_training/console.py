@@ -18,6 +18,13 @@ class Console:
             print(text, file=sys.stderr, flush=True)
 
     @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """One line while something takes a while, on terminals only; erased at the end."""
+        with self.progress(what) as update:
+            update(0, 0)
+            yield
+
+    @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
         """A callback (done, all) that keeps one line up to date; erased at the end."""
         live = not self.quiet and sys.stderr.isatty()
@@ -27,7 +34,8 @@ class Console:
             nonlocal shown
             if live and (done == total or time.monotonic() - shown > 0.1):
                 shown = time.monotonic()
-                print(f"\r{what}: {done}/{total}", end="", file=sys.stderr, flush=True)
+                count = f": {done}/{total}" if total else " ..."
+                print(f"\r{what}{count}", end="", file=sys.stderr, flush=True)
 
         try:
             yield update

@@ -66,7 +66,7 @@ class FineTuning(pl.LightningModule):
         self.phase = phase
         self.weight_decay = weight_decay
         self.label_smoothing = label_smoothing
-        self.loss = {part: MeanMetric() for part in ("train", "val")}
+        self.loss = {part: MeanMetric(nan_strategy="disable") for part in ("train", "val")}
         self.accuracy = {
             part: MulticlassAccuracy(num_classes=classes, average="micro", validate_args=False)
             for part in ("train", "val")
@@ -140,6 +140,15 @@ class History(pl.Callback):
         self._folder, self._network, self._report = folder, network, report
         self._started = 0.0
 
+    def start_from(self, accuracy: float) -> None:
+        """Count the weights the run starts from as epoch 0: going on may only make a network better.
+
+        Args:
+            accuracy: their share of validation photos right, 0..1.
+        """
+        self.best = Epoch(0, "before", math.inf, 0.0, math.inf, accuracy, 0.0)
+        self._keep_weights()
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.perf_counter()
 
@@ -158,13 +167,16 @@ class History(pl.Callback):
         if math.isfinite(epoch.val_loss) and (self.best is None or _rank(epoch) > _rank(self.best)):
             self.best = epoch
             if trainer.is_global_zero:
-                write_atomically(self._folder / "network.pt", lambda f: torch.save(self._network.state_dict(), f))
+                self._keep_weights()
         if trainer.is_global_zero:
             self._write_csv()
             for logger in trainer.loggers:
                 values = {k: v for k, v in asdict(epoch).items() if isinstance(v, float)}
                 logger.log_metrics(values, step=epoch.epoch)
             self._report(epoch)
+
+    def _keep_weights(self) -> None:
+        write_atomically(self._folder / "network.pt", lambda f: torch.save(self._network.state_dict(), f))
 
     def best_weights(self) -> dict[str, Tensor]:
         """The state dict of the best epoch so far."""

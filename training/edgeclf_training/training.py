@@ -2,11 +2,13 @@
 
 import logging
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +76,22 @@ def train(
     )  # before anything is written: an unknown stage is a usage error
     log = _logger(logger, out)
     _describe(console, options, contract, split, loaded, start)
+    console.line(f"run folder: {out}")
 
     out.mkdir(parents=True, exist_ok=True)
     write_lists(split, out / "split")
     run = Run(out, options, split.classes, contract, split, (), _provenance(options, split, loaded, start))
     save_run(run)
-    _fit(network, phases, run, accelerator, log, console)
+    history = History(out, network, partial(_report, console, options.epochs))
+    if start is not None:
+        before = evaluate(network, _batches(run, split.val), len(split.classes), "validation")
+        console.line(f"before: {before.correct} of {before.photos} validation photos right ({before.accuracy:.1%})")
+        history.start_from(before.accuracy)
+    try:
+        _fit(network, phases, run, accelerator, log, console, history)
+    except KeyboardInterrupt:
+        _say_what_is_left(history, out, console)
+        raise
 
     held_out = [("validation", split.val), *([("test", split.test)] if split.test else [])]
     device = "cuda" if accelerator == "gpu" else "cpu"
@@ -209,7 +221,10 @@ def _provenance(options: TrainOptions, split: Split, loaded: Loaded | None, star
     if loaded is not None:
         lineage = (f"{loaded.source}; sha256 {loaded.sha256}; {loaded.licence}",)
     if start is not None:
-        lineage = (*lineage, f"an earlier run on data {(start.provenance.data_sha256 or '')[:16]}")
+        lineage = (
+            *lineage,
+            f"an earlier run, {start.folder.resolve().name}",
+        )
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Provenance(now, options.seed, split.fingerprint(), lineage, versions())
 
@@ -220,20 +235,38 @@ def _batches(run: Run, samples: Sequence[Any]) -> Any:
     return loader(dataset, o.batch_size, o.workers or 0, shuffle=False)
 
 
-def _fit(network: Network, phases: list[Phase], run: Run, accelerator: str, log: Any, console: Console) -> None:
-    o = run.options
+def _report(console: Console, epochs: int, epoch: Epoch) -> None:
+    console.line(
+        f"epoch {epoch.epoch}/{epochs} ({epoch.phase}): "
+        f"loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.1%}; "
+        f"validation loss {epoch.val_loss:.3f}, accuracy {epoch.val_accuracy:.1%}; {epoch.seconds:.0f} s"
+    )
 
-    def report(epoch: Epoch) -> None:
+
+def _say_what_is_left(history: History, out: Path, console: Console) -> None:
+    if history.best is None:
+        shutil.rmtree(out)  # made by this run, and nothing in it is of use
+        console.line("interrupted before the first epoch was finished: nothing is kept")
+    else:
         console.line(
-            f"epoch {epoch.epoch}/{o.epochs} ({epoch.phase}): "
-            f"loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.1%}; "
-            f"validation loss {epoch.val_loss:.3f}, accuracy {epoch.val_accuracy:.1%}; {epoch.seconds:.0f} s"
+            f"interrupted: the best weights so far (epoch {history.best.epoch}) are in {out}; "
+            f"`edgeclf export {out}` takes them, `--from {out}` goes on from them"
         )
 
+
+def _fit(
+    network: Network,
+    phases: list[Phase],
+    run: Run,
+    accelerator: str,
+    log: Any,
+    console: Console,
+    history: History,
+) -> None:
+    o = run.options
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     dataset = PhotoDataset(run.split.train, run.classes, run.contract, o.augment, o.seed)
     batches = loader(dataset, o.batch_size, o.workers or 0, seed=o.seed, shuffle=True)
-    history = History(run.folder, network, report)
     with warnings.catch_warnings():
         # Lightning's advice on worker counts, idle GPUs and step counts is for people who call it themselves.
         warnings.filterwarnings("ignore", module="pytorch_lightning")
@@ -250,7 +283,8 @@ def _fit(network: Network, phases: list[Phase], run: Run, accelerator: str, log:
         )
     if history.best is None:
         raise DataError("training diverged: no epoch has a finite validation loss", "check the photos and the weights")
-    console.line(f"best: epoch {history.best.epoch}; its weights are kept")
+    which = f"epoch {history.best.epoch}" if history.best.epoch else "what the run started from"
+    console.line(f"best: {which}; its weights are kept")
 
 
 def _describe(

@@ -22,9 +22,10 @@ _OWN = {"predict": "edgeclf.cli.predict:predict", "info": "edgeclf.cli.info:info
 _GROUP = "edgeclf.commands"
 
 EPILOG = (
-    "Exit codes: 0 all answered, 1 some or all photos could not be read, 2 usage, 3 the model file cannot be used, "
-    "4 the backend, the device or an extra is not to be had, 5 training photos, weights or a run folder cannot be "
-    "used, 6 an exported file did not pass its checks, 130 interrupted, 141 the reader of the output went away."
+    "Exit codes: 0 all answered, 1 some or all photos could not be read or explained, 2 usage, 3 the model file "
+    "cannot be used, 4 the backend, the device or an extra is not to be had, 5 training photos, weights or a run "
+    "folder cannot be used, 6 an exported file did not pass its checks, 130 interrupted, 141 the reader of the output "
+    "went away."
 )
 
 
