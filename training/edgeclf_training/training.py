@@ -71,9 +71,8 @@ def train(
         split = drop_unreadable(split, contract, progress)
     pl.seed_everything(options.seed, verbose=False)
     network, loaded = _network(options, split, start)
-    phases = _phases(
-        options, network, pretrained=bool(loaded or start)
-    )  # before anything is written: an unknown stage is a usage error
+    # Before anything is written: an unknown stage is a usage error.
+    phases = _phases(options, network, pretrained=bool(loaded or start))
     log = _logger(logger, out)
     _describe(console, options, contract, split, loaded, start)
     console.line(f"run folder: {out}")
