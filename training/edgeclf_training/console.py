@@ -13,9 +13,10 @@ class Console:
         self.quiet = quiet
 
     def line(self, text: str) -> None:
-        """Print one line."""
+        """Print one line, in place of what a progress bar left on the current one."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            erase = "\r\x1b[K" if sys.stderr.isatty() else ""
+            print(f"{erase}{text}", file=sys.stderr, flush=True)
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:

@@ -278,7 +278,7 @@ def _fit(
             classes=len(run.classes),
             accelerator=accelerator,
             logger=log,
-            progress_bar=not console.quiet and sys.stderr.isatty(),
+            progress_bar=not console.quiet and sys.stdout.isatty() and sys.stderr.isatty(),  # it writes to stdout
         )
     if history.best is None:
         raise DataError("training diverged: no epoch has a finite validation loss", "check the photos and the weights")
