@@ -93,7 +93,7 @@ def export_run(
     network = run.network()
     manifest = _manifest(run, card or Card())
     if not run.figures:
-        console.line("this run was interrupted: its best weights so far are exported, without figures")
+        console.line("this run is unfinished: its best weights so far are exported, without figures")
     held_out = _spread(run.split.test or run.split.val, check_photos, run.options.seed)
     files = [export_network(network, manifest)]
     if int8:
@@ -154,7 +154,7 @@ def _manifest(run: Run, card: Card) -> Manifest:
         classes=run.classes,
         contract=run.contract,
         contract_sha256=run.contract.digest(),
-        architecture=run.options.architecture,
+        architecture=run.options.arch,
         head=run.options.head or "linear",
         provenance=run.provenance,
         figures=run.figures,

@@ -15,7 +15,8 @@ from edgeclf_export import exporting
 from edgeclf_export.exporting import export_run, read_display_names
 from edgeclf_export.packing import export_network
 from edgeclf_training.networks import ARCHITECTURES, build_network
-from edgeclf_training.runs import Run, TrainOptions
+from edgeclf_training.options import TrainOptions
+from edgeclf_training.runs import Run
 from edgeclf_training.training import train
 from helpers import draw, manifest_for
 
@@ -27,7 +28,7 @@ def names(count: int) -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def run(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     options = TrainOptions(
-        architecture="cnn4", weights="none", epochs=3, image_size=64, batch_size=8, workers=0, head_rate=2e-3
+        arch="cnn4", weights="none", epochs=3, image_size=64, batch_size=8, workers=0, head_rate=2e-3
     )
     return train([class_folders], tmp_path_factory.mktemp("runs") / "run", options)
 

@@ -13,17 +13,16 @@ import pytest
 import torch
 import torchvision
 from edgeclf.errors import BackendError, DataError, UsageError
-from edgeclf_training import fitting
+from edgeclf_training import fine_tuning
 from edgeclf_training.console import Console
 from edgeclf_training.dataset import PhotoDataset, loader
 from edgeclf_training.evaluation import evaluate
-from edgeclf_training.runs import Run, TrainOptions, load_run
+from edgeclf_training.options import TrainOptions
+from edgeclf_training.runs import Run, load_run
 from edgeclf_training.training import train
 from helpers import write_class_folders
 
-QUICK = TrainOptions(
-    architecture="cnn4", weights="none", epochs=4, image_size=64, batch_size=8, workers=0, head_rate=2e-3
-)
+QUICK = TrainOptions(arch="cnn4", weights="none", epochs=4, image_size=64, batch_size=8, workers=0, head_rate=2e-3)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def rows(run: Run) -> list[dict[str, str]]:
 def test_the_run_folder_holds_everything(run: Run) -> None:
     names = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()}
     lists = {f"split/{part}.txt" for part in ("train", "val", "test", "skipped")}
-    assert names == {"run.json", "network.pt", "metrics.csv", "confusion.csv", "confusion.png", *lists}
+    assert names == {"run.json", "recipe.toml", "network.pt", "metrics.csv", "confusion.csv", "confusion.png", *lists}
     assert [r["phase"] for r in rows(run)] == ["fine-tune"] * 4
     assert (run.folder / "confusion.png").read_bytes().startswith(b"\x89PNG")
     confusion = [line.split(",")[1:] for line in (run.folder / "confusion.csv").read_text().splitlines()[1:]]
@@ -51,7 +50,7 @@ def test_it_learns_and_figures_are_counted_with_the_best_weights(run: Run) -> No
     assert figures.split == "validation", "without a test folder no figure is called test"
     assert figures.accuracy == pytest.approx(max(float(r["val_accuracy"]) for r in rows(run)))
     assert figures.correct >= 5, "three tints are easy to tell apart"
-    dataset = PhotoDataset(run.split.val, run.classes, run.contract, "none", 0)
+    dataset = PhotoDataset(run.split.val, run.classes, run.contract)
     again = evaluate(run.network(), loader(dataset, 4, 0, shuffle=False), 3, "validation")
     assert again.confusion == figures.confusion
 
@@ -74,8 +73,8 @@ def test_the_weights_kept_are_the_best_not_the_last(
     class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A learning rate that explodes after the first epoch ruins the last weights, not the kept ones."""
-    real = fitting.warmup_cosine
-    monkeypatch.setattr(fitting, "warmup_cosine", lambda step, steps: real(step, steps) if step < 9 else 1e4)
+    real = fine_tuning.rate_factor
+    monkeypatch.setattr(fine_tuning, "rate_factor", lambda step, *more: real(step, *more) if step < 9 else 1e4)
     run = train([class_folders], tmp_path / "run", replace(QUICK, epochs=4))
     losses = [float(r["val_loss"]) for r in rows(run)]
     assert losses[-1] > 10 * losses[0]
@@ -110,7 +109,7 @@ def test_going_on_from_a_run_with_more_photos_and_a_new_class(run: Run, class_fo
     shutil.copytree(class_folders, moved)
     on = train([moved, more], tmp_path / "on", TrainOptions(epochs=1, batch_size=8, workers=0, seed=9), start=run)
     assert on.classes == ("adelie", "gentoo", "king", "skua")
-    assert on.options.architecture == "cnn4"
+    assert on.options.arch == "cnn4"
     assert {s.identity for s in run.split.val} <= {s.identity for s in on.split.val}
     assert {s.identity for s in run.split.train} <= {s.identity for s in on.split.train}
     assert any("earlier run" in line for line in on.provenance.weights)
@@ -128,15 +127,15 @@ def test_going_on_never_ends_worse_than_it_began(run: Run, class_folders: Path, 
 def test_ctrl_c_says_what_is_left(
     class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = fitting.FineTuning.training_step
-    for epochs_done, message in ((0, "nothing is kept"), (1, "best weights so far (epoch 1)")):
+    real = fine_tuning.FineTuning.training_step
+    for epochs_done, message in ((0, "nothing is kept"), (1, "1 of 4 epochs are finished")):
 
-        def interrupted(self: fitting.FineTuning, batch: Any, number: int, stop: int = epochs_done) -> torch.Tensor:
+        def interrupted(self: fine_tuning.FineTuning, batch: Any, number: int, stop: int = epochs_done) -> torch.Tensor:
             if self.current_epoch == stop:
                 os.kill(os.getpid(), signal.SIGINT)
             return real(self, batch, number)
 
-        monkeypatch.setattr(fitting.FineTuning, "training_step", interrupted)
+        monkeypatch.setattr(fine_tuning.FineTuning, "training_step", interrupted)
         out = tmp_path / f"run{epochs_done}"
         with pytest.raises(KeyboardInterrupt):
             train([class_folders], out, QUICK, console=Console())
@@ -172,7 +171,7 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_written(class
         ({"seed": -1}, "--seed"),
         ({"seed": 2**32}, "--seed"),
         ({"workers": -1}, "--workers"),
-        ({"architecture": "resnet51"}, "resnet51"),
+        ({"arch": "resnet51"}, "resnet51"),
     ):
         with pytest.raises(UsageError, match=message):
             train([class_folders], out, replace(QUICK, **changes))  # type: ignore[arg-type]
@@ -254,7 +253,7 @@ def test_deep_networks_overfit_32_real_photos_and_export_agrees(
         weights = str(tmp_path / "weights.pth")
         torch.save(getattr(torchvision.models, architecture)().state_dict(), weights)
     options = TrainOptions(
-        architecture=architecture,
+        arch=architecture,
         weights=weights,
         head=head,
         augment="none",

@@ -1,129 +1,135 @@
 """``edgeclf train`` and ``edgeclf sample-data``. torch and its friends are imported only inside the commands."""
 
+import inspect
+import signal
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 from edgeclf.cli.extras import require
 from edgeclf.errors import UsageError
 
+from edgeclf_training.options import MACHINE, TrainOptions, flag, value_type, with_values
+from edgeclf_training.recipes import read_recipe, recipe_names
+
 
 def train(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Folders with one sub-folder per class.")],
-    arch: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="efficientnet_lite0 (default), resnet50, vgg16 or cnn4.", show_default=False),
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DATA...", help="Folders with one sub-folder per class.", show_default=False),
     ] = None,
-    weights: Annotated[
-        str | None, typer.Option(metavar="imagenet|FILE|none", help="First weights; default: imagenet where there are.")
-    ] = None,
-    head: Annotated[str | None, typer.Option(metavar="linear|mlp", help="Default: linear; mlp for cnn4.")] = None,
-    augment: Annotated[str, typer.Option(metavar="default|none", help="Augmentation of training photos.")] = "default",
-    epochs: Annotated[int, typer.Option(metavar="N", help="Epochs in all, the frozen ones included.")] = 8,
-    freeze_epochs: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="First epochs, base frozen; default: 1 of several, if pretrained."),
-    ] = None,
-    unfreeze: Annotated[str, typer.Option(metavar="STAGE|all", help="First stage trained after that.")] = "all",
-    image_size: Annotated[
-        int | None, typer.Option(metavar="N", help="Network input, pixels; default: 224; 128 for cnn4.")
-    ] = None,
-    resize: Annotated[
-        str | None,
-        typer.Option(
-            metavar="crop|pad|squash",
-            help="crop: centre square (default); pad: letterbox in black; squash: ignore the aspect ratio.",
-        ),
-    ] = None,
-    batch_size: Annotated[int, typer.Option(metavar="N", help="Photos per step.")] = 32,
-    classes: Annotated[str, typer.Option(metavar="A,B,C", help="Use these class folders only.")] = "",
-    max_per_class: Annotated[
-        int | None, typer.Option(metavar="N", help="Use at most this many photos per class.")
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of every random decision.")] = 0,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="What to train on.")] = "auto",
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", help="Loader processes; default: as many as CPUs, up to 8.")
-    ] = None,
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help=f"{', '.join(recipe_names())}, or a TOML file.")
+    ] = "default",
     start: Annotated[
         Path | None, typer.Option("--from", metavar="RUN", help="Go on from an earlier run, with these photos.")
     ] = None,
-    logger: Annotated[str, typer.Option(metavar="csv|tensorboard", help="tensorboard writes event files too.")] = "csv",
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with a run that was cut off, after its last finished epoch."),
+    ] = None,
+    logger: Annotated[Literal["csv", "tensorboard"], typer.Option(help="tensorboard writes event files too.")] = "csv",
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="Run folder; default: runs/DATA-ARCH.")] = None,
+    **given: Any,
 ) -> None:
     """Fine-tune a classifier on folders of photos.
 
     \b
     edgeclf train photos/
     edgeclf train photos/ --arch resnet50 --epochs 12 --freeze-epochs 3 --unfreeze layer3
-    edgeclf train photos/ --arch cnn4 --weights none --resize pad --epochs 50
+    edgeclf train photos/ --arch cnn4 --resize pad --epochs 50
+    edgeclf train photos/ --recipe food5-resnet50 --seed 1
     edgeclf train photos/ new-photos/ --from runs/photos-resnet50 --epochs 3
+    edgeclf train --resume runs/photos-resnet50
 
     DATA holds train/ and optionally val/ and test/, each with one folder per class, or class folders alone.
     Without val/, a seeded 20 % of the training photos validates. Photos are only ever read. The weights kept are
     those of the epoch that did best on the validation photos.
 
+    A recipe is a TOML file; its keys are the flags below --out, with underscores. Flags override it.
+
     \b
     Then: edgeclf export RUN -o MODEL.onnx
     """
-    for value, known, flag in (
-        (resize, ("crop", "pad", "squash"), "--resize"),
-        (device, ("auto", "cpu", "cuda"), "--device"),
-        (logger, ("csv", "tensorboard"), "--logger"),
-    ):
-        if value is not None and value not in known:
-            raise UsageError(f"{flag} {value}: give {', '.join(known)}")
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if "classes" in chosen:
+        chosen["classes"] = tuple(name.strip() for name in chosen["classes"].split(",") if name.strip())
+    options = with_values(read_recipe(recipe), chosen)
+    data = data or []
+    _check_combination(data, resume, start, out, recipe, chosen)
     require("train", "torch", "torchvision", "pytorch_lightning", "torchmetrics", "albumentations", "matplotlib")
     from edgeclf_training.data import read_split
 
-    chosen = tuple(name.strip() for name in classes.split(",") if name.strip())
-    read_split(data, only=chosen)  # a wrong folder should not take torch's import to be found
+    if data:
+        read_split(data, only=options.classes)  # a wrong folder should not take torch's import to be found
     from edgeclf_training.console import Console
 
     console = Console()
     with console.waiting("loading torch"):
-        from edgeclf_training.runs import TrainOptions, load_run
-        from edgeclf_training.training import train as run_training
+        from edgeclf_training import training
+        from edgeclf_training.fitting import trainer_rank
+        from edgeclf_training.runs import load_run
 
-    earlier = load_run(start) if start else None
-    if earlier is not None:
-        kept = earlier.options
-        for given, has, flag in (
-            (arch, kept.architecture, "--arch"),
-            (head, kept.head, "--head"),
-            (image_size, kept.image_size, "--image-size"),
-            (resize, kept.resize, "--resize"),
-            (weights, None, "--weights"),
-        ):
-            if given is not None and given != has:
-                raise UsageError(f"{flag} {given} contradicts --from {start}", f"leave {flag} out")
-    options = TrainOptions(
-        architecture=arch or "efficientnet_lite0",
-        weights=weights,
-        head=head,
-        augment=augment,
-        epochs=epochs,
-        freeze_epochs=freeze_epochs,
-        unfreeze=unfreeze,
-        image_size=image_size,
-        resize=resize or "crop",  # type: ignore[arg-type]
-        batch_size=batch_size,
-        classes=chosen,
-        max_per_class=max_per_class,
-        seed=seed,
-        device=device,
-        workers=workers,
-    )
-    name = earlier.options.architecture if earlier else options.architecture
-    run = run_training(
-        data,
-        out or _unused(Path("runs") / f"{data[0].resolve().name}-{name}"),
-        options,
-        start=earlier,
-        logger=logger,
-        console=console,
-    )
-    typer.echo(f"run: {run.folder}\nnext: edgeclf export {run.folder} -o {run.folder.name}.onnx --int8")
+    signal.signal(signal.SIGTERM, _interrupt)
+    if resume is not None:
+        run = training.resume(resume, data, chosen, logger=logger, console=console)
+    else:
+        earlier = load_run(start) if start else None
+        if earlier is not None:
+            _check_against(earlier.options, chosen, start)
+        name = earlier.options.arch if earlier else options.arch
+        out = out or _unused(Path("runs") / f"{data[0].resolve().stem}-{name}")
+        run = training.train(data, out, options, start=earlier, logger=logger, console=console)
+    if trainer_rank() == 0:
+        typer.echo(f"run: {run.folder}\nnext: edgeclf export {run.folder} -o {run.folder.name}.onnx --int8")
+
+
+def _check_combination(
+    data: list[Path], resume: Path | None, start: Path | None, out: Path | None, recipe: str, chosen: dict[str, Any]
+) -> None:
+    if resume is None:
+        if not data:
+            raise UsageError("no photos given", "name a folder with one sub-folder per class")
+        return
+    fixed = [flag(name) for name in chosen if name not in MACHINE]
+    fixed += [name for name, used in (("--from", start), ("--out", out), ("--recipe", recipe != "default")) if used]
+    if fixed:
+        raise UsageError(f"{fixed[0]} contradicts --resume: a run goes on as it began", f"leave {fixed[0]} out")
+
+
+def _check_against(earlier: TrainOptions, chosen: dict[str, Any], start: Path | None) -> None:
+    for key in ("arch", "head", "image_size", "resize", "normalize", "weights"):
+        if key in chosen and (key == "weights" or chosen[key] != getattr(earlier, key)):
+            raise UsageError(f"{flag(key)} {chosen[key]} contradicts --from {start}", f"leave {flag(key)} out")
+
+
+def _interrupt(*_: Any) -> None:
+    """SIGTERM ends a run as Ctrl-C does: what is finished is kept, and how to go on is said."""
+    raise KeyboardInterrupt
+
+
+def _add_flags() -> None:
+    """Give ``train`` a flag for every field of ``TrainOptions``; one that is not given leaves the recipe's value."""
+    shape = inspect.signature(train)
+    parameters = [p for p in shape.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    for f in fields(TrainOptions):
+        kind, choices = value_type(f.name)
+        says, names, extra = f.metadata["help"], [flag(f.name)], {"metavar": f.metadata["metavar"]}
+        if choices:
+            extra["metavar"] = "|".join(choices)
+        if kind is bool:
+            names, extra = [f"{flag(f.name)}/--no-{flag(f.name)[2:]}"], {}
+        if f.default not in (None, (), "") and "default" not in says.lower():
+            says += f" Default: {str(f.default).lower() if kind is bool else f.default}."
+        option = typer.Option(*names, help=says, show_default=False, **extra)
+        hint: Any = Annotated[(str if kind is tuple else kind) | None, option]
+        parameters.append(inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint))
+    train.__signature__ = shape.replace(parameters=parameters)  # type: ignore[attr-defined]
+    train.__annotations__ = {p.name: p.annotation for p in parameters}
+
+
+_add_flags()
 
 
 def sample_data(

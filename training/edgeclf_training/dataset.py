@@ -9,8 +9,9 @@ from edgeclf.image import fit, network_input, upright_rgb
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from edgeclf_training.augment import pipeline
+from edgeclf_training.augment import crops_at_random, pipeline
 from edgeclf_training.data import Sample
+from edgeclf_training.options import TrainOptions
 
 Key = tuple[int, int]  # epoch, index
 
@@ -25,19 +26,24 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
         samples: the photos.
         classes: class names in index order.
         contract: how photos become network input.
-        augment: "default" or "none".
-        seed: of the augmentation.
+        augmentation: resolved options to augment by; None for photos as the field will see them.
     """
 
     def __init__(
-        self, samples: Sequence[Sample], classes: Sequence[str], contract: ImageContract, augment: str, seed: int
+        self,
+        samples: Sequence[Sample],
+        classes: Sequence[str],
+        contract: ImageContract,
+        augmentation: TrainOptions | None = None,
     ) -> None:
         self._paths = [str(s.path) for s in samples]
         index = {name: i for i, name in enumerate(classes)}
-        self._labels = [index[s.label] for s in samples]
+        self.labels = [index[s.label] for s in samples]
         self._contract = contract
-        self._augment = pipeline(contract) if augment != "none" else None
-        self._seed = seed
+        self._augment = pipeline(contract, augmentation) if augmentation is not None else None
+        # A random crop cuts from the whole photo; any other augmentation starts from what the field will see.
+        self._whole = augmentation is not None and crops_at_random(contract, augmentation)
+        self._seed = augmentation.seed if augmentation is not None else 0
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -53,44 +59,65 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
             image = network_input(self._paths[index], self._contract)
         else:
             photo = upright_rgb(self._paths[index], self._contract)
-            pixels = np.asarray(photo) if self._contract.resize == "crop" else fit(photo, self._contract)
+            pixels = np.asarray(photo) if self._whole else fit(photo, self._contract)
             self._augment.set_random_seed(int(np.random.SeedSequence((self._seed, epoch, index)).generate_state(1)[0]))
             image = np.ascontiguousarray(self._augment(image=pixels)["image"])
-        return torch.from_numpy(image), self._labels[index]
+        return torch.from_numpy(image), self.labels[index]
 
 
 class EpochSampler(Sampler[Key]):
-    """Yields (epoch, index): shuffled anew each epoch, by (seed, epoch) only, or in order."""
+    """Yields (epoch, index): shuffled anew each epoch, by (seed, epoch) only, or in order.
 
-    def __init__(self, count: int, seed: int, *, shuffle: bool) -> None:
+    Several processes take turns, so that together each step sees the photos that one process alone would see. In
+    training all get equally many, which leaves out fewer photos than there are processes; in validation every photo is
+    given once.
+    """
+
+    def __init__(self, count: int, seed: int, *, shuffle: bool, epochs_before: int, rank: int, world: int) -> None:
         self._count, self._seed, self._shuffle = count, seed, shuffle
-        self._epoch = 0
-        self.epochs_before = 0  # of earlier phases, so that no phase repeats another's augmentation
+        self._epochs_before = epochs_before  # of earlier phases: no phase repeats another's augmentation
+        self._epoch = epochs_before
+        self._rank, self._world = rank, world
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch with its number within the phase."""
-        self._epoch = self.epochs_before + epoch
+        self._epoch = self._epochs_before + epoch
 
     def __len__(self) -> int:
-        return self._count
+        if self._shuffle:
+            return self._count // self._world
+        return len(range(self._rank, self._count, self._world))
 
     def __iter__(self) -> Iterator[Key]:
         order = np.arange(self._count)
         if self._shuffle:
             order = np.random.default_rng((self._seed, self._epoch)).permutation(self._count)
-        return ((self._epoch, int(index)) for index in order)
+        mine = order[self._rank :: self._world][: len(self)]
+        return ((self._epoch, int(index)) for index in mine)
 
 
-def loader(dataset: PhotoDataset, batch_size: int, workers: int, *, seed: int = 0, shuffle: bool) -> DataLoader[Key]:
-    """Batches of (uint8 ``[N, size, size, 3]``, int64 ``[N]``)."""
-    count = len(dataset)
+def loader(
+    dataset: Dataset[tuple[Tensor, int]],
+    batch_size: int,
+    workers: int,
+    *,
+    shuffle: bool,
+    seed: int = 0,
+    epochs_before: int = 0,
+    rank: int = 0,
+    world: int = 1,
+) -> DataLoader[Key]:
+    """Batches of (uint8 ``[N, size, size, 3]``, int64 ``[N]``); ``batch_size`` is that of all processes together."""
+    size = len(dataset)  # type: ignore[arg-type]
+    sampler = EpochSampler(size, seed, shuffle=shuffle, epochs_before=epochs_before, rank=rank, world=world)
+    count, share = len(sampler), max(1, batch_size // world)
     return DataLoader(
         dataset,  # type: ignore[arg-type]
-        batch_size=batch_size,
-        sampler=EpochSampler(count, seed, shuffle=shuffle),
+        batch_size=share,
+        sampler=sampler,
         # A last batch of one photo would break batch norm; with less than a batch there is nothing to drop.
-        drop_last=shuffle and count > batch_size and count % batch_size == 1,
-        num_workers=min(workers, max(1, count // batch_size)) if workers else 0,
+        drop_last=shuffle and count > share and count % share == 1,
+        num_workers=min(workers, max(1, count // share)) if workers else 0,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
     )

@@ -1,243 +1,156 @@
-"""The two-phase fit: base frozen, then unfrozen from a named stage, best weights by validation kept."""
+"""The fit: phase after phase, each resumable after every epoch, on one device or many."""
 
-import csv
-import io
-import math
-import time
+import contextlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from edgeclf.files import write_atomically
-from torch import Tensor
-from torch.nn import functional as F
+from edgeclf.errors import DataError, UsageError
 from torch.utils.data import DataLoader
-from torchmetrics.aggregation import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
 
-from edgeclf_training.dataset import EpochSampler
-from edgeclf_training.networks import Network, freeze, train_mode
+from edgeclf_training.dataset import Key, PhotoDataset, loader
+from edgeclf_training.features import PooledFeatures, class_counts
+from edgeclf_training.fine_tuning import FineTuning, Phase
+from edgeclf_training.history import CHECKPOINT, History
+from edgeclf_training.networks import Network, freeze
+from edgeclf_training.options import TrainOptions
 
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of epochs with one set of trainable stages.
-
-    Attributes:
-        name: "frozen" or "fine-tune"; shown and recorded.
-        epochs: at least 1.
-        unfreeze: first trainable stage, "all", or None for the head alone.
-        head_rate, base_rate: peak learning rates.
-        keep_statistics: batch norms keep their pretrained statistics; see ``train_mode``.
-    """
-
-    name: str
-    epochs: int
-    unfreeze: str | None
-    head_rate: float
-    base_rate: float
-    keep_statistics: bool = False
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch measured; a row of metrics.csv. Accuracies are shares, 0..1; ``seconds`` is wall time."""
-
-    epoch: int
-    phase: str
-    train_loss: float
-    train_accuracy: float
-    val_loss: float
-    val_accuracy: float
-    seconds: float
-
-
-class FineTuning(pl.LightningModule):
-    """One phase of training a network."""
-
-    def __init__(
-        self, network: Network, classes: int, phase: Phase, weight_decay: float = 1e-4, label_smoothing: float = 0.1
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.phase = phase
-        self.weight_decay = weight_decay
-        self.label_smoothing = label_smoothing
-        self.loss = {part: MeanMetric(nan_strategy="disable") for part in ("train", "val")}
-        self.accuracy = {
-            part: MulticlassAccuracy(num_classes=classes, average="micro", validate_args=False)
-            for part in ("train", "val")
-        }
-        for part in ("train", "val"):  # registered, so that they move with the module
-            self.add_module(f"{part}_loss", self.loss[part])
-            self.add_module(f"{part}_accuracy", self.accuracy[part])
-
-    def on_train_epoch_start(self) -> None:
-        train_mode(self.network, keep_statistics=self.phase.keep_statistics)
-
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        return self._step("train", batch, self.label_smoothing)
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        self._step("val", batch, 0.0)
-
-    def _step(self, part: str, batch: tuple[Tensor, Tensor], smoothing: float) -> Tensor:
-        images, labels = batch
-        logits = self.network(images)
-        loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
-        self.loss[part].update(loss.detach(), len(labels))
-        self.accuracy[part].update(logits.detach(), labels)
-        if part == "train":
-            self.log("loss", loss.detach(), prog_bar=True, logger=False)
-            self.log("acc", self.accuracy[part].compute(), prog_bar=True, logger=False)
-        return loss
-
-    def configure_optimizers(self) -> Any:
-        """AdamW, no decay on norms and biases, warm-up then cosine, stepped every batch."""
-        groups = []
-        for parameters, rate in (
-            (self.network.head.parameters(), self.phase.head_rate),
-            (self.network.features.parameters(), self.phase.base_rate),
-        ):
-            trainable = [p for p in parameters if p.requires_grad]
-            for decay, chosen in (
-                (self.weight_decay, [p for p in trainable if p.ndim > 1]),
-                (0.0, [p for p in trainable if p.ndim <= 1]),
-            ):
-                if chosen:
-                    groups.append({"params": chosen, "lr": rate, "weight_decay": decay})
-        optimizer = torch.optim.AdamW(groups)
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def warmup_cosine(step: int, steps: int, warmup_share: float = 0.15) -> float:
-    """Learning-rate factor 0..1: linear warm-up over a share of the steps, then half a cosine down to 1 %."""
-    warmup = max(1, round(steps * warmup_share))
-    if step < warmup:
-        return (step + 1) / warmup
-    return max(0.01, 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))))
-
-
-class History(pl.Callback):
-    """Records each epoch, keeps the best weights by validation, and writes both files atomically.
-
-    Best is: most validation photos right, then lowest validation loss.
-
-    Args:
-        folder: the run folder; gets ``metrics.csv`` and ``network.pt``.
-        network: what is trained.
-        report: told of each finished epoch.
-    """
-
-    def __init__(self, folder: Path, network: Network, report: Callable[[Epoch], None]) -> None:
-        self.epochs: list[Epoch] = []
-        self.best: Epoch | None = None
-        self._folder, self._network, self._report = folder, network, report
-        self._started = 0.0
-
-    def start_from(self, accuracy: float) -> None:
-        """Count the weights the run starts from as epoch 0: going on may only make a network better.
-
-        Args:
-            accuracy: their share of validation photos right, 0..1.
-        """
-        self.best = Epoch(0, "before", math.inf, 0.0, math.inf, accuracy, 0.0)
-        self._keep_weights()
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._started = time.perf_counter()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Validation of the epoch is over by now: Lightning runs it inside the training epoch."""
-        assert isinstance(pl_module, FineTuning)
-        figures = {}
-        for part in ("train", "val"):
-            figures[f"{part}_loss"] = float(pl_module.loss[part].compute())
-            figures[f"{part}_accuracy"] = float(pl_module.accuracy[part].compute())
-            pl_module.loss[part].reset()
-            pl_module.accuracy[part].reset()
-        seconds = time.perf_counter() - self._started
-        epoch = Epoch(len(self.epochs) + 1, pl_module.phase.name, seconds=round(seconds, 2), **figures)
-        self.epochs.append(epoch)
-        if math.isfinite(epoch.val_loss) and (self.best is None or _rank(epoch) > _rank(self.best)):
-            self.best = epoch
-            if trainer.is_global_zero:
-                self._keep_weights()
-        if trainer.is_global_zero:
-            self._write_csv()
-            for logger in trainer.loggers:
-                values = {k: v for k, v in asdict(epoch).items() if isinstance(v, float)}
-                logger.log_metrics(values, step=epoch.epoch)
-            self._report(epoch)
-
-    def _keep_weights(self) -> None:
-        write_atomically(self._folder / "network.pt", lambda f: torch.save(self._network.state_dict(), f))
-
-    def best_weights(self) -> dict[str, Tensor]:
-        """The state dict of the best epoch so far."""
-        weights: dict[str, Tensor] = torch.load(self._folder / "network.pt", map_location="cpu", weights_only=True)
-        return weights
-
-    def _write_csv(self) -> None:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, [f.name for f in fields(Epoch)])
-        writer.writeheader()
-        writer.writerows(asdict(epoch) for epoch in self.epochs)
-        write_atomically(self._folder / "metrics.csv", lambda f: f.write(text.getvalue().encode()))
-
-
-def _rank(epoch: Epoch) -> tuple[float, float]:
-    return epoch.val_accuracy, -epoch.val_loss
+Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 
 def fit_phases(
     network: Network,
     phases: list[Phase],
-    train: DataLoader[Any],
-    val: DataLoader[Any],
+    train: PhotoDataset,
+    val: PhotoDataset,
     history: History,
+    options: TrainOptions,
     *,
     classes: int,
-    accelerator: str,
     logger: Any,
+    progress: Progress,
     progress_bar: bool,
+    resumed: bool = False,
 ) -> None:
     """Train through the phases; afterwards ``network`` holds the best weights by validation, if any epoch was finite.
 
     Each phase is a Trainer of its own, so that the optimiser, and what data parallelism synchronises, always match
     the stages that are trainable.
+
+    Args:
+        network: changed in place.
+        phases: in order.
+        train, val: the photos.
+        history: what is remembered; with ``resumed``, what was.
+        options: resolved.
+        classes: number of classes.
+        logger: Lightning's, or False.
+        progress: makes a progress callback for a named stretch of work.
+        progress_bar: show Lightning's.
+        resumed: ``history`` and ``network`` come from a checkpoint.
+
+    Raises:
+        UsageError: the devices cannot share the batches.
+        DataError: the checkpoint does not fit.
     """
-    for phase in phases:
+    counts = class_counts(train.labels, classes)
+    for number, phase in enumerate(phases):
+        if resumed and (number < history.phase or (number == history.phase and history.phase_done)):
+            continue
+        mid_phase = resumed and number == history.phase and bool(history.epochs)
         freeze(network, phase.unfreeze)
-        assert isinstance(train.sampler, EpochSampler)
-        train.sampler.epochs_before = len(history.epochs)
-        callbacks: list[pl.Callback] = [history]
-        if progress_bar:
-            callbacks.append(pl.callbacks.TQDMProgressBar(leave=False))
-        trainer = pl.Trainer(
-            max_epochs=phase.epochs,
-            accelerator=accelerator,
-            devices=1,
-            callbacks=callbacks,
-            logger=logger,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=progress_bar,
-            num_sanity_val_steps=0,
-            log_every_n_steps=1,
-            use_distributed_sampler=False,  # our sampler carries the epoch to the augmentation
-            gradient_clip_val=1.0,
-        )
-        try:
-            trainer.fit(FineTuning(network, classes, phase), train, val)
-        except SystemExit as error:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from error
+        trainer = make_trainer(phase.epochs, options, history, logger, progress_bar)
+        before = sum(p.epochs for p in phases[:number])
+        on_features = phase.unfreeze is None and trainer.world_size == 1
+        batches, val_batches = _batches(network, phase, train, val, trainer, options, progress, before, on_features)
+        module = FineTuning(network, phase, options, counts, before, on_features)
+        history.phase, history.phase_done = number, False
+        checkpoint = history.folder / CHECKPOINT if mid_phase else None
+        with _as_errors(checkpoint):
+            trainer.fit(module, batches, val_batches, ckpt_path=checkpoint, weights_only=True)
         network.cpu()
-    if history.best is not None:
-        network.load_state_dict(history.best_weights())
+    if trainer_rank() == 0:
+        history.load_best(network)
     network.eval()
+
+
+def make_trainer(epochs: int, options: TrainOptions, history: History, logger: Any, progress_bar: bool) -> pl.Trainer:
+    """Lightning's Trainer for one phase, on what the options name."""
+    gpu = options.device == "cuda"
+    many = options.devices * options.num_nodes > 1
+    precision = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[options.precision]
+    callbacks: list[pl.Callback] = [history]
+    if progress_bar:
+        callbacks.append(pl.callbacks.TQDMProgressBar(leave=False))
+    trainer = pl.Trainer(
+        max_epochs=epochs,
+        accelerator="gpu" if gpu else "cpu",
+        devices=options.devices,
+        num_nodes=options.num_nodes,
+        strategy="ddp" if many else "auto",
+        precision=precision,  # type: ignore[arg-type]
+        callbacks=callbacks,
+        logger=logger,
+        enable_model_summary=False,
+        enable_progress_bar=progress_bar,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        use_distributed_sampler=False,  # our sampler carries the epoch to the augmentation, and shares photos out
+        gradient_clip_val=options.clip or None,
+    )
+    if options.batch_size % trainer.world_size:
+        raise UsageError(
+            f"--batch-size {options.batch_size} cannot be shared by {trainer.world_size} processes",
+            f"give a multiple of {trainer.world_size}",
+        )
+    return trainer
+
+
+def trainer_rank() -> int:
+    """The number of this process among those that train together; 0 does all the writing and talking."""
+    return int(getattr(pl.utilities.rank_zero_only, "rank", 0) or 0)
+
+
+def _batches(
+    network: Network,
+    phase: Phase,
+    train: PhotoDataset,
+    val: PhotoDataset,
+    trainer: pl.Trainer,
+    options: TrainOptions,
+    progress: Progress,
+    before: int,
+    on_features: bool,
+) -> tuple[DataLoader[Key], DataLoader[Key]]:
+    workers = options.workers or 0
+    if on_features:
+        views = min(phase.epochs, options.frozen_views) if options.augment != "none" else 1
+        pass_over = {"batch_size": options.batch_size, "workers": workers, "device": options.device}
+        with progress("running the frozen base") as update:
+            train_set = PooledFeatures(network, train, views, progress=update, **pass_over)  # type: ignore[arg-type]
+            val_set = PooledFeatures(network, val, 1, progress=update, **pass_over)  # type: ignore[arg-type]
+        return (
+            loader(train_set, options.batch_size, 0, seed=options.seed, epochs_before=before, shuffle=True),
+            loader(val_set, options.batch_size, 0, shuffle=False),
+        )
+    share = {"rank": trainer.global_rank, "world": trainer.world_size}
+    return (
+        loader(train, options.batch_size, workers, seed=options.seed, epochs_before=before, shuffle=True, **share),
+        loader(val, options.batch_size, workers, shuffle=False, **share),
+    )
+
+
+@contextlib.contextmanager
+def _as_errors(checkpoint: Any) -> Any:
+    try:
+        yield
+    except SystemExit as error:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from error
+    except torch.cuda.OutOfMemoryError as error:
+        raise UsageError("the GPU's memory is too small for this", "give a smaller --batch-size") from error
+    except (KeyError, RuntimeError) as error:
+        if checkpoint is None:
+            raise
+        raise DataError(f"{checkpoint}: does not fit this run ({error})", "delete it to begin again") from error

@@ -1,7 +1,9 @@
 """The run folder: everything a training run leaves behind, and reading it back.
 
-run.json         architecture, classes, preprocessing, options, seed, versions, figures
+run.json         data, options, classes, preprocessing, seed, versions, figures
+recipe.toml      the options as a recipe that trains likewise
 network.pt       state dict of the best weights by validation
+checkpoint.pt    all it takes to go on, until the run has finished
 metrics.csv      one row per epoch
 split/*.txt      which photo was trained on, validated with, tested, skipped
 confusion.csv    counts on the test photos, or on the validation photos where there is no test folder
@@ -14,82 +16,44 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from edgeclf.contract import ImageContract, Resize
+from edgeclf.contract import ImageContract
 from edgeclf.errors import DataError, EdgeclfError
 from edgeclf.files import write_atomically
 from edgeclf.manifest import Figures, Provenance
 
 from edgeclf_training.data import Split, read_lists
 from edgeclf_training.networks import Network, build_network, read_state
+from edgeclf_training.options import TrainOptions, with_values
+from edgeclf_training.recipes import write_recipe
 
-RUN_SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """What a user decides about a run; the defaults suit a few hundred photos per class.
-
-    Attributes:
-        architecture: a key of ``networks.ARCHITECTURES``.
-        weights: "imagenet", "none" or a file with a state dict; None means "imagenet" where the architecture has it.
-        head: "linear" or "mlp"; None means the architecture's own.
-        augment: "default" or "none".
-        epochs: in all, the frozen ones included.
-        freeze_epochs: epochs with the base frozen; None means 1 with pretrained weights, else 0.
-        unfreeze: first stage trained after that, or "all".
-        image_size: pixels; None means the architecture's own.
-        resize, crop_fraction: see ``ImageContract``; a crop_fraction of None means 0.875 with "crop".
-        batch_size: photos per step.
-        head_rate, base_rate: peak learning rates; None means 3e-3 and 2e-4 with pretrained weights, else 5e-4 (1e-4
-            for networks without batch norm).
-        classes: class folders to use; all if empty.
-        max_per_class: training photos per class, None for all.
-        seed: of every random decision.
-        device: "auto", "cpu" or "cuda".
-        workers: loader processes; None means the CPUs this process may use, at most 8.
-    """
-
-    architecture: str = "efficientnet_lite0"
-    weights: str | None = None
-    head: str | None = None
-    augment: str = "default"
-    epochs: int = 8
-    freeze_epochs: int | None = None
-    unfreeze: str = "all"
-    image_size: int | None = None
-    resize: Resize = "crop"
-    crop_fraction: float | None = None
-    batch_size: int = 32
-    head_rate: float | None = None
-    base_rate: float | None = None
-    classes: tuple[str, ...] = ()
-    max_per_class: int | None = None
-    seed: int = 0
-    device: str = "auto"
-    workers: int | None = None
+RUN_SCHEMA = 2
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training run; without figures it was interrupted.
+    """A training run; without figures it is unfinished.
 
     Attributes:
         folder: the run folder.
+        data: the data arguments it was started with, absolute.
         options: with every None resolved.
         classes: class names in index order.
         contract: how photos become network input.
         split: the photos.
         figures: counted with the best weights: validation, and test where there is a test folder.
         provenance: date, seed, data fingerprint, weights, versions.
+        start: the folder of the run this one went on from, None for none.
     """
 
     folder: Path
+    data: tuple[Path, ...]
     options: TrainOptions
     classes: tuple[str, ...]
     contract: ImageContract
     split: Split
     figures: tuple[Figures, ...]
     provenance: Provenance
+    start: Path | None = None
 
     def network(self) -> Network:
         """The trained network, in eval mode.
@@ -98,7 +62,9 @@ class Run:
             DataError: ``network.pt`` is missing, damaged or of another network.
         """
         o = self.options
-        network, _ = build_network(o.architecture, len(self.classes), head=o.head, image_size=o.image_size)
+        network, _ = build_network(
+            o.arch, len(self.classes), head=o.head, image_size=o.image_size, normalize=o.normalize, dropout=o.dropout
+        )
         path = self.folder / "network.pt"
         try:
             network.load_state_dict(read_state(path))
@@ -108,9 +74,11 @@ class Run:
 
 
 def save_run(run: Run) -> None:
-    """Write ``run.json``; the figures are empty until the run has finished."""
+    """Write ``run.json`` and ``recipe.toml``; the figures are empty until the run has finished."""
     values = {
         "schema_version": RUN_SCHEMA,
+        "data": [str(path) for path in run.data],
+        "start": str(run.start) if run.start else None,
         "options": asdict(run.options),
         "classes": run.classes,
         "contract": run.contract.to_dict(),
@@ -119,7 +87,8 @@ def save_run(run: Run) -> None:
         "provenance": asdict(run.provenance),
     }
     text = json.dumps(values, indent=2, sort_keys=True)
-    write_atomically(run.folder / "run.json", lambda f: f.write(f"{text}\n".encode()))
+    write_recipe(run.options, run.folder / "recipe.toml")
+    write_atomically(run.folder / "run.json", lambda f: f.write(f"{text}\n".encode("utf-8", "surrogateescape")))
 
 
 def load_run(folder: Path) -> Run:
@@ -133,16 +102,18 @@ def load_run(folder: Path) -> Run:
         values = json.loads(path.read_text("utf-8"))
         if values["schema_version"] != RUN_SCHEMA:
             raise DataError(f"{path}: written by another version of edgeclf", "pip install --upgrade edgeclf")
-        options = TrainOptions(**{**values["options"], "classes": tuple(values["options"]["classes"])})
+        options = with_values(TrainOptions(), {k: v for k, v in values["options"].items() if v is not None}, str(path))
         provenance = {**values["provenance"], "weights": tuple(values["provenance"]["weights"])}
         return Run(
             folder,
+            tuple(Path(root) for root in values["data"]),
             options,
             tuple(values["classes"]),
             ImageContract(**values["contract"]),
             read_lists(folder / "split", values["classes"], values["val_origin"]),
             tuple(Figures(**{**f, "confusion": tuple(map(tuple, f["confusion"]))}) for f in values["figures"]),
             Provenance(**provenance),
+            Path(values["start"]) if values["start"] else None,
         )
     except FileNotFoundError as error:
         raise DataError(f"{folder}: not a run folder (no run.json)", "give a folder made by `edgeclf train`") from error

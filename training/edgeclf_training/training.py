@@ -1,11 +1,12 @@
-"""Training, from folders to a finished run."""
+"""Training, from folders to a finished run, and going on with one that was cut off."""
 
+import contextlib
 import logging
 import os
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,21 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from edgeclf.cli.console import printable
 from edgeclf.contract import ImageContract
 from edgeclf.errors import BackendError, DataError, UsageError
 from edgeclf.manifest import Provenance
-from edgeclf.session import usable_threads
 
-from edgeclf_training import augment
 from edgeclf_training.console import Console
-from edgeclf_training.data import Split, drop_unreadable, read_split, write_lists
+from edgeclf_training.data import Sample, Split, drop_unreadable, read_split, write_lists
 from edgeclf_training.dataset import PhotoDataset, loader
 from edgeclf_training.evaluation import evaluate, write_confusion
-from edgeclf_training.fitting import Epoch, History, Phase, fit_phases
-from edgeclf_training.networks import Loaded, Network, build_network, get_architecture
-from edgeclf_training.runs import Run, TrainOptions, copy_known_classes, save_run, versions
+from edgeclf_training.fitting import fit_phases, trainer_rank
+from edgeclf_training.history import CHECKPOINT, Epoch, History
+from edgeclf_training.networks import Loaded, Network, build_network
+from edgeclf_training.options import TrainOptions
+from edgeclf_training.resolve import phases_of, resolve, resolve_machine
+from edgeclf_training.runs import Run, copy_known_classes, load_run, save_run, versions
 
 
 def train(
@@ -41,6 +42,8 @@ def train(
 ) -> Run:
     """Fine-tune a classifier on folders of photos.
 
+    Where several processes train together, the one of rank 0 writes, talks and returns the figures.
+
     Args:
         data: data folders, see ``read_split``.
         out: the run folder; must not exist, or be empty.
@@ -52,14 +55,14 @@ def train(
 
     Raises:
         DataError: the photos or weights cannot be used.
-        UsageError: an option makes no sense, or ``out`` is taken.
+        UsageError: an option makes no sense, or ``out`` is taken or cannot be written.
         BackendError: the device or tensorboard is not to be had.
     """
-    console = console or Console(quiet=True)
-    options = _resolve(options or TrainOptions(), start)
-    accelerator = _accelerator(options.device)
-    contract = ImageContract(_size(options), options.resize, options.crop_fraction or 1.0)
-    _claim(out, data)
+    console = _only_rank_0(console)
+    options = resolve(options or TrainOptions(), start.options if start else None)
+    contract = ImageContract(options.image_size or 0, options.resize, options.crop_fraction or 1.0)
+    if trainer_rank() == 0:
+        _claim(out, data)
     split = read_split(
         data,
         seed=options.seed,
@@ -69,101 +72,116 @@ def train(
     )
     with console.progress("reading photos") as progress:
         split = drop_unreadable(split, contract, progress)
-    pl.seed_everything(options.seed, verbose=False)
-    network, loaded = _network(options, split, start)
-    # Before anything is written: an unknown stage is a usage error.
-    phases = _phases(options, network, pretrained=bool(loaded or start))
-    log = _logger(logger, out)
-    _describe(console, options, contract, split, loaded, start)
-    console.line(f"run folder: {out}")
+    network, loaded = _network(options, split.classes, start)
+    phases_of(options, network)  # before anything is written: an unknown stage is a usage error
+    roots = tuple(path.absolute() for path in data)
+    origin = _provenance(options, split, loaded, start)
+    run = Run(out, roots, options, split.classes, contract, split, (), origin, start.folder if start else None)
+    if trainer_rank() == 0:
+        _describe(console, run, loaded)
+        _need_space(out, network)
+        with _writing(out):
+            out.mkdir(parents=True, exist_ok=True)
+            write_lists(split, out / "split")
+            save_run(run)
+    return _fit(run, network, start, _logger(logger, out), console, resumed=False)
 
-    out.mkdir(parents=True, exist_ok=True)
-    write_lists(split, out / "split")
-    run = Run(out, options, split.classes, contract, split, (), _provenance(options, split, loaded, start))
-    save_run(run)
-    history = History(out, network, partial(_report, console, options.epochs))
-    if start is not None:
-        before = evaluate(network, _batches(run, split.val), len(split.classes), "validation")
+
+def resume(
+    folder: Path,
+    data: Sequence[Path] = (),
+    machine: Mapping[str, Any] | None = None,
+    *,
+    logger: str = "csv",
+    console: Console | None = None,
+) -> Run:
+    """Go on with a run that was interrupted or killed, from its last finished epoch.
+
+    On a CPU with the same versions it ends in the same weights, bit for bit, as it would have without the interruption.
+
+    Args:
+        folder: the run folder.
+        data: if given, must be what the run was started with.
+        machine: options of ``MACHINE`` to go on with; those left out stay the run's own.
+        logger, console: as in ``train``.
+
+    Raises:
+        DataError: not a run folder, its photos are gone or changed, or its checkpoint is damaged or no checkpoint.
+        UsageError: the run has finished, or trained on other data.
+    """
+    console = _only_rank_0(console)
+    run = load_run(folder)
+    if run.figures:
+        raise UsageError(f"{folder}: this run has finished", f"--from {folder} goes on from its weights")
+    if data and tuple(path.absolute() for path in data) != run.data:
+        trained = ", ".join(map(str, run.data))
+        raise DataError(f"{folder} trained on {trained}, not on {', '.join(map(str, data))}", "leave the data out")
+    run = replace(run, options=resolve_machine(replace(run.options, **(machine or {}))))
+    _check_photos(run)
+    start = load_run(run.start) if run.start else None
+    network, _ = _network(run.options, run.classes, start)
+    return _fit(run, network, start, _logger(logger, folder), console, resumed=True)
+
+
+def _fit(run: Run, network: Network, start: Run | None, log: Any, console: Console, *, resumed: bool) -> Run:
+    """From a prepared network to a finished run folder."""
+    o, classes = run.options, len(run.classes)
+    history = History(run.folder, o.keep, o.early_stopping, partial(_report, console, o.epochs))
+    resumed = resumed and history.resume(network)
+    if resumed:
+        console.line(f"going on after epoch {len(history.epochs)} of {o.epochs}")
+    elif start is not None and trainer_rank() == 0:
+        before = evaluate(network, _batches(run, run.split.val), classes, "validation", o.device)
         console.line(f"before: {before.correct} of {before.photos} validation photos right ({before.accuracy:.1%})")
-        history.start_from(before.accuracy)
+        history.start_from(network, before.accuracy)
+    bar = not console.quiet and sys.stdout.isatty() and sys.stderr.isatty()  # Lightning's writes to stdout
     try:
-        _fit(network, phases, run, accelerator, log, console, history)
+        with _quiet_lightning(), _writing(run.folder, f"then go on with `edgeclf train --resume {run.folder}`"):
+            fit_phases(
+                network,
+                phases_of(o, network),
+                PhotoDataset(run.split.train, run.classes, run.contract, o if o.augment != "none" else None),
+                PhotoDataset(run.split.val, run.classes, run.contract),
+                history,
+                o,
+                classes=classes,
+                logger=log,
+                progress=console.progress,
+                progress_bar=bar,
+                resumed=resumed,
+            )
     except KeyboardInterrupt:
-        _say_what_is_left(history, out, console)
+        if trainer_rank() == 0:
+            _say_what_is_left(history, run, console)
         raise
+    if trainer_rank() != 0:
+        return run
+    return _finish(run, network, history, console)
 
-    held_out = [("validation", split.val), *([("test", split.test)] if split.test else [])]
-    device = "cuda" if accelerator == "gpu" else "cpu"
+
+def _finish(run: Run, network: Network, history: History, console: Console) -> Run:
+    """Count the figures with the weights that are kept, and write what a finished run holds."""
+    if history.best is None:
+        raise DataError("training diverged: no epoch has a finite validation loss", "check the photos and the weights")
+    which = f"epoch {history.best.epoch}" if history.best.epoch else "what the run started from"
+    console.line(f"{run.options.keep}: {which}; its weights are kept")
+    held_out = [("validation", run.split.val), *([("test", run.split.test)] if run.split.test else [])]
     figures = tuple(
-        evaluate(network, _batches(run, samples), len(split.classes), name, device) for name, samples in held_out
+        evaluate(network, _batches(run, samples), len(run.classes), name, run.options.device)
+        for name, samples in held_out
     )
     run = replace(run, figures=figures)
-    save_run(run)
-    write_confusion(figures[-1], split.classes, out)
+    with _writing(run.folder, f"then go on with `edgeclf train --resume {run.folder}`"):
+        write_confusion(figures[-1], run.classes, run.folder)
+        save_run(run)
+        (run.folder / CHECKPOINT).unlink(missing_ok=True)
     for f in figures:
         console.line(f"{f.split}: {f.correct} of {f.photos} photos right ({f.accuracy:.1%})")
     return run
 
 
-def _resolve(options: TrainOptions, start: Run | None) -> TrainOptions:
-    """Fill in what the user left open."""
-    if start is not None:
-        kept = start.options
-        options = replace(
-            options,
-            architecture=kept.architecture,
-            head=kept.head,
-            image_size=kept.image_size,
-            resize=kept.resize,
-            crop_fraction=kept.crop_fraction,
-            weights="none",
-        )
-    spec = get_architecture(options.architecture)
-    weights = options.weights or ("imagenet" if spec.imagenet else "none")
-    pretrained = weights != "none" or start is not None
-    # From scratch a deep network without batch norm (VGG16) only starts to learn at a low rate.
-    scratch_rate = 1e-4 if options.architecture == "vgg16" else 5e-4
-    for valid, message in (
-        (options.epochs >= 1, f"--epochs {options.epochs}: give at least 1"),
-        (
-            0 <= (options.freeze_epochs or 0) <= options.epochs,
-            f"--freeze-epochs {options.freeze_epochs}: not within 0..epochs",
-        ),
-        (options.batch_size >= 2, f"--batch-size {options.batch_size}: give at least 2"),
-        (options.max_per_class is None or options.max_per_class >= 2, "--max-per-class: give at least 2"),
-        (options.head in (None, "linear", "mlp"), f"--head {options.head}: give linear or mlp"),
-        (options.augment in augment.KINDS, f"--augment {options.augment}: give {' or '.join(augment.KINDS)}"),
-        (0 <= options.seed < 2**32, f"--seed {options.seed}: not within 0..4294967295"),
-        ((options.workers or 0) >= 0, f"--workers {options.workers}: give 0 or more"),
-    ):
-        if not valid:
-            raise UsageError(message)
-    return replace(
-        options,
-        weights=weights,
-        head=options.head or spec.default_head,
-        image_size=_size(options),
-        crop_fraction=(options.crop_fraction or 0.875) if options.resize == "crop" else 1.0,
-        freeze_epochs=min(1 if pretrained else 0, options.epochs - 1)
-        if options.freeze_epochs is None
-        else options.freeze_epochs,
-        head_rate=options.head_rate or (3e-3 if pretrained else scratch_rate),
-        base_rate=options.base_rate or (2e-4 if pretrained else scratch_rate),
-        workers=min(8, usable_threads()) if options.workers is None else options.workers,
-    )
-
-
-def _size(options: TrainOptions) -> int:
-    size = options.image_size or get_architecture(options.architecture).image_size
-    if not 32 <= size <= 1024:
-        raise UsageError(f"--image-size {size}: not within 32..1024")
-    return size
-
-
-def _accelerator(device: str) -> str:
-    if device == "cuda" and not torch.cuda.is_available():
-        raise BackendError("device cuda is not to be had: torch sees no GPU", "check the driver, or use --device cpu")
-    return {"auto": "gpu" if torch.cuda.is_available() else "cpu", "cuda": "gpu", "cpu": "cpu"}[device]
+def _only_rank_0(console: Console | None) -> Console:
+    return console if console is not None and trainer_rank() == 0 else Console(quiet=True)
 
 
 def _claim(out: Path, data: Sequence[Path]) -> None:
@@ -171,37 +189,55 @@ def _claim(out: Path, data: Sequence[Path]) -> None:
     if inside := [root for root in data if out.resolve().is_relative_to(root.resolve())]:
         raise UsageError(f"{out} lies inside the photos in {inside[0]}", "choose an --out elsewhere")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} already exists and is not empty", "choose another --out")
-    parent = next(p for p in (out, *out.absolute().parents) if p.exists())
-    if not os.access(parent, os.W_OK):
-        raise UsageError(f"{out} cannot be created: {parent} is not writable", "choose another --out")
+        raise UsageError(
+            f"{out} already exists and is not empty", f"choose another --out, or go on with --resume {out}"
+        )
+    if not os.access(_existing(out), os.W_OK):
+        raise UsageError(f"{out} cannot be created: {_existing(out)} is not writable", "choose another --out")
 
 
-def _network(options: TrainOptions, split: Split, start: Run | None) -> tuple[Network, Loaded | None]:
+def _need_space(out: Path, network: Network) -> None:
+    """Find a full disk before training starts.
+
+    A checkpoint holds the weights up to five times (as they are, best, averaged, and twice in the optimiser), and the
+    next one is written before the last is replaced.
+    """
+    weights = sum(t.numel() * t.element_size() for t in network.state_dict().values())
+    needed, free = 11 * weights + 2**24, shutil.disk_usage(_existing(out)).free
+    if free < needed:
+        raise UsageError(
+            f"{out}: the disk has {free / 1e6:.0f} MB left, checkpoints may take {needed / 1e6:.0f} MB",
+            "free some space, or choose another --out",
+        )
+
+
+def _existing(path: Path) -> Path:
+    return next(p for p in (path, *path.absolute().parents) if p.exists())
+
+
+@contextlib.contextmanager
+def _writing(folder: Path, then: str = "choose another --out") -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"{folder} cannot be written ({reason})", f"free some space, {then}") from error
+
+
+def _network(options: TrainOptions, classes: Sequence[str], start: Run | None) -> tuple[Network, Loaded | None]:
+    pl.seed_everything(options.seed, verbose=False)  # the head's first weights
     network, loaded = build_network(
-        options.architecture,
-        len(split.classes),
+        options.arch,
+        len(classes),
         head=options.head,
         image_size=options.image_size,
         weights=options.weights or "none",
+        normalize=options.normalize,
+        dropout=options.dropout,
     )
     if start is not None:
-        copy_known_classes(network, start.network(), split.classes, start.classes)
+        copy_known_classes(network, start.network(), classes, start.classes)
     return network, loaded
-
-
-def _phases(options: TrainOptions, network: Network, *, pretrained: bool) -> list[Phase]:
-    if options.unfreeze not in ("all", *network.stages):
-        raise UsageError(
-            f"--unfreeze {options.unfreeze}: {options.architecture} has no such stage",
-            f"give all, or one of {', '.join(network.stages)}",
-        )
-    frozen = options.freeze_epochs or 0
-    rates = (options.head_rate or 0.0, options.base_rate or 0.0)
-    phases = [Phase("frozen", frozen, None, *rates, pretrained)] if frozen else []
-    if options.epochs > frozen:
-        phases.append(Phase("fine-tune", options.epochs - frozen, options.unfreeze, *rates, pretrained))
-    return phases
 
 
 def _logger(kind: str, out: Path) -> Any:
@@ -220,18 +256,25 @@ def _provenance(options: TrainOptions, split: Split, loaded: Loaded | None, star
     if loaded is not None:
         lineage = (f"{loaded.source}; sha256 {loaded.sha256}; {loaded.licence}",)
     if start is not None:
-        lineage = (
-            *lineage,
-            f"an earlier run, {start.folder.resolve().name}",
-        )
+        lineage = (*lineage, f"an earlier run, {start.folder.resolve().name}")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Provenance(now, options.seed, split.fingerprint(), lineage, versions())
 
 
-def _batches(run: Run, samples: Sequence[Any]) -> Any:
-    o = run.options
-    dataset = PhotoDataset(samples, run.classes, run.contract, "none", o.seed)
-    return loader(dataset, o.batch_size, o.workers or 0, shuffle=False)
+def _check_photos(run: Run) -> None:
+    """A run goes on with the photos it began with, or not at all."""
+    samples = (*run.split.train, *run.split.val, *run.split.test)
+    changed = [s.path for s in samples if not s.path.is_file() or s.path.stat().st_size != s.size]
+    if changed:
+        raise DataError(
+            f"{len(changed)} of {len(samples)} photos of {run.folder} are gone or changed, the first is {changed[0]}",
+            f"put them back, or train anew with --from {run.folder}",
+        )
+
+
+def _batches(run: Run, samples: Sequence[Sample]) -> Any:
+    dataset = PhotoDataset(samples, run.classes, run.contract)
+    return loader(dataset, run.options.batch_size, run.options.workers or 0, shuffle=False)
 
 
 def _report(console: Console, epochs: int, epoch: Epoch) -> None:
@@ -242,55 +285,30 @@ def _report(console: Console, epochs: int, epoch: Epoch) -> None:
     )
 
 
-def _say_what_is_left(history: History, out: Path, console: Console) -> None:
-    if history.best is None:
-        shutil.rmtree(out)  # made by this run, and nothing in it is of use
+def _say_what_is_left(history: History, run: Run, console: Console) -> None:
+    if not history.epochs:
+        shutil.rmtree(run.folder)  # made by this run, and nothing in it is of use
         console.line("interrupted before the first epoch was finished: nothing is kept")
-    else:
-        console.line(
-            f"interrupted: the best weights so far (epoch {history.best.epoch}) are in {out}; "
-            f"`edgeclf export {out}` takes them, `--from {out}` goes on from them"
-        )
+        return
+    console.line(
+        f"interrupted: {len(history.epochs)} of {run.options.epochs} epochs are finished; "
+        f"`edgeclf train --resume {run.folder}` goes on, `edgeclf export {run.folder}` takes the best weights so far"
+    )
 
 
-def _fit(
-    network: Network,
-    phases: list[Phase],
-    run: Run,
-    accelerator: str,
-    log: Any,
-    console: Console,
-    history: History,
-) -> None:
-    o = run.options
+@contextlib.contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Its advice on worker counts, idle GPUs and step counts is for people who call it themselves."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    dataset = PhotoDataset(run.split.train, run.classes, run.contract, o.augment, o.seed)
-    batches = loader(dataset, o.batch_size, o.workers or 0, seed=o.seed, shuffle=True)
     with warnings.catch_warnings():
-        # Lightning's advice on worker counts, idle GPUs and step counts is for people who call it themselves.
         warnings.filterwarnings("ignore", module="pytorch_lightning")
-        fit_phases(
-            network,
-            phases,
-            batches,
-            _batches(run, run.split.val),
-            history,
-            classes=len(run.classes),
-            accelerator=accelerator,
-            logger=log,
-            progress_bar=not console.quiet and sys.stdout.isatty() and sys.stderr.isatty(),  # it writes to stdout
-        )
-    if history.best is None:
-        raise DataError("training diverged: no epoch has a finite validation loss", "check the photos and the weights")
-    which = f"epoch {history.best.epoch}" if history.best.epoch else "what the run started from"
-    console.line(f"best: {which}; its weights are kept")
+        yield
 
 
-def _describe(
-    console: Console, o: TrainOptions, contract: ImageContract, split: Split, loaded: Loaded | None, start: Run | None
-) -> None:
-    origin = f"from {start.folder}" if start else f"weights: {loaded.source if loaded else 'none (from scratch)'}"
-    console.line(f"{o.architecture}, {o.head} head, {contract.size} px {contract.resize}, {origin}")
+def _describe(console: Console, run: Run, loaded: Loaded | None) -> None:
+    o, split = run.options, run.split
+    origin = f"from {run.start}" if run.start else f"weights: {loaded.source if loaded else 'none (from scratch)'}"
+    console.line(f"{o.arch}, {o.head} head, {run.contract.size} px {run.contract.resize}, {origin}")
     console.line(
         f"{len(split.classes)} classes: {len(split.train)} photos to train, {len(split.val)} to validate "
         f"({split.val_origin})" + (f", {len(split.test)} to test" if split.test else "")
@@ -299,3 +317,4 @@ def _describe(
         console.line(f"skipped: {printable(skipped.reason)}")
     if len(split.skipped) > 5:
         console.line(f"skipped: {len(split.skipped) - 5} more, see split/skipped.txt")
+    console.line(f"run folder: {run.folder}")

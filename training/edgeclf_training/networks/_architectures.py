@@ -31,6 +31,7 @@ class Architecture:
         image_size: default input height and width in pixels.
         mlp_hidden: hidden widths of ``--head mlp``.
         default_head: "linear" or "mlp".
+        scratch_rate: learning rate from random weights.
         imagenet: where the ImageNet weights come from, or None.
     """
 
@@ -42,6 +43,7 @@ class Architecture:
     image_size: int = 224
     mlp_hidden: tuple[int, ...] = (256,)
     default_head: str = "linear"
+    scratch_rate: float = 5e-4
     imagenet: TorchvisionWeights | PackagedWeights | None = None
 
 
@@ -106,6 +108,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         torchvision.models.vgg16,
         _cut_vgg16,
         classifier="classifier.",
+        scratch_rate=1e-4,  # a deep network without batch norm only starts to learn at a low rate
         imagenet=TorchvisionWeights("VGG16_Weights.IMAGENET1K_V1"),
     ),
     "cnn4": Architecture(
@@ -139,6 +142,8 @@ def build_network(
     head: str | None = None,
     image_size: int | None = None,
     weights: str = "none",
+    normalize: str = "weights",
+    dropout: float = 0.2,
     keep_classifier: bool = False,
 ) -> tuple[Network, Loaded | None]:
     """Build a network, its features initialised from ``weights``.
@@ -149,6 +154,8 @@ def build_network(
         head: "linear" or "mlp"; the architecture's own default if None.
         image_size: input height and width in pixels; the architecture's own default if None.
         weights: "imagenet", "none", or a file with a state dict in the published (torchvision's) names.
+        normalize: "weights" scales the input as the published weights expect it, "unit" to 0..1.
+        dropout: probability of dropping an input of the last layer in training.
         keep_classifier: also take over the file's own linear classifier, which must have ``classes`` outputs.
 
     Returns:
@@ -165,7 +172,8 @@ def build_network(
     stages, pool = spec.cut(skeleton)
     channels, cells = _pooled_shape(stages, pool, name, size)
     hidden = spec.mlp_hidden if (head or spec.default_head) == "mlp" else ()
-    network = Network(stages, pool, Head(channels, cells, hidden, classes), spec.mean, spec.std)
+    mean, std = (spec.mean, spec.std) if normalize == "weights" else ((0.0,) * 3, (255.0,) * 3)
+    network = Network(stages, pool, Head(channels, cells, hidden, classes, dropout), mean, std)
     if keep_classifier:
         classifier = skeleton.get_submodule(spec.classifier.rstrip("."))
         network.head.linears[0].load_state_dict(classifier.state_dict())

@@ -1,0 +1,82 @@
+"""Recipes: TOML files whose keys are the fields of ``TrainOptions``. Those beside this module come with edgeclf."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from edgeclf.errors import UsageError
+from edgeclf.files import write_atomically
+
+from edgeclf_training.options import MACHINE, TrainOptions, with_values
+
+_SHIPPED = Path(__file__).parent
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that come with edgeclf."""
+    return tuple(sorted(path.stem for path in _SHIPPED.glob("*.toml")))
+
+
+def read_recipe(name: str) -> TrainOptions:
+    """Read a recipe by its name, or from a file.
+
+    Args:
+        name: one of ``recipe_names()``, or the path of a TOML file. Keys that it leaves out keep their defaults.
+
+    Raises:
+        UsageError: no such recipe, not TOML, an unknown key (the nearest one is named), or a value that makes no sense.
+    """
+    path = _SHIPPED / f"{name}.toml" if name in recipe_names() else Path(name)
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UsageError(
+            f"--recipe {name}: neither a recipe of that name nor a file", _nearest(name, recipe_names())
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--recipe {name}: cannot be read ({error})", "give a TOML file") from error
+    check_keys(values, str(path))
+    return with_values(TrainOptions(), values, str(path))
+
+
+def check_keys(values: Mapping[str, Any], where: str) -> None:
+    """Refuse unknown keys and name the nearest known one.
+
+    Raises:
+        UsageError: there is one.
+    """
+    known = [f.name for f in fields(TrainOptions)]
+    for key in values:
+        if key not in known:
+            raise UsageError(f"{where}: unknown key {key!r}", _nearest(key, known))
+
+
+def write_recipe(options: TrainOptions, path: Path) -> None:
+    """Write options as a recipe that gives the same training anywhere: all but what belongs to the machine."""
+    lines = ["# The resolved recipe of this run; `edgeclf train DATA --recipe recipe.toml` trains like it.\n"]
+    for f in fields(options):
+        value = getattr(options, f.name)
+        if f.name not in MACHINE and value is not None:
+            lines.append(f"{f.name} = {_toml(value)}\n")
+    write_atomically(path, lambda file: file.write("".join(lines).encode("utf-8", "surrogateescape")))
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # JSON's escapes are TOML's, but for DEL.
+        import json
+
+        return json.dumps(value).replace("\x7f", "\\u007f")
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return repr(value)
+
+
+def _nearest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, known, 1, 0.5)
+    return f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
