@@ -220,13 +220,6 @@ def test_training_that_diverges_is_one_clear_error(class_folders: Path, tmp_path
         train([class_folders], tmp_path / "run", replace(QUICK, epochs=1, head_rate=1e30, base_rate=1e30))
 
 
-@pytest.mark.gpu
-def test_a_gpu_learns_the_same_task(class_folders: Path, tmp_path: Path) -> None:
-    run = train([class_folders], tmp_path / "run", replace(QUICK, device="cuda"))
-    assert run.figures[0].correct >= 5
-    assert {p.device.type for p in run.network().parameters()} == {"cpu"}
-
-
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("architecture", "head", "weights"),

@@ -124,7 +124,8 @@ class FineTuning(pl.LightningModule):
         return logits.float()
 
     def _count(self, part: str, logits: Tensor, labels: Tensor, value: Tensor) -> None:
-        getattr(self, f"{part}_loss").update(value.detach(), len(labels))
+        # Once per photo: with its NaN check disabled, torchmetrics 1.9 ignores the weight that batches would need.
+        getattr(self, f"{part}_loss").update(value.detach().expand(len(labels)))
         getattr(self, f"{part}_accuracy").update(logits.detach(), labels)
 
     def configure_optimizers(self) -> Any:

@@ -71,6 +71,8 @@ def fit_phases(
         with _as_errors(checkpoint):
             trainer.fit(module, batches, val_batches, ckpt_path=checkpoint, weights_only=True)
         network.cpu()
+    if torch.distributed.is_initialized():  # what comes after is done by one process alone
+        torch.distributed.destroy_process_group()
     if trainer_rank() == 0:
         history.load_best(network)
     network.eval()

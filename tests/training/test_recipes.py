@@ -1,0 +1,117 @@
+"""Recipes: TOML files, overridden by flags; every key has its flag and its check."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from edgeclf.errors import UsageError
+from edgeclf_training.networks import ARCHITECTURES, build_network
+from edgeclf_training.options import MACHINE, TrainOptions, flag, value_type, with_values
+from edgeclf_training.recipes import read_recipe, recipe_names, write_recipe
+from edgeclf_training.resolve import phases_of, resolve
+
+WALK_THROUGHS = {
+    "food5-resnet50": ("resnet50", "sgd", 16, 5, 224, "squash"),
+    "food5-resnet50-scratch": ("resnet50", "sgd", 16, 5, 224, "squash"),
+    "penguins-cnn4": ("cnn4", "rmsprop", 10, 50, 128, "pad"),
+    "penguins-cnn4-aug": ("cnn4", "rmsprop", 10, 200, 128, "pad"),
+    "penguins-vgg16": ("vgg16", "rmsprop", 10, 130, 128, "pad"),
+    "penguins-vgg16-aug": ("vgg16", "rmsprop", 10, 130, 128, "pad"),
+}
+
+
+def test_the_shipped_recipes_are_the_walk_throughs_and_the_default() -> None:
+    assert set(recipe_names()) == {*WALK_THROUGHS, "default"}
+    assert read_recipe("default") == TrainOptions()
+    for name, (arch, optimizer, batch_size, epochs, image_size, resize) in WALK_THROUGHS.items():
+        o = read_recipe(name)
+        assert (o.arch, o.optimizer, o.batch_size, o.epochs) == (arch, optimizer, batch_size, epochs)
+        assert (o.image_size, o.resize) == (image_size, resize)
+        assert (o.mixup, o.cutmix, o.ema, o.label_smoothing, o.keep) == (0, 0, 0, 0, "last"), "as plain as it was"
+        assert o.normalize == ("unit" if name.startswith("penguins") else "weights")
+        assert (o.augment == "none") == (name in ("penguins-cnn4", "penguins-vgg16"))
+    vgg = resolve(read_recipe("penguins-vgg16-aug"))
+    network, _ = build_network("vgg16", 6, head=vgg.head, image_size=128)
+    frozen, tuned = phases_of(vgg, network)
+    assert (frozen.epochs, frozen.unfreeze, frozen.head_rate) == (30, None, 2e-5)
+    assert (tuned.epochs, tuned.unfreeze, tuned.head_rate, vgg.base_rate) == (100, "block5", 1e-5, 1e-5)
+    assert (vgg.rotation, vgg.shift, vgg.shear, vgg.zoom, vgg.flip) == (40, 0.2, 0.2, 0.2, True)
+    assert network.head.widths == (256, 6)
+
+
+def test_a_recipe_survives_being_written_and_read(tmp_path: Path) -> None:
+    options = TrainOptions(
+        arch="resnet50", weights='odd "name"\u00e9\n.pth', classes=("king", "adélie"), flip=False, mixup=0.0, seed=7
+    )
+    write_recipe(options, tmp_path / "r.toml")
+    assert read_recipe(str(tmp_path / "r.toml")) == options
+    resolved = resolve(TrainOptions(arch="cnn4", workers=3))
+    write_recipe(resolved, tmp_path / "r.toml")
+    again = resolve(read_recipe(str(tmp_path / "r.toml")))
+    for f in fields(TrainOptions):
+        if f.name not in MACHINE:
+            assert getattr(again, f.name) == getattr(resolved, f.name), f.name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mixupp = 0.1", "unknown key 'mixupp'; did you mean mixup"),
+        ("learning_rate = 0.1", "unknown key 'learning_rate'; did you mean"),
+        ("zzz = 1", "unknown key 'zzz'; choose from arch"),
+        ('epochs = "ten"', "epochs 'ten': give a whole number"),
+        ("epochs = 2.5", "epochs 2.5: give a whole number"),
+        ("epochs = true", "epochs True: give a whole number"),
+        ("epochs = 0", "epochs 0: not within 1"),
+        ("mixup = nan", "mixup nan: not within"),
+        ('optimizer = "adam"', "optimizer adam: give adamw or sgd or rmsprop"),
+        ("flip = 1", "flip 1: give true or false"),
+        ('classes = "king"', "classes king: give a list"),
+        ("epochs = ", "cannot be read"),
+        ("[train]\nepochs = 3", "unknown key 'train'"),
+    ],
+)
+def test_a_recipe_with_a_mistake_is_one_clear_error(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as error:
+        read_recipe(str(path))
+    assert message in str(error.value)
+    assert "mine.toml" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_misspelt_recipe_name_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean penguins-cnn4"):
+        read_recipe("penguin-cnn4")
+
+
+def test_every_key_has_a_flag_that_overrides_the_recipe(
+    tmp_path: Path, edgeclf: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    words = edgeclf("train", "--help").stdout.replace("/--no-", " ").split()
+    for f in fields(TrainOptions):
+        assert flag(f.name) in words, f.name
+    wrong = edgeclf("train", tmp_path, "--recipe", "penguins-cnn4", "--epochs", "0")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert "--epochs 0: not within 1" in wrong.stderr
+    (tmp_path / "mine.toml").write_text("epochs = 3\nmixup = 7.5\nflip = false\n")
+    recipe = read_recipe(str(tmp_path / "mine.toml"))
+    changed = with_values(recipe, {"epochs": 4, "flip": True})
+    assert (changed.epochs, changed.mixup, changed.flip) == (4, 7.5, True)
+
+
+def test_what_is_left_open_is_resolved_by_network_and_weights() -> None:
+    for name, spec in ARCHITECTURES.items():
+        o = resolve(TrainOptions(arch=name))
+        unresolved = [f.name for f in fields(o) if getattr(o, f.name) is None and f.name != "max_per_class"]
+        assert not unresolved, name
+        assert o.freeze_epochs == (1 if spec.imagenet else 0)
+        assert value_type("epochs") == (int, ())
+    scratch, tuned = resolve(TrainOptions(weights="none")), resolve(TrainOptions())
+    assert (scratch.batch_norm, tuned.batch_norm) == ("update", "keep")
+    assert resolve(TrainOptions(resize="crop")).rotation == 0
+    assert resolve(TrainOptions(resize="pad")).rotation == 15
+    assert resolve(TrainOptions(resize="pad", rotation=0.0)).rotation == 0

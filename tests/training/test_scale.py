@@ -1,0 +1,87 @@
+"""More than one process, and GPUs."""
+
+import csv
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from edgeclf_training.runs import load_run
+from helpers import write_class_folders
+
+FLAGS = (
+    *("--arch", "cnn4", "--image-size", "64", "--batch-size", "8", "--epochs", "3"),
+    *("--workers", "0", "--dropout", "0", "--mix-share", "0"),
+)
+    "--arch",
+    "cnn4",
+    "--image-size",
+    "64",
+    "--batch-size",
+    "8",
+    "--epochs",
+    "3",
+    "--workers",
+    "0",
+    "--dropout",
+    "0",
+    "--mix-share",
+    "0",
+]
+CPU = (*FLAGS, "--device", "cpu")
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    with (folder / "metrics.csv").open() as file:
+        return [{k: float(v) for k, v in row.items() if "_" in k} for row in csv.DictReader(file)]
+
+
+def test_two_processes_get_the_metrics_of_one(
+    tmp_path: Path, edgeclf: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    data = write_class_folders(tmp_path / "photos" / "train", 8).parent
+    write_class_folders(data / "val", 3, seed=50)
+    for label in ("king", "gentoo"):
+        next((data / "val" / label).glob("*.jpg")).unlink()  # seven photos: one process has one more than the other
+    for name, devices in (("one", 1), ("two", 2)):
+        done = edgeclf(
+            "train",
+            data,
+            *FLAGS,
+            "--device",
+            "cpu",
+            "--devices",
+            devices,
+            "--out",
+            tmp_path / name,
+            OMP_NUM_THREADS="1",
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("validation: ") == 1, "one process does the talking"
+    one, two = (metrics(tmp_path / name) for name in ("one", "two"))
+    assert len(one) == 3
+    for alone, together in zip(one, two, strict=True):
+        assert together == pytest.approx(alone, abs=1e-4)
+    assert one[0] != one[2], "it learned something"
+    assert load_run(tmp_path / "two").figures == load_run(tmp_path / "one").figures
+    assert load_run(tmp_path / "two").figures[0].photos == 7
+    uneven = edgeclf(
+        "train", data, *FLAGS, "--batch-size", 9, "--device", "cpu", "--devices", 2, "--out", tmp_path / "x"
+    )
+    assert uneven.returncode == 2
+    assert "cannot be shared by 2 processes" in uneven.stderr
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["32", "bf16", "fp16"])
+def test_a_gpu_learns_the_same_task(
+    precision: str, class_folders: Path, tmp_path: Path, edgeclf: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    done = edgeclf(
+        "train", class_folders, *FLAGS, "--epochs", 8, "--head-rate", "2e-3", "--device", "cuda",
+        "--precision", precision, "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    run = load_run(tmp_path / "run")
+    assert run.figures[0].correct >= 5
+    assert {p.device.type for p in run.network().parameters()} == {"cpu"}
