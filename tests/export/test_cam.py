@@ -32,9 +32,7 @@ def scaled(cam: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("head", ["linear", "mlp"])
 @pytest.mark.parametrize("name", list(ARCHITECTURES))
-def test_cam_equals_the_grad_cam_package(
-    name: str, head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cam_equals_the_grad_cam_package(name: str, head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgeclf_export.packing.affordable_maps", lambda network, *_: network.head.widths[-1])
     size = 96
     torch.manual_seed(3)

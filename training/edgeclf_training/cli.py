@@ -12,7 +12,12 @@ def train(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Folders with one sub-folder per class.")],
     arch: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="efficientnet_lite0 (default), resnet50, vgg16 or cnn4.", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help="efficientnet_lite0 (default), resnet50, resnet18, vgg16, mobilenet_v2, mobilenet_v3_large, "
+            "squeezenet1_1 or cnn4.",
+            show_default=False,
+        ),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(metavar="imagenet|FILE|none", help="First weights; default: imagenet where there are.")
