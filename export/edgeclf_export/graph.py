@@ -38,7 +38,8 @@ def to_onnx(network: Network, size: int) -> onnx.ModelProto:
     Returns:
         Input ``image`` uint8 ``[N, size, size, 3]``, output ``logits`` float32 ``[N, C]``.
     """
-    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+    # Contiguous once channels come first: for any other layout adaptive pooling is traced as a gather by strides.
+    example = torch.zeros(2, 3, size, size, dtype=torch.uint8).permute(0, 2, 3, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations, nothing a user could act on
         program = torch.onnx.export(
@@ -93,15 +94,18 @@ def _mark(graph: onnx.GraphProto) -> None:
 
 
 def _pool_globally(graph: onnx.GraphProto) -> None:
-    """Write the mean over positions as GlobalAveragePool, which onnxruntime computes in integers once quantized."""
+    """Write means over positions as GlobalAveragePool, which onnxruntime computes in integers once quantized."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    for position, node in enumerate(graph.node):
-        axes = numpy_helper.to_array(constants[node.input[1]]).tolist() if node.op_type == "ReduceMean" else []
-        if sorted(axes) in ([2, 3], [-2, -1]):
-            pooled = f"{node.output[0]}_pooled"
-            graph.node.insert(position + 1, helper.make_node("Flatten", [pooled], [node.output[0]], "flatten_pooled"))
-            node.CopyFrom(helper.make_node("GlobalAveragePool", [node.input[0]], [pooled], node.name))
-            model_inputs = {name for each in graph.node for name in each.input}
-            for tensor in [tensor for tensor in graph.initializer if tensor.name not in model_inputs]:
-                graph.initializer.remove(tensor)
-            return
+    for node in [node for node in graph.node if node.op_type == "ReduceMean"]:
+        if sorted(numpy_helper.to_array(constants[node.input[1]]).tolist()) not in ([2, 3], [-2, -1]):
+            continue
+        source, mean, name = node.input[0], node.output[0], node.name
+        pooled = mean
+        if any(attribute.name == "keepdims" and not attribute.i for attribute in node.attribute):
+            pooled = f"{mean}_pooled"
+            flatten = helper.make_node("Flatten", [pooled], [mean], f"{mean}_flat")
+            graph.node.insert(list(graph.node).index(node) + 1, flatten)
+        node.CopyFrom(helper.make_node("GlobalAveragePool", [source], [pooled], name))
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from edgeclf import Classifier
 from edgeclf_export.packing import export_network
-from edgeclf_training.networks import Network, build_network
+from edgeclf_training.networks import ARCHITECTURES, Network, build_network
 from helpers import draw, manifest_for
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
@@ -15,26 +15,26 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 CLASSES = ("a", "b", "c", "d")
 
 
-class Normalized(torch.nn.Module):
-    """grad-cam wants a float NCHW input to differentiate; the network takes uint8 NHWC."""
+class LastStage(torch.nn.Module):
+    """What grad-cam differentiates: only what follows the target layer matters to it."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.network.head(self.network.pool(self.network.features(x)))
+        return self.network.head(self.network.pool(self.network.features[-1](x)))
 
 
 def scaled(cam: np.ndarray) -> np.ndarray:
     return (cam - cam.min()) / (cam.max() - cam.min())
 
 
-@pytest.mark.parametrize(
-    ("name", "head", "size"),
-    [("resnet50", "linear", 96), ("vgg16", "linear", 96), ("vgg16", "mlp", 96), ("cnn4", "mlp", 128)],
-)
-def test_cam_equals_the_grad_cam_package(name: str, head: str, size: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("head", ["linear", "mlp"])
+@pytest.mark.parametrize("name", list(ARCHITECTURES))
+def test_cam_equals_the_grad_cam_package(name: str, head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeclf_export.packing.affordable_maps", lambda network, *_: network.head.widths[-1])
+    size = 96
     torch.manual_seed(3)
     network, _ = build_network(name, len(CLASSES), head=head, image_size=size)
     network.eval()
@@ -42,12 +42,13 @@ def test_cam_equals_the_grad_cam_package(name: str, head: str, size: int, tmp_pa
     path.write_bytes(export_network(network, manifest_for(size, CLASSES)))
     classifier = Classifier(path)
     last = network.features[-1]
-    photos = np.stack([np.asarray(draw(i, 200, 200).resize((size, size))) for i in range(5)])
+    photos = np.stack([np.asarray(draw(i, 200, 200).resize((size, size))) for i in range(3)])
     _, cams, cam_class = classifier._session.run(None, {"image": photos})
     alive = 0
-    with GradCAM(model=Normalized(network), target_layers=[last]) as reference:
-        for number in range(5):
-            x = network.normalize(torch.from_numpy(photos[number : number + 1]))
+    with GradCAM(model=LastStage(network), target_layers=[last]) as reference:
+        for number in range(3):
+            with torch.no_grad():
+                x = network.features[:-1](network.normalize(torch.from_numpy(photos[number : number + 1])))
             assert sorted(cam_class[number]) == list(range(len(CLASSES))), "every class has its map"
             for rank, index in enumerate(cam_class[number]):
                 activation_map = reference_map(reference, x, int(index))
@@ -58,7 +59,7 @@ def test_cam_equals_the_grad_cam_package(name: str, head: str, size: int, tmp_pa
                     continue
                 alive += 1
                 assert np.abs(scaled(ours) - scaled(activation_map)).max() <= 1e-4
-    assert alive >= 5, "a comparison of dead maps proves nothing"
+    assert alive >= 3, "a comparison of dead maps proves nothing"
 
 
 def reference_map(reference: GradCAM, x: torch.Tensor, index: int) -> np.ndarray:

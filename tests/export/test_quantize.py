@@ -6,7 +6,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
+from edgeclf import Classifier
+from edgeclf_export.packing import export_network
 from edgeclf_export.quantize import pair_safe_peak
+from edgeclf_training.networks import ARCHITECTURES, build_network
+from helpers import CLASSES, draw, manifest_for
 from onnx import numpy_helper
 
 INT16 = np.iinfo(np.int16)
@@ -76,3 +81,34 @@ def test_logits_leave_an_int8_file_in_float(make_model: Callable[..., Path]) -> 
     assert last.op_type == "Gemm"
     takers = [n.op_type for n in graph.node if "logits" in n.input]
     assert takers == ["TopK"]
+
+
+@pytest.mark.parametrize("name", list(ARCHITECTURES))
+def test_every_architecture_quantizes_and_the_runtime_answers(name: str, tmp_path: Path) -> None:
+    size = 64
+    torch.manual_seed(0)
+    network, _ = build_network(name, len(CLASSES), head="linear", image_size=size)
+    photos = np.stack([np.asarray(draw(i, size, size)) for i in range(8)])
+    network.eval()
+    path = tmp_path / "int8.onnx"
+    path.write_bytes(export_network(network, manifest_for(size, CLASSES), photos))
+
+    graph = onnx.load(path).graph
+    producers = {output: node.op_type for node in graph.node for output in node.output}
+    constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    quantized = {node.input[0]: node for node in graph.node if node.op_type == "DequantizeLinear"}
+    multiplied = [node for node in graph.node if node.op_type in ("Conv", "Gemm")]
+    assert multiplied
+    dequantized = {node.output[0]: constants.get(node.input[0]) for node in quantized.values()}
+    for node in multiplied:
+        assert [producers[name] for name in node.input[:2]] == ["DequantizeLinear"] * 2
+        weight = dequantized[node.input[1]]
+        assert weight is not None
+        assert weight.dtype == np.int8
+        depthwise = weight.ndim == 4 and weight.shape[1] == 1
+        assert depthwise or not saturates(weight)
+
+    classifier = Classifier(path)
+    answer = classifier.predict(draw(1, size, size))
+    assert answer.best.label in CLASSES
+    assert classifier.explain(draw(1, size, size)).overlay().width == size

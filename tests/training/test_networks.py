@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import re
 from pathlib import Path
 from urllib.error import URLError
 
@@ -11,13 +12,19 @@ import torchvision
 from edgeclf.errors import UsageError, WeightsError
 from edgeclf_training.networks import ARCHITECTURES, build_network, freeze, read_state, train_mode
 from edgeclf_training.networks import _weights as weights_module
+from edgeclf_training.networks._weights import TorchvisionWeights
 
 STAGES = {
     "efficientnet_lite0": ("stem", "stage1", "stage2", "stage3", "stage4", "stage5", "stage6", "stage7", "top"),
     "resnet50": ("stem", "layer1", "layer2", "layer3", "layer4"),
+    "resnet18": ("stem", "layer1", "layer2", "layer3", "layer4"),
     "vgg16": ("block1", "block2", "block3", "block4", "block5"),
+    "mobilenet_v2": ("stem", "stage1", "stage2", "stage3", "stage4", "stage5", "stage6", "stage7", "top"),
+    "mobilenet_v3_large": ("stem", "stage1", "stage2", "stage3", "stage4", "stage5", "stage6", "top"),
+    "squeezenet1_1": ("stem", "stage1", "stage2", "stage3", "stage4"),
     "cnn4": ("conv1", "conv2", "conv3", "conv4"),
 }
+FROM_TORCHVISION = [name for name, spec in ARCHITECTURES.items() if isinstance(spec.imagenet, TorchvisionWeights)]
 
 
 @pytest.mark.parametrize("name", list(ARCHITECTURES))
@@ -30,29 +37,73 @@ def test_every_network_takes_photos_and_names_its_stages(name: str, head: str) -
     with torch.inference_mode():
         logits, activation, hidden = network.eval().trace(photos)
     assert logits.shape == (2, 3)
-    assert activation.min() >= 0, "features end in the last convolution's ReLU"
+    assert activation.min() >= -0.375, "features end in the last convolution's activation (hard-swish goes lowest)"
     assert len(hidden) == (head == "mlp")
 
 
-@pytest.mark.parametrize("name", ["resnet50", "vgg16"])
-def test_the_parts_add_up_to_torchvisions_network(name: str) -> None:
+@pytest.mark.parametrize("name", list(ARCHITECTURES))
+def test_unfreezing_from_a_stage_trains_it_and_what_follows(name: str) -> None:
+    network, _ = build_network(name, 2, image_size=96)
+    for number, first in enumerate(network.stages):
+        freeze(network, first)
+        train_mode(network)
+        for stage, module in network.features.named_children():
+            trained = stage in network.stages[number:]
+            parameters = list(module.parameters())
+            assert parameters, "a stage without weights cannot be tuned"
+            assert all(p.requires_grad == trained for p in parameters)
+            assert module.training == trained, "frozen batch norm must not drift"
+        assert all(p.requires_grad for p in network.head.parameters())
+
+
+@pytest.mark.parametrize("name", FROM_TORCHVISION)
+def test_a_file_under_torchvisions_names_gives_torchvisions_activation(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
     reference = getattr(torchvision.models, name)().eval()
-    network, _ = build_network(name, 3, image_size=64)
-    state = {k: v for k, v in reference.state_dict().items() if not k.startswith(ARCHITECTURES[name].classifier)}
-    assert len(network.features.state_dict()) == len(state)
-    network.features.load_state_dict(dict(zip(network.features.state_dict(), state.values(), strict=True)))
-    network.eval()
+    for norm in (m for m in reference.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        for tensor in (norm.running_mean, norm.bias.data):  # as created, no tensor could be told from another
+            tensor.normal_(std=0.1)
+        for tensor in (norm.running_var, norm.weight.data):
+            tensor.uniform_(0.5, 1.5)
+    state = reference.state_dict()
+    path = tmp_path / "weights.pth"
+    torch.save({k: v for k, v in state.items() if not k.startswith("classifier.")}, path)
+    network, loaded = build_network(name, 3, image_size=64, weights=str(path))
+    assert loaded is not None
+    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     photos = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
-    x = network.normalize(photos)
+    x = network.eval().normalize(photos)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     assert torch.allclose(x, ((photos / 255 - mean) / std).permute(0, 3, 1, 2), atol=1e-5)
+    parts = [m for part, m in reference.named_children() if part not in ("avgpool", "fc", "classifier")]
     with torch.inference_mode():
-        whole = reference.features(x) if name == "vgg16" else None
-        if whole is None:
-            whole = reference.maxpool(reference.relu(reference.bn1(reference.conv1(x))))
-            for layer in (reference.layer1, reference.layer2, reference.layer3, reference.layer4):
-                whole = layer(whole)
-        assert torch.allclose(network.pool(network.features(x)), whole, atol=1e-4)
+        expected = torch.nn.Sequential(*parts)(x)
+        activation = network.pool(network.features(x))
+    assert expected.std() > 1e-3
+    assert torch.allclose(activation, expected, atol=1e-4 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("name", FROM_TORCHVISION)
+def test_torchvisions_weights_are_checked_by_the_hash_in_their_name(name: str) -> None:
+    source = ARCHITECTURES[name].imagenet
+    assert isinstance(source, TorchvisionWeights)
+    entry = torchvision.models.get_weight(source.enum)
+    assert re.fullmatch(r"[0-9a-f]{8}", weights_module._hash_prefix(Path(entry.url)))
+    assert Path(entry.url).name.startswith(f"{name}-")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("file", ["squeezenet1_1.pth", "mobilenet_v2-features-bnfolded.pth"])
+def test_published_weights_load_from_a_file(file: str, shared: Path) -> None:
+    path = shared / "weights" / file
+    name = next(name for name in ARCHITECTURES if file.startswith(name))
+    network, loaded = build_network(name, 3, weights=str(path))
+    assert loaded is not None
+    assert loaded.source == file
+    state = torch.load(path, weights_only=True)
+    ours = [t for key, t in network.features.state_dict().items() if "num_batches" not in key]
+    theirs = [t for key, t in state.items() if key.startswith("features.") and "num_batches" not in key]
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
 def test_imagenet_weights_of_lite0_load_with_their_classifier() -> None:
@@ -67,15 +118,9 @@ def test_imagenet_weights_of_lite0_load_with_their_classifier() -> None:
     assert both.std() > 0.5, "trained weights are sure of something"
 
 
-def test_freezing_leaves_the_named_stage_and_what_follows() -> None:
+def test_pretrained_statistics_are_kept_and_everything_can_be_freed() -> None:
     network, _ = build_network("resnet50", 2, image_size=64)
     freeze(network, "layer4")
-    train_mode(network)
-    trainable = {name.split(".")[1] for name, p in network.features.named_parameters(prefix="f") if p.requires_grad}
-    assert trainable == {"layer4"}
-    assert all(p.requires_grad for p in network.head.parameters())
-    assert not network.features.layer3.training, "frozen batch norm must not drift"
-    assert network.features.layer4.training
     train_mode(network, keep_statistics=True)
     norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert len(norms) == 53
@@ -88,20 +133,6 @@ def test_freezing_leaves_the_named_stage_and_what_follows() -> None:
     assert all(p.requires_grad for p in network.parameters())
     with pytest.raises(ValueError, match="layer9"):
         freeze(network, "layer9")
-
-
-@pytest.mark.parametrize("name", ["resnet50", "vgg16"])
-@pytest.mark.parametrize("head", ["linear", "mlp"])
-def test_a_file_in_torchvisions_format_is_taken_over(name: str, head: str, tmp_path: Path) -> None:
-    reference = getattr(torchvision.models, name)()
-    state = {k: v for k, v in reference.state_dict().items() if not k.startswith("classifier.")}
-    path = tmp_path / "weights.pth"
-    torch.save(state, path)
-    network, loaded = build_network(name, 3, head=head, image_size=64, weights=str(path))
-    assert loaded is not None
-    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    first = next(iter(state.values()))
-    assert torch.equal(next(network.features.parameters()), first)
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -13,21 +13,6 @@ FLAGS = (
     *("--arch", "cnn4", "--image-size", "64", "--batch-size", "8", "--epochs", "3"),
     *("--workers", "0", "--dropout", "0", "--mix-share", "0"),
 )
-    "--arch",
-    "cnn4",
-    "--image-size",
-    "64",
-    "--batch-size",
-    "8",
-    "--epochs",
-    "3",
-    "--workers",
-    "0",
-    "--dropout",
-    "0",
-    "--mix-share",
-    "0",
-]
 CPU = (*FLAGS, "--device", "cpu")
 
 

@@ -27,7 +27,11 @@ class TrainOptions:
     (``resolve.resolve``). Rates of change are per optimiser step, shares are 0..1.
     """
 
-    arch: str = _key("efficientnet_lite0", "Network: efficientnet_lite0, resnet50, vgg16, cnn4, ...", "NAME")
+    arch: str = _key(
+        "efficientnet_lite0",
+        "efficientnet_lite0, resnet18, resnet50, vgg16, mobilenet_v2, mobilenet_v3_large, squeezenet1_1, cnn4.",
+        "NAME",
+    )
     weights: str | None = _key(None, "First weights; default: imagenet where there are.", "imagenet|FILE|none")
     head: Literal["linear", "mlp"] | None = _key(None, "Default: linear; mlp for cnn4.")
     dropout: float = _key(0.2, "Of the inputs of the last layer.", "P", 0, 0.95)

@@ -53,11 +53,19 @@ def _cut_resnet(net: nn.Module) -> Parts:
     return [("stem", stem), *((name, parts[name]) for name in ("layer1", "layer2", "layer3", "layer4"))], None
 
 
-def _cut_vgg16(net: nn.Module) -> Parts:
-    layers = list(net.get_submodule("features").children())
-    starts = (0, 5, 10, 17, 24, 30)  # a block ends with its max-pool; the fifth pool is the network's `pool`
-    blocks = [(f"block{i + 1}", nn.Sequential(*layers[starts[i] : starts[i + 1]])) for i in range(5)]
-    return list(blocks), layers[30]
+def _cut_at(**starts: int) -> Callable[[nn.Module], Parts]:
+    """Cuts the published ``features`` list into stages, given the index each starts at; one named pool is no stage."""
+
+    def cut(net: nn.Module) -> Parts:
+        layers = list(net.get_submodule("features").children())
+        ends = (*list(starts.values())[1:], len(layers))
+        slices = {
+            name: nn.Sequential(*layers[start:end]) for (name, start), end in zip(starts.items(), ends, strict=True)
+        }
+        pool = slices.pop("pool", None)
+        return list(slices.items()), pool
+
+    return cut
 
 
 def _cut_lite(net: nn.Module) -> Parts:
@@ -104,12 +112,37 @@ ARCHITECTURES: dict[str, Architecture] = {
         _cut_resnet,
         imagenet=TorchvisionWeights("ResNet50_Weights.IMAGENET1K_V1"),
     ),
+    "resnet18": Architecture(
+        torchvision.models.resnet18,
+        _cut_resnet,
+        imagenet=TorchvisionWeights("ResNet18_Weights.IMAGENET1K_V1"),
+    ),
+    # A block ends with its max-pool; the fifth is the network's pool.
     "vgg16": Architecture(
         torchvision.models.vgg16,
-        _cut_vgg16,
+        _cut_at(block1=0, block2=5, block3=10, block4=17, block5=24, pool=30),
         classifier="classifier.",
         scratch_rate=1e-4,  # a deep network without batch norm only starts to learn at a low rate
         imagenet=TorchvisionWeights("VGG16_Weights.IMAGENET1K_V1"),
+    ),
+    # Below, as in EfficientNet-Lite0, a stage is what the papers' tables give one line: blocks of one output width.
+    "mobilenet_v2": Architecture(
+        torchvision.models.mobilenet_v2,
+        _cut_at(stem=0, stage1=1, stage2=2, stage3=4, stage4=7, stage5=11, stage6=14, stage7=17, top=18),
+        classifier="classifier.",
+        imagenet=TorchvisionWeights("MobileNet_V2_Weights.IMAGENET1K_V1"),
+    ),
+    "mobilenet_v3_large": Architecture(
+        torchvision.models.mobilenet_v3_large,
+        _cut_at(stem=0, stage1=1, stage2=2, stage3=4, stage4=7, stage5=11, stage6=13, top=16),
+        classifier="classifier.",
+        imagenet=TorchvisionWeights("MobileNet_V3_Large_Weights.IMAGENET1K_V1"),
+    ),
+    "squeezenet1_1": Architecture(
+        torchvision.models.squeezenet1_1,
+        _cut_at(stem=0, stage1=3, stage2=6, stage3=9, stage4=11),
+        classifier="classifier.",
+        imagenet=TorchvisionWeights("SqueezeNet1_1_Weights.IMAGENET1K_V1"),
     ),
     "cnn4": Architecture(
         _cnn4,
