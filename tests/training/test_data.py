@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from edgeclf.contract import ImageContract
 from edgeclf.errors import DataError
-from edgeclf_training.data import drop_unreadable, read_lists, read_split, write_lists
+from edgeclf_training.data import read_lists, write_lists
+from edgeclf_training.splitting import read_split
 from helpers import draw, write_class_folders
 
 CONTRACT = ImageContract(32)

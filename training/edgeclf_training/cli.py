@@ -9,7 +9,9 @@ from edgeclf.errors import UsageError
 
 
 def train(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Folders with one sub-folder per class.")],
+    data: Annotated[
+        list[Path], typer.Argument(metavar="DATA...", help="Folders with one sub-folder per class, or a .zip.")
+    ],
     arch: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="efficientnet_lite0 (default), resnet50, vgg16 or cnn4.", show_default=False),
@@ -40,6 +42,9 @@ def train(
     max_per_class: Annotated[
         int | None, typer.Option(metavar="N", help="Use at most this many photos per class.")
     ] = None,
+    quarantine: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Leave out what this list names; see `edgeclf data check`.")
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of every random decision.")] = 0,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="What to train on.")] = "auto",
     workers: Annotated[
@@ -60,8 +65,8 @@ def train(
     edgeclf train photos/ new-photos/ --from runs/photos-resnet50 --epochs 3
 
     DATA holds train/ and optionally val/ and test/, each with one folder per class, or class folders alone.
-    Without val/, a seeded 20 % of the training photos validates. Photos are only ever read. The weights kept are
-    those of the epoch that did best on the validation photos.
+    Without val/, a seeded 20 % of the training photos validates. Duplicates never lie on both sides. Photos are only
+    ever read. The weights kept are those of the epoch that did best on the validation photos.
 
     \b
     Then: edgeclf export RUN -o MODEL.onnx
@@ -74,13 +79,17 @@ def train(
         if value is not None and value not in known:
             raise UsageError(f"{flag} {value}: give {', '.join(known)}")
     require("train", "torch", "torchvision", "pytorch_lightning", "torchmetrics", "albumentations", "matplotlib")
-    from edgeclf_training.data import read_split
-
-    chosen = tuple(name.strip() for name in classes.split(",") if name.strip())
-    read_split(data, only=chosen)  # a wrong folder should not take torch's import to be found
     from edgeclf_training.console import Console
+    from edgeclf_training.data import find_photos
+    from edgeclf_training.quarantine import read_quarantine
+    from edgeclf_training.zips import data_name, open_data
 
     console = Console()
+    chosen = tuple(name.strip() for name in classes.split(",") if name.strip())
+    left_out = read_quarantine(quarantine) if quarantine else None
+    with console.progress("unpacking") as progress:
+        folders = open_data(data, progress)
+    find_photos(folders, only=chosen)  # a wrong folder should not take torch's import to be found
     with console.waiting("loading torch"):
         from edgeclf_training.runs import TrainOptions, load_run
         from edgeclf_training.training import train as run_training
@@ -116,10 +125,11 @@ def train(
     )
     name = earlier.options.architecture if earlier else options.architecture
     run = run_training(
-        data,
-        out or _unused(Path("runs") / f"{data[0].resolve().name}-{name}"),
+        folders,
+        out or _unused(Path("runs") / f"{data_name(data[0])}-{name}"),
         options,
         start=earlier,
+        quarantine=left_out,
         logger=logger,
         console=console,
     )

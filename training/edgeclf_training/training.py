@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,12 +22,13 @@ from edgeclf.session import usable_threads
 
 from edgeclf_training import augment
 from edgeclf_training.console import Console
-from edgeclf_training.data import Split, drop_unreadable, read_split, write_lists
+from edgeclf_training.data import Split, write_lists
 from edgeclf_training.dataset import PhotoDataset, loader
 from edgeclf_training.evaluation import evaluate, write_confusion
 from edgeclf_training.fitting import Epoch, History, Phase, fit_phases
 from edgeclf_training.networks import Loaded, Network, build_network, get_architecture
 from edgeclf_training.runs import Run, TrainOptions, copy_known_classes, save_run, versions
+from edgeclf_training.splitting import read_split
 
 
 def train(
@@ -36,6 +37,7 @@ def train(
     options: TrainOptions | None = None,
     *,
     start: Run | None = None,
+    quarantine: Mapping[Path, str] | None = None,
     logger: str = "csv",
     console: Console | None = None,
 ) -> Run:
@@ -47,6 +49,7 @@ def train(
         options: what the user decided; the defaults if None. With ``start``, its architecture, head, input size and
             resize rule hold.
         start: an earlier run to go on from: its network, and its split for the photos it knew.
+        quarantine: photos to leave out, see ``read_quarantine``.
         logger: "csv", or "tensorboard" to write event files as well.
         console: where to report; silent if None.
 
@@ -60,15 +63,17 @@ def train(
     accelerator = _accelerator(options.device)
     contract = ImageContract(_size(options), options.resize, options.crop_fraction or 1.0)
     _claim(out, data)
-    split = read_split(
-        data,
-        seed=options.seed,
-        only=options.classes,
-        max_per_class=options.max_per_class,
-        earlier=start.split if start else None,
-    )
     with console.progress("reading photos") as progress:
-        split = drop_unreadable(split, contract, progress)
+        split = read_split(
+            data,
+            seed=options.seed,
+            only=options.classes,
+            max_per_class=options.max_per_class,
+            earlier=start.split if start else None,
+            contract=contract,
+            quarantine=quarantine,
+            progress=progress,
+        )
     pl.seed_everything(options.seed, verbose=False)
     network, loaded = _network(options, split, start)
     # Before anything is written: an unknown stage is a usage error.
@@ -295,6 +300,8 @@ def _describe(
         f"{len(split.classes)} classes: {len(split.train)} photos to train, {len(split.val)} to validate "
         f"({split.val_origin})" + (f", {len(split.test)} to test" if split.test else "")
     )
+    for note in split.notes:
+        console.line(printable(note))
     for skipped in split.skipped[:5]:
         console.line(f"skipped: {printable(skipped.reason)}")
     if len(split.skipped) > 5:
