@@ -21,7 +21,7 @@ from edgeclf_training.scancache import ScanCache
 # A JPEG's entropy-coded data is decoded in full at any scale, so damage shows; half of a phone's pixels are enough for
 # the rest. What is larger than 512 pixels on its short side may decode reduced.
 _CONTRACT = ImageContract(256, "squash")
-_SIDE, _THUMB, _LOW = 32, 16, 8
+_SIDE, _THUMB, _LOW, _GRID = 32, 16, 8, 64
 _ORIENTATION = 0x0112
 
 Progress = Callable[[int, int], None]
@@ -42,7 +42,7 @@ class Scanned:
         sha256: of the file's bytes, hex.
         pixels: digest of the upright RGB pixels, hex: the same photo in two files, whatever their metadata.
         phash: 64-bit perceptual hash, see ``perceptual_hash``.
-        entropy: of its colours (5 bits a channel, a 96 x 96 grid), bits; photos have 1.4 and more, placeholders less.
+        entropy: of its colours (5 bits a channel, a 64 x 64 grid), bits; photos have 1.4 and more, placeholders less.
         colours: how many such colours there are.
         thumb: grey uint8 16 x 16 as 256 bytes, to confirm what the hash suggests.
     """
@@ -142,7 +142,7 @@ def perceptual_hash(grey: Image.Image) -> int:
     low = (_DCT @ small @ _DCT.T).ravel()
     # Rounded, so that what is zero is zero on every machine; the mean (the first) takes no part in the median.
     low = np.round(low, 3)
-    return int.from_bytes(np.packbits(low > np.median(low[1:])).tobytes(), "big")
+    return int.from_bytes(np.packbits(low > np.sort(low[1:])[31]).tobytes(), "big")
 
 
 def _dct(count: int, low: int) -> NDArray[np.float64]:
@@ -155,9 +155,9 @@ _DCT = _dct(_SIDE, _LOW)
 
 def _colours(photo: Image.Image) -> tuple[float, int]:
     """Entropy in bits and number of the colours on a grid; nearest neighbour, since mixing would make new ones."""
-    small = photo.resize((min(photo.width, 96), min(photo.height, 96)), Image.Resampling.NEAREST)
-    red, green, blue = (np.asarray(channel, np.int64) >> 3 for channel in small.split())
-    counts = np.bincount((red << 10 | green << 5 | blue).ravel())
+    small = photo.resize((min(photo.width, _GRID), min(photo.height, _GRID)), Image.Resampling.NEAREST)
+    channels = np.asarray(small).astype(np.int32) >> 3
+    counts = np.bincount((channels[..., 0] << 10 | channels[..., 1] << 5 | channels[..., 2]).ravel())
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log2(shares)).sum()), len(shares)
 

@@ -173,7 +173,7 @@ def _inner(folder: Path) -> Path:
         inside = list(os.scandir(folder))
         if len(inside) != 1 or not inside[0].is_dir() or inside[0].name.lower() in _SPLIT_NAMES:
             return folder
-        if not any(entry.is_dir() for entry in os.scandir(inside[0].path)):
+        if not any(entry.is_dir() for entry in list(os.scandir(inside[0].path))):
             return folder
         folder = Path(inside[0].path)
 
