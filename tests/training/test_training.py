@@ -38,7 +38,7 @@ def rows(run: Run) -> list[dict[str, str]]:
 
 def test_the_run_folder_holds_everything(run: Run) -> None:
     names = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()}
-    lists = {f"split/{part}.txt" for part in ("train", "val", "test", "skipped")}
+    lists = {f"split/{part}.txt" for part in ("train", "val", "test", "skipped", "notes")}
     assert names == {"run.json", "network.pt", "metrics.csv", "confusion.csv", "confusion.png", *lists}
     assert [r["phase"] for r in rows(run)] == ["fine-tune"] * 4
     assert (run.folder / "confusion.png").read_bytes().startswith(b"\x89PNG")

@@ -3,7 +3,7 @@
 run.json         architecture, classes, preprocessing, options, seed, versions, figures
 network.pt       state dict of the best weights by validation
 metrics.csv      one row per epoch
-split/*.txt      which photo was trained on, validated with, tested, skipped
+split/*.txt      which photo was trained on, validated with, tested, skipped; notes on duplicates
 confusion.csv    counts on the test photos, or on the validation photos where there is no test folder
 confusion.png    the same as a picture
 """
