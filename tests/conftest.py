@@ -1,9 +1,11 @@
 """Shared by all tests: no network, drawn photos, and a two-convolution classifier exported for real."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,11 @@ SHARED = Path(__file__).parents[2] / "shared"
 
 def pytest_configure() -> None:
     os.environ.pop("EDGECLF_MODEL", None)
+    os.environ["EDGECLF_CACHE"] = tempfile.mkdtemp(prefix="edgeclf-test-cache-")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["EDGECLF_CACHE"], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

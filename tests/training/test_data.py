@@ -7,12 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from edgeclf.contract import ImageContract
 from edgeclf.errors import DataError
-from edgeclf_training.data import drop_unreadable, read_lists, read_split, write_lists
+from edgeclf_training.data import read_lists, write_lists
+from edgeclf_training.splitting import read_split
 from helpers import draw, write_class_folders
-
-CONTRACT = ImageContract(32)
 
 
 def test_class_folders_alone_give_a_stratified_fifth_to_validation(class_folders: Path) -> None:
@@ -39,7 +37,7 @@ def test_the_split_follows_the_seed_and_not_the_place(class_folders: Path, tmp_p
 
 def test_train_val_and_test_folders_are_taken_as_they_are(tmp_path: Path) -> None:
     for part, count in (("train", 4), ("val", 2), ("test", 3)):
-        write_class_folders(tmp_path / part, count)
+        write_class_folders(tmp_path / part, count, seed=10 * count)
     (tmp_path / "marks.json").write_text("{}")
     split = read_split([tmp_path])
     assert (len(split.train), len(split.val), len(split.test)) == (12, 6, 9)
@@ -71,7 +69,7 @@ def test_unreadable_photos_are_left_out_and_listed(tmp_path: Path) -> None:
     (root / "king" / "king_002.jpg").write_text("not a photo")
     (root / "king" / "king_003.jpg").write_bytes(b"")
     seen: list[tuple[int, int]] = []
-    split = drop_unreadable(read_split([root]), CONTRACT, lambda done, total: seen.append((done, total)))
+    split = read_split([root], progress=lambda done, total: seen.append((done, total)))
     assert {s.path.name for s in split.skipped} == {"king_001.jpg", "king_002.jpg", "king_003.jpg"}
     assert all(s.path.name in s.reason for s in split.skipped)
     assert len(split.train) + len(split.val) == 12
@@ -117,7 +115,7 @@ def test_a_class_that_loses_all_photos_is_an_error(tmp_path: Path) -> None:
     for path in (root / "king").iterdir():
         path.write_text("broken")
     with pytest.raises(DataError, match="no readable training photo is left in king"):
-        drop_unreadable(read_split([root]), CONTRACT)
+        read_split([root])
 
 
 def test_photos_once_trained_on_never_validate_wherever_they_turn_up(class_folders: Path, tmp_path: Path) -> None:
@@ -131,14 +129,14 @@ def test_photos_once_trained_on_never_validate_wherever_they_turn_up(class_folde
 
 
 def test_names_that_repeat_in_sub_folders_split_the_same_in_every_process(tmp_path: Path) -> None:
-    for label in ("adelie", "king"):
+    for start, label in enumerate(("adelie", "king")):
         for day in range(5):
             folder = tmp_path / "photos" / label / f"day{day}"
             folder.mkdir(parents=True)
             for number in range(2):
-                draw(day * 2 + number, 32, 24).save(folder / f"IMG_{number}.jpg")
+                draw(100 * start + day * 2 + number, 32, 24).save(folder / f"IMG_{number}.jpg")
     program = (
-        "import sys; from pathlib import Path; from edgeclf_training.data import read_split;"
+        "import sys; from pathlib import Path; from edgeclf_training.splitting import read_split;"
         "print([str(s.path) for s in read_split([Path(sys.argv[1])]).val])"
     )
     answers = {
@@ -175,3 +173,47 @@ def test_splits_of_other_names_are_not_taken_for_classes(tmp_path: Path) -> None
 def test_one_photo_per_class_is_too_few_to_validate_with(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="too few photos"):
         read_split([write_class_folders(tmp_path / "photos", 1)])
+
+
+def test_links_that_lead_back_are_left_out_and_broken_ones_are_reported(tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path / "photos", 3)
+    (root / "round").symlink_to(root)
+    (root / "king" / "up").symlink_to(root / "king")
+    (root / "self").symlink_to(root / "self")
+    (root / "king" / "me.jpg").symlink_to(root / "king" / "me.jpg")
+    (root / "king" / "gone.jpg").symlink_to(root / "king" / "nowhere.jpg")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for number in range(3):
+        draw(40 + number).save(elsewhere / f"{number}.jpg")
+    (root / "skua").symlink_to(elsewhere)
+    split = read_split([root])
+    assert split.classes == ("adelie", "gentoo", "king", "skua"), "a link to a folder of photos is a class"
+    assert len(split.train) + len(split.val) == 12
+    assert {s.path.name for s in split.skipped} == {"me.jpg", "gone.jpg"}
+
+
+def test_nested_folders_and_names_in_any_script_count(tmp_path: Path) -> None:
+    for start, label in enumerate(("企鹅", "пингвин")):
+        deep = tmp_path / "photos" / label / "día 1" / "утро"
+        deep.mkdir(parents=True)
+        for number in range(4):
+            draw(100 * start + number).save(deep / f"{'長' * 70}{number} 🐧.jpg")
+    split = read_split([tmp_path / "photos"])
+    assert split.classes == ("пингвин", "企鹅")
+    assert len(split.train) + len(split.val) == 8
+    assert split.skipped == ()
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() == 0, reason="permissions do not bind root")
+def test_what_may_not_be_read_is_said(tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path / "photos", 3)
+    (root / "king" / "king_000.jpg").chmod(0)
+    split = read_split([root])
+    assert "king_000.jpg" in split.skipped[0].reason
+    (root / "gentoo").chmod(0)
+    try:
+        with pytest.raises(DataError, match=r"gentoo: the folder cannot be read \(Permission denied\); check"):
+            read_split([root])
+    finally:
+        (root / "gentoo").chmod(0o755)

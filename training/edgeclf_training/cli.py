@@ -2,6 +2,7 @@
 
 import inspect
 import signal
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,7 +18,10 @@ from edgeclf_training.recipes import read_recipe, recipe_names
 def train(
     data: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="DATA...", help="Folders with one sub-folder per class.", show_default=False),
+        typer.Argument(metavar="DATA...", help="Folders with one sub-folder per class, or a .zip.", show_default=False),
+    ] = None,
+    quarantine: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Leave out what this list names; see `edgeclf data check`.")
     ] = None,
     recipe: Annotated[
         str, typer.Option(metavar="NAME|FILE", help=f"{', '.join(recipe_names())}, or a TOML file.")
@@ -44,8 +48,8 @@ def train(
     edgeclf train --resume runs/photos-resnet50
 
     DATA holds train/ and optionally val/ and test/, each with one folder per class, or class folders alone.
-    Without val/, a seeded 20 % of the training photos validates. Photos are only ever read. The weights kept are
-    those of the epoch that did best on the validation photos.
+    Without val/, a seeded 20 % of the training photos validates. Duplicates never lie on both sides. Photos are only
+    ever read. The weights kept are those of the epoch that did best on the validation photos.
 
     A recipe is a TOML file; its keys are the flags below --out, with underscores. Flags override it.
 
@@ -57,15 +61,20 @@ def train(
         chosen["classes"] = tuple(name.strip() for name in chosen["classes"].split(",") if name.strip())
     options = with_values(read_recipe(recipe), chosen)
     data = data or []
-    _check_combination(data, resume, start, out, recipe, chosen)
+    others = {"--from": start, "--out": out, "--quarantine": quarantine, "--recipe": recipe != "default"}
+    _check_combination(data, resume, others, chosen)
     require("train", "torch", "torchvision", "pytorch_lightning", "torchmetrics", "albumentations", "matplotlib")
-    from edgeclf_training.data import read_split
-
-    if data:
-        read_split(data, only=options.classes)  # a wrong folder should not take torch's import to be found
     from edgeclf_training.console import Console
+    from edgeclf_training.data import find_photos
+    from edgeclf_training.quarantine import read_quarantine
+    from edgeclf_training.zips import data_name, open_data
 
     console = Console()
+    left_out = read_quarantine(quarantine) if quarantine else None
+    with console.progress("unpacking") as progress:
+        folders = open_data(data, progress)
+    if folders:
+        find_photos(folders, only=options.classes)  # a wrong folder should not take torch's import to be found
     with console.waiting("loading torch"):
         from edgeclf_training import training
         from edgeclf_training.fitting import trainer_rank
@@ -73,27 +82,27 @@ def train(
 
     signal.signal(signal.SIGTERM, _interrupt)
     if resume is not None:
-        run = training.resume(resume, data, chosen, logger=logger, console=console)
+        run = training.resume(resume, folders, chosen, logger=logger, console=console)
     else:
         earlier = load_run(start) if start else None
         if earlier is not None:
             _check_against(earlier.options, chosen, start)
         name = earlier.options.arch if earlier else options.arch
-        out = out or _unused(Path("runs") / f"{data[0].resolve().stem}-{name}")
-        run = training.train(data, out, options, start=earlier, logger=logger, console=console)
+        out = out or _unused(Path("runs") / f"{data_name(data[0])}-{name}")
+        run = training.train(folders, out, options, start=earlier, quarantine=left_out, logger=logger, console=console)
     if trainer_rank() == 0:
         typer.echo(f"run: {run.folder}\nnext: edgeclf export {run.folder} -o {run.folder.name}.onnx --int8")
 
 
 def _check_combination(
-    data: list[Path], resume: Path | None, start: Path | None, out: Path | None, recipe: str, chosen: dict[str, Any]
+    data: list[Path], resume: Path | None, others: Mapping[str, object], chosen: dict[str, Any]
 ) -> None:
     if resume is None:
         if not data:
             raise UsageError("no photos given", "name a folder with one sub-folder per class")
         return
     fixed = [flag(name) for name in chosen if name not in MACHINE]
-    fixed += [name for name, used in (("--from", start), ("--out", out), ("--recipe", recipe != "default")) if used]
+    fixed += [name for name, used in others.items() if used]
     if fixed:
         raise UsageError(f"{fixed[0]} contradicts --resume: a run goes on as it began", f"leave {fixed[0]} out")
 

@@ -1,21 +1,20 @@
-"""From photo folders to lists of samples: finding photos, naming classes, splitting. Files are only ever read."""
+"""From photo folders to lists of samples: finding photos, naming classes, and the lists a run keeps.
+
+Files are only ever read. Folders that links lead back to are left out; so is what is hidden.
+"""
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO
 
-from edgeclf.contract import ImageContract
-from edgeclf.errors import DataError, PhotoError
-from edgeclf.files import image_files, write_atomically
-from edgeclf.image import upright_rgb
-from edgeclf.session import usable_threads
+from edgeclf.errors import DataError
+from edgeclf.files import write_atomically
+from edgeclf.image import SUFFIXES
 
-VALIDATION_SHARE = 0.2
 SPLITS = ("train", "val", "test")
 _VAL_NAMES = ("val", "valid", "validation")
 _SPLIT_NAMES = frozenset((*_VAL_NAMES, "train", "training", "test", "testing"))
@@ -37,7 +36,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that cannot be read, and why."""
+    """A file that is left out, and why."""
 
     path: Path
     reason: str
@@ -51,7 +50,8 @@ class Split:
         classes: class names in index order: sorted by code point, on every machine alike.
         train, val, test: the samples; ``test`` is empty unless the data has a test folder.
         val_origin: "the val folder" or how validation photos were set aside.
-        skipped: files left out because they cannot be read.
+        skipped: files left out: unreadable, duplicates, or on the quarantine list.
+        notes: what was found and decided about duplicates and the quarantine list, a line each.
     """
 
     classes: tuple[str, ...]
@@ -60,6 +60,7 @@ class Split:
     test: tuple[Sample, ...]
     val_origin: str
     skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def part(self, name: str) -> tuple[Sample, ...]:
         """The samples of "train", "val" or "test"."""
@@ -72,112 +73,77 @@ class Split:
         return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def read_split(
-    roots: Sequence[Path],
-    *,
-    seed: int = 0,
-    only: Sequence[str] = (),
-    max_per_class: int | None = None,
-    earlier: Split | None = None,
-) -> Split:
-    """Find the photos under one or more data folders and split them.
+@dataclass(frozen=True)
+class Found:
+    """What lies under the data folders, before any photo is opened.
+
+    Attributes:
+        classes: class names in index order.
+        parts: samples of "train", "val" and "test": class by class, each in a seeded order that does not depend on
+            where the data folder lies.
+        others: visible files in class folders whose names are not those of images.
+    """
+
+    classes: tuple[str, ...]
+    parts: Mapping[str, tuple[Sample, ...]]
+    others: tuple[Path, ...]
+
+
+def find_photos(
+    roots: Sequence[Path], *, seed: int = 0, only: Sequence[str] = (), max_per_class: int | None = None
+) -> Found:
+    """Find the photos under one or more data folders.
 
     A data folder holds ``train/`` and optionally ``val/`` and ``test/``, each with one folder per class, or class
-    folders alone. Without ``val/`` a seeded, stratified 20 % of the training photos validates.
+    folders alone.
 
     Args:
         roots: data folders; classes of the same name are merged.
-        seed: of the split and of the choice that ``max_per_class`` makes.
+        seed: of the order, and of the choice that ``max_per_class`` makes.
         only: class names to use; all if empty.
         max_per_class: training photos per class (validation photos set aside from them included).
-        earlier: the split of the run this one goes on from. Its photos, known by class, file name and size, stay in
-            the parts they were in, whatever folder they are found in now: nothing trained on ever validates.
 
     Raises:
-        DataError: a folder is missing or holds no class folders, fewer than two classes, a class without photos, a
-            class that is tested but never trained, or too few photos to set any aside for validation.
+        DataError: a folder is missing, cannot be read or holds no class folders, fewer than two classes, a class
+            without photos, or one that is tested but never trained.
     """
-    found: dict[str, dict[str, list[_Found]]] = {part: {} for part in SPLITS}
+    found: dict[str, dict[str, list[_Placed]]] = {part: {} for part in SPLITS}
+    others: list[Path] = []
     for root in roots:
         _check_folder(root)
         for part, folder in _parts(root).items():
-            for label, photos in _class_folders(folder, only).items():
-                found[part].setdefault(label, []).extend(photos)
+            for label, place in _class_folders(folder, only).items():
+                photos = found[part].setdefault(label, [])
+                for path in _files(place):
+                    if path.suffix.lower() in SUFFIXES:
+                        photos.append(_placed(path, place, label))
+                    else:
+                        others.append(path)
     classes = tuple(sorted(found["train"]))
     _check_classes(classes, found, only, roots)
-
-    known = {s.identity: part for part in SPLITS for s in earlier.part(part)} if earlier else {}
-    parts: dict[str, set[Sample]] = {part: set() for part in SPLITS}
-    fresh: dict[str, list[Sample]] = {}
+    parts = {}
     for part in SPLITS:
+        chosen: dict[Path, Sample] = {}  # the same folder may be given twice
         for label in classes:
             photos = sorted(found[part].get(label, []), key=lambda f: (_shuffle_key(f, seed), f.sample.path))
-            for photo in photos[: max_per_class if part == "train" else None]:
-                home = known.get(photo.sample.identity, part)
-                if home == "train" and photo.sample.identity not in known:
-                    fresh.setdefault(label, []).append(photo.sample)
-                else:
-                    parts[home].add(photo.sample)
-    set_aside = not any(found["val"].values())
-    for samples in fresh.values():
-        held = max(1, round(len(samples) * VALIDATION_SHARE)) if set_aside and len(samples) > 1 else 0
-        parts["val"].update(samples[:held])
-        parts["train"].update(samples[held:])
-    if not parts["val"]:
-        raise DataError("too few photos to set any aside for validation", "give at least 2 per class, or a val folder")
-    origin = f"{VALIDATION_SHARE:.0%} of the training photos, seed {seed}" if set_aside else "the val folder"
-    train, val, test = (tuple(sorted(parts[part])) for part in SPLITS)
-    return Split(classes, train, val, test, origin)
-
-
-def drop_unreadable(split: Split, contract: ImageContract, progress: Callable[[int, int], None] | None = None) -> Split:
-    """Decode every photo once through the door, in parallel, and leave out those that cannot be read.
-
-    Args:
-        split: as found.
-        contract: decoding is done as training will do it.
-        progress: called with (photos done, photos in all).
-
-    Raises:
-        DataError: nothing is left to train or to validate with, or a class has lost all its training photos.
-    """
-    samples = [s for part in SPLITS for s in split.part(part)]
-    bad: dict[Path, str] = {}
-    decode = partial(_unreadable, contract=contract)
-    with ThreadPoolExecutor(usable_threads()) as pool:
-        reasons = pool.map(decode, (s.path for s in samples))
-        for done, (sample, reason) in enumerate(zip(samples, reasons, strict=True), 1):
-            if reason is not None:
-                bad[sample.path] = reason
-            if progress:
-                progress(done, len(samples))
-    if not bad:
-        return split
-    train, val, test = (tuple(s for s in split.part(part) if s.path not in bad) for part in SPLITS)
-    skipped = tuple(Skipped(path, reason) for path, reason in bad.items())
-    kept = replace(split, train=train, val=val, test=test, skipped=skipped)
-    lost = sorted(set(split.classes) - {s.label for s in kept.train})
-    if lost:
-        raise DataError(
-            f"no readable training photo is left in {', '.join(lost)}", f"first: {next(iter(bad.values()))}"
-        )
-    if not kept.val:
-        raise DataError("no readable validation photo is left", "add photos that can be read")
-    return kept
+            chosen.update((f.sample.path, f.sample) for f in photos[: max_per_class if part == "train" else None])
+        parts[part] = tuple(chosen.values())
+    return Found(classes, parts, tuple(others))
 
 
 def write_lists(split: Split, folder: Path) -> None:
-    """Write ``train.txt``, ``val.txt``, ``test.txt`` (class, bytes, path) and ``skipped.txt`` (path, why)."""
+    """Write ``train.txt``, ``val.txt``, ``test.txt`` (class, bytes, path), ``skipped.txt`` (path, why), notes."""
     folder.mkdir(parents=True, exist_ok=True)
     lists = {part: [f"{s.label}\t{s.size}\t{s.path}" for s in split.part(part)] for part in SPLITS}
     lists["skipped"] = [f"{s.path}\t{s.reason}" for s in split.skipped]
+    lists["notes"] = list(split.notes)
     for name, lines in lists.items():
         data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
         write_atomically(folder / f"{name}.txt", partial(_write, data=data))
 
 
 def read_lists(folder: Path, classes: Sequence[str], val_origin: str) -> Split:
-    """Read what ``write_lists`` wrote, but for what was skipped.
+    """Read the samples that ``write_lists`` wrote; not what was skipped, nor the notes.
 
     Raises:
         DataError: a list is missing or not as it was written.
@@ -200,7 +166,7 @@ def _write(file: IO[bytes], data: bytes) -> None:
 def _check_folder(root: Path) -> None:
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "no such folder"
-        raise DataError(f"{root}: {what}", "give a folder with one sub-folder of photos per class")
+        raise DataError(f"{root}: {what}", "give a folder with one sub-folder of photos per class, or a .zip of one")
 
 
 def _parts(root: Path) -> dict[str, Path]:
@@ -217,32 +183,68 @@ def _parts(root: Path) -> dict[str, Path]:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Placed:
     """A sample and its place within the class folder, which the seeded order goes by."""
 
     sample: Sample
     place: str
 
 
-def _class_folders(folder: Path, only: Sequence[str]) -> dict[str, list[_Found]]:
-    names = sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
+def _class_folders(folder: Path, only: Sequence[str]) -> dict[str, Path]:
+    names = sorted(e.name for e in _listed(folder) if _is_folder(e) and not e.name.startswith("."))
     if odd := [name for name in names if name.lower() in _SPLIT_NAMES]:
         raise DataError(
             f"{folder}: {', '.join(odd)} looks like a split, not a class", "call the splits train, val and test"
         )
-    return {name: list(_photos(folder / name, name)) for name in names if not only or name in only}
+    # A link to a folder of photos is as good as the folder; one that leads back above itself would never end.
+    real = os.path.realpath(folder)
+    loops = {name for name in names if (real + os.sep).startswith(os.path.realpath(folder / name) + os.sep)}
+    return {name: folder / name for name in names if name not in loops and (not only or name in only)}
 
 
-def _photos(folder: Path, label: str) -> Iterable[_Found]:
-    for name in image_files(str(folder)):
-        if "\n" in name or "\r" in name:
-            raise DataError(f"{name!r}: a line break in a file name", "rename it")
-        path = Path(os.path.abspath(name))
-        yield _Found(Sample(path, label, path.stat().st_size), os.path.relpath(name, folder).replace(os.sep, "/"))
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _listed(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        return list(os.scandir(folder))
+    except OSError as error:
+        raise _unreadable_folder(error) from error
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Visible files below a folder, sorted within each folder; links to further folders are not followed."""
+
+    def stop(error: OSError) -> None:
+        raise _unreadable_folder(error) from error
+
+    for parent, folders, files in os.walk(os.path.abspath(folder), onerror=stop):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if "\n" in name or "\r" in name:
+                raise DataError(f"{os.path.join(parent, name)!r}: a line break in a file name", "rename it")
+            if not name.startswith("."):
+                yield Path(parent, name)
+
+
+def _unreadable_folder(error: OSError) -> DataError:
+    return DataError(f"{error.filename}: the folder cannot be read ({error.strerror})", "check its permissions")
+
+
+def _placed(path: Path, folder: Path, label: str) -> _Placed:
+    try:
+        size = path.stat().st_size
+    except OSError:  # a link to nowhere or to itself: reported as unreadable, like any other photo
+        size = 0
+    return _Placed(Sample(path, label, size), os.path.relpath(path, os.path.abspath(folder)).replace(os.sep, "/"))
 
 
 def _check_classes(
-    classes: tuple[str, ...], found: dict[str, dict[str, list[_Found]]], only: Sequence[str], roots: Sequence[Path]
+    classes: tuple[str, ...], found: dict[str, dict[str, list[_Placed]]], only: Sequence[str], roots: Sequence[Path]
 ) -> None:
     where = ", ".join(map(str, roots))
     if unknown := sorted(set(only) - set(classes)):
@@ -262,15 +264,7 @@ def _check_classes(
         raise DataError(f"{where}: class folder {bad[0]!r} has unprintable characters", "rename it")
 
 
-def _shuffle_key(found: _Found, seed: int) -> bytes:
+def _shuffle_key(found: _Placed, seed: int) -> bytes:
     """A seeded order that depends on nothing but the class and the place within its folder."""
     key = f"{seed}\0{found.sample.label}\0{found.place}"
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-
-
-def _unreadable(path: Path, contract: ImageContract) -> str | None:
-    try:
-        upright_rgb(path, contract)
-    except PhotoError as error:
-        return error.message
-    return None

@@ -5,7 +5,7 @@ recipe.toml      the options as a recipe that trains likewise
 network.pt       state dict of the best weights by validation
 checkpoint.pt    all it takes to go on, until the run has finished
 metrics.csv      one row per epoch
-split/*.txt      which photo was trained on, validated with, tested, skipped
+split/*.txt      which photo was trained on, validated with, tested, skipped; notes on duplicates
 confusion.csv    counts on the test photos, or on the validation photos where there is no test folder
 confusion.png    the same as a picture
 """

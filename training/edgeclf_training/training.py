@@ -20,7 +20,7 @@ from edgeclf.errors import BackendError, DataError, UsageError
 from edgeclf.manifest import Provenance
 
 from edgeclf_training.console import Console
-from edgeclf_training.data import Sample, Split, drop_unreadable, read_split, write_lists
+from edgeclf_training.data import Sample, Split, write_lists
 from edgeclf_training.dataset import PhotoDataset, loader
 from edgeclf_training.evaluation import evaluate, write_confusion
 from edgeclf_training.fitting import fit_phases, trainer_rank
@@ -29,6 +29,7 @@ from edgeclf_training.networks import Loaded, Network, build_network
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.resolve import phases_of, resolve, resolve_machine
 from edgeclf_training.runs import Run, copy_known_classes, load_run, save_run, versions
+from edgeclf_training.splitting import read_split
 
 
 def train(
@@ -37,6 +38,7 @@ def train(
     options: TrainOptions | None = None,
     *,
     start: Run | None = None,
+    quarantine: Mapping[Path, str] | None = None,
     logger: str = "csv",
     console: Console | None = None,
 ) -> Run:
@@ -50,6 +52,7 @@ def train(
         options: what the user decided; the defaults if None. With ``start``, its architecture, head, input size and
             resize rule hold.
         start: an earlier run to go on from: its network, and its split for the photos it knew.
+        quarantine: photos to leave out, see ``read_quarantine``.
         logger: "csv", or "tensorboard" to write event files as well.
         console: where to report; silent if None.
 
@@ -63,15 +66,18 @@ def train(
     contract = ImageContract(options.image_size or 0, options.resize, options.crop_fraction or 1.0)
     if trainer_rank() == 0:
         _claim(out, data)
-    split = read_split(
-        data,
-        seed=options.seed,
-        only=options.classes,
-        max_per_class=options.max_per_class,
-        earlier=start.split if start else None,
-    )
     with console.progress("reading photos") as progress:
-        split = drop_unreadable(split, contract, progress)
+        split = read_split(
+            data,
+            seed=options.seed,
+            val_split=options.val_split,
+            only=options.classes,
+            max_per_class=options.max_per_class,
+            earlier=start.split if start else None,
+            contract=contract,
+            quarantine=quarantine,
+            progress=progress,
+        )
     network, loaded = _network(options, split.classes, start)
     phases_of(options, network)  # before anything is written: an unknown stage is a usage error
     roots = tuple(path.absolute() for path in data)
@@ -313,6 +319,8 @@ def _describe(console: Console, run: Run, loaded: Loaded | None) -> None:
         f"{len(split.classes)} classes: {len(split.train)} photos to train, {len(split.val)} to validate "
         f"({split.val_origin})" + (f", {len(split.test)} to test" if split.test else "")
     )
+    for note in split.notes:
+        console.line(printable(note))
     for skipped in split.skipped[:5]:
         console.line(f"skipped: {printable(skipped.reason)}")
     if len(split.skipped) > 5:

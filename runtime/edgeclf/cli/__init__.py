@@ -22,15 +22,15 @@ _OWN = {"predict": "edgeclf.cli.predict:predict", "info": "edgeclf.cli.info:info
 _GROUP = "edgeclf.commands"
 
 EPILOG = (
-    "Exit codes: 0 all answered, 1 some or all photos could not be read or explained, 2 usage, 3 the model file "
-    "cannot be used, 4 the backend, the device or an extra is not to be had, 5 training photos, weights or a run "
-    "folder cannot be used, 6 an exported file did not pass its checks, 130 interrupted, 141 the reader of the output "
-    "went away."
+    "Exit codes: 0 all answered, 1 some or all photos could not be read or explained, or `data check` found "
+    "problems, 2 usage, 3 the model file cannot be used, 4 the backend, the device or an extra is not to be had, 5 "
+    "training photos, weights or a run folder cannot be used, 6 an exported file did not pass its checks, 130 "
+    "interrupted, 141 the reader of the output went away."
 )
 
 
 def _plugins() -> dict[str, str]:
-    """Commands of the other packages: name -> "module:function"."""
+    """Commands of the other packages: name -> "module:function", or "module:dictionary" for a group of them."""
     from importlib.metadata import entry_points
 
     return {entry.name: entry.value for entry in sorted(entry_points(group=_GROUP))}
@@ -46,7 +46,11 @@ class _Commands(TyperGroup):
             return None
         module, function = target.split(":")
         app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-        app.command(cmd_name, epilog=EPILOG)(_quiet(getattr(import_module(module), function)))
+        found = getattr(import_module(module), function)
+        if isinstance(found, dict):  # a group: its commands by name
+            app.callback(help=import_module(module).__doc__, no_args_is_help=True)(lambda: None)
+        for name, command in (found if isinstance(found, dict) else {cmd_name: found}).items():
+            app.command(name, epilog=EPILOG)(_quiet(command))
         return typer.main.get_command(app)
 
 

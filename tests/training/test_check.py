@@ -1,0 +1,228 @@
+"""`edgeclf data check`: all trouble is found and named, photos stay as they are, the quarantine list works."""
+
+import hashlib
+import json
+import os
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from edgeclf.errors import DataError
+from edgeclf_training.check import Report, check_data
+from edgeclf_training.names import odd_names
+from edgeclf_training.quarantine import read_quarantine, write_quarantine
+from edgeclf_training.splitting import read_split
+from helpers import draw, write_class_folders
+from PIL import Image
+
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def troubled(tmp_path: Path) -> Path:
+    """One of everything."""
+    root = tmp_path / "birds"
+    write_class_folders(root / "train", 6)
+    write_class_folders(root / "test", 2, seed=500)
+    king, gentoo = root / "train" / "king", root / "train" / "gentoo"
+    whole = (king / "king_000.jpg").read_bytes()
+    (king / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (king / "page.jpg").write_text("<html>404</html>")
+    (king / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    (king / "notes.txt").write_text("ignored")
+    (king / "copy.jpg").write_bytes(whole)
+    (gentoo / "conflict.jpg").write_bytes((king / "king_001.jpg").read_bytes())
+    (root / "train" / "king" / "leak.jpg").write_bytes((root / "test" / "king" / "king_000.jpg").read_bytes())
+    with Image.open(king / "king_002.jpg") as photo:
+        photo.save(king / "near.jpg", quality=40)
+        photo.save(gentoo / "near_conflict.jpg", quality=30)
+    placeholder = Image.new("P", (64, 64), 3)
+    placeholder.putpalette([200] * 768)
+    placeholder.save(gentoo / "noImage.gif")
+    draw(801, 64, 48).save(gentoo / "really.jpg", "PNG")
+    frames = [draw(810 + i, 64, 48).convert("P") for i in range(2)]
+    frames[0].save(gentoo / "moving.gif", save_all=True, append_images=frames[1:])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    draw(802, 64, 48).save(gentoo / "turned.jpg", exif=exif)
+    draw(803, 640, 480).save(gentoo / "large.jpg")
+    draw(804, 200, 20).save(gentoo / "strip.jpg")
+    return root
+
+
+def cases(report: Report) -> dict[str, set[str]]:
+    return {f.kind: {p.name for item in f.items for p in item.paths} for f in report.findings}
+
+
+def test_everything_is_found_and_nothing_is_touched(troubled: Path) -> None:
+    def state() -> dict[Path, str]:
+        return {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in troubled.rglob("*") if p.is_file()}
+
+    before = state()
+    found = cases(check_data([troubled]))
+    assert state() == before
+    assert found["unreadable"] == {"cut.jpg"}
+    assert found["not-an-image"] == {"page.jpg", "phone.jpg"}
+    assert found["other-files"] == {"notes.txt"}
+    assert found["placeholder"] == {"noImage.gif"}
+    assert found["label-conflicts"] == {"king_001.jpg", "conflict.jpg"}
+    assert found["exact-duplicates"] == {"king_000.jpg", "copy.jpg", "leak.jpg"}
+    assert found["split-leaks"] == {"king_000.jpg", "leak.jpg"}
+    assert found["near-label-conflicts"] == {"king_002.jpg", "near.jpg", "near_conflict.jpg"}
+    assert found["near-duplicates"] == {"king_002.jpg", "near.jpg", "near_conflict.jpg"}
+    assert found["wrong-suffix"] == {"really.jpg"}
+    assert found["animated"] == {"moving.gif"}
+    assert found["colour-modes"] == {"noImage.gif", "moving.gif"}
+    assert found["orientation"] == {"turned.jpg"}
+    assert found["very-large"] == {"large.jpg"}
+    assert found["very-small"] == {"strip.jpg"}
+    assert found["odd-shape"] == {"strip.jpg"}
+    assert "few-photos" in found
+
+
+def test_the_quarantine_list_names_what_is_better_left_out(troubled: Path) -> None:
+    report = check_data([troubled])
+    assert {p.relative_to(troubled).as_posix() for p in report.quarantine} == {
+        *(f"train/king/{name}.jpg" for name in ("cut", "page", "phone", "king_000", "king_001", "leak")),
+        "train/gentoo/conflict.jpg",
+        "train/gentoo/noImage.gif",
+    }
+    assert "HEIC" in report.quarantine[troubled / "train" / "king" / "phone.jpg"]
+    assert "placeholder" in report.quarantine[troubled / "train" / "gentoo" / "noImage.gif"]
+    split = read_split([troubled], quarantine=report.quarantine)
+    assert not {s.path for part in ("train", "val", "test") for s in split.part(part)} & set(report.quarantine)
+    assert split.notes[0] == "8 photos on the quarantine list left out"
+    assert sum("quarantined, " in s.reason for s in split.skipped) == 8
+
+
+def test_lists_edited_by_hand_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = write_class_folders(tmp_path / "photos", 5)
+    odd = root / "king" / "tab\there \udcff.jpg"
+    (root / "king" / "king_000.jpg").rename(odd)
+    write_quarantine(tmp_path / "list.txt", {odd: "because\nof this"})
+    assert read_quarantine(tmp_path / "list.txt") == {odd: "because of this"}
+    with (tmp_path / "list.txt").open("ab") as file:
+        file.write(b"\n# a comment\r\nphotos/king/king_001.jpg\r\nphotos/king/nowhere.jpg\tgone\n")
+    listed = read_quarantine(tmp_path / "list.txt")
+    split = read_split([root], quarantine=listed)
+    assert {s.path for s in split.skipped} == {odd, root / "king" / "king_001.jpg"}
+    assert any("1 entry matches no photo here" in note and "nowhere.jpg" in note for note in split.notes)
+    with pytest.raises(DataError, match="--quarantine"):
+        read_quarantine(tmp_path / "none.txt")
+
+
+def test_names_that_mean_trouble_elsewhere(tmp_path: Path) -> None:
+    names = ["King.jpg", "king.JPG", "cafe\u0301.jpg", "con.jpg", "a.jpg ", "10:30.jpg", "x" * 150 + ".jpg", "fine.jpg"]
+    found = {
+        kind: {p.name for paths, _ in items for p in paths}
+        for kind, _, items in odd_names([tmp_path], [tmp_path / "class" / n for n in names])
+    }
+    assert found["name-collisions"] == {"King.jpg", "king.JPG"}
+    assert found["names-not-nfc"] == {"cafe\u0301.jpg"}
+    assert found["names-not-portable"] == {"con.jpg", "a.jpg ", "10:30.jpg", "x" * 150 + ".jpg"}
+
+
+def test_class_folders_that_collide_are_found(tmp_path: Path) -> None:
+    found = {
+        k: items for k, _, items in odd_names([tmp_path], [tmp_path / "King" / "a.jpg", tmp_path / "king" / "b.jpg"])
+    }
+    assert [paths for paths, _ in found["name-collisions"]] == [(tmp_path / "King", tmp_path / "king")]
+
+
+def test_small_and_uneven_classes_are_notes(tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path / "photos", 5)
+    for path in sorted((root / "king").iterdir())[1:]:
+        path.unlink()
+    report = check_data([root])
+    assert not report.problems
+    assert {f.kind for f in report.findings} == {"few-photos", "imbalance"}
+
+
+def test_check_then_train_from_the_shell(
+    edgeclf: Cli, troubled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    done = edgeclf("data", "check", troubled)
+    assert done.returncode == 1, done.stderr
+    assert "problem: damaged or unreadable photos: 1" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith(f"edgeclf train {troubled} --quarantine birds-quarantine.txt")
+    assert os.listdir(work) == ["birds-quarantine.txt"]
+    done = edgeclf("data", "check", troubled, "--json", "--quarantine", "mine.txt")
+    answer = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert set(answer) == {"schema_version", "data", "photos", "readable", "classes", "findings", "quarantine"}
+    assert answer["quarantine"]["file"] == "mine.txt"
+    assert len(answer["quarantine"]["entries"]) == 8
+    assert answer["classes"]["king"] == {"train": 12, "val": 0, "test": 2}
+    assert answer["photos"] - answer["readable"] == 3
+    done = edgeclf(
+        *("train", troubled, "--quarantine", "mine.txt", "--arch", "cnn4", "--image-size", 64, "--epochs", 1),
+        *("--workers", 0, "--batch-size", 8, "--out", "run"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "8 photos on the quarantine list left out" in done.stderr
+    assert len((work / "run" / "split" / "skipped.txt").read_text().splitlines()) == 8
+    assert "quarantine list" in (work / "run" / "split" / "notes.txt").read_text()
+
+
+def test_clean_data_and_zips_answer_0(
+    edgeclf: Cli, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile("birds.zip", "w") as archive:
+        for path in class_folders.rglob("*.jpg"):
+            archive.write(path, Path("wrapped") / path.relative_to(class_folders))
+    for data in (class_folders, "birds.zip"):
+        done = edgeclf("data", "check", data)
+        assert done.returncode == 0, done.stdout
+        assert done.stdout.splitlines()[-1] == f"nothing is wrong; next: edgeclf train {data}"
+    assert os.listdir() == ["birds.zip"]
+    done = edgeclf(
+        *("train", "birds.zip", "--arch", "cnn4", "--image-size", 64, "--epochs", 1, "--workers", 0, "--batch-size", 8)
+    )
+    assert done.returncode == 0, done.stderr
+    assert "run: runs/birds-cnn4" in done.stdout.replace(os.sep, "/")
+
+
+def test_unusable_data_is_one_line_and_5(edgeclf: Cli, class_folders: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.zip").write_bytes(b"PK")
+    for data, message in (
+        (tmp_path / "empty", "no class folders"),
+        (tmp_path / "broken.zip", "not a whole zip file"),
+        (class_folders / "king" / "king_000.jpg", "not a folder"),
+        (tmp_path / "nowhere", "no such folder"),
+    ):
+        done = edgeclf("data", "check", data)
+        assert done.returncode == 5
+        assert done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1
+        assert message in done.stderr
+
+
+def test_the_data_group_explains_itself(edgeclf: Cli) -> None:
+    done = edgeclf("data", "--help")
+    assert done.returncode == 0
+    assert "check" in done.stdout
+    assert edgeclf("data", "nonsense").returncode == 2
+
+
+@pytest.mark.shared
+def test_every_known_quirk_of_the_shared_photos_is_found(shared: Path) -> None:
+    insects = cases(check_data([shared / "data" / "hymenoptera"]))
+    assert insects["placeholder"] == {"imageNotFound.gif"}
+    assert {"Nepenthes_rafflesiana_ant.jpg"} < insects["very-large"]
+    assert {"662541407_ff8db781e7.jpg", "36900412_92b81831ad.jpg"} <= insects["odd-shape"]
+    flowers = check_data([shared / "data" / "flowers"])
+    torn = next(f for f in flowers.findings if f.kind == "label-conflicts")
+    assert len(torn.items) == 4
+    assert all({p.parent.name for p in item.paths} == {"rose", "tulip"} for item in torn.items)
+    assert len(next(f for f in flowers.findings if f.kind == "exact-duplicates").items) == 2
+    dishes = cases(check_data([shared / "data" / "food5"]))
+    assert dishes["exact-duplicates"] == {"1469191.jpg", "1461580.jpg"}
+    assert dishes["split-leaks"] == {"1335350.jpg", "3497633.jpg"}

@@ -1,0 +1,253 @@
+"""Which photo trains, which validates, which tests: no photo, nor its twin, does more than one of these."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeclf.contract import ImageContract
+from edgeclf.errors import DataError
+
+from edgeclf_training.data import SPLITS, Found, Sample, Skipped, Split, find_photos
+from edgeclf_training.duplicates import exact_groups, near_groups
+from edgeclf_training.scan import Scanned, scan
+
+VALIDATION_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A photo on its way to a part: the part it is bound for, and whether an earlier run had it there."""
+
+    sample: Sample
+    home: str
+    known: bool
+    exact: int = -1
+    near: int = -1
+
+
+def read_split(
+    roots: Sequence[Path],
+    *,
+    seed: int = 0,
+    val_split: str = "random",
+    only: Sequence[str] = (),
+    max_per_class: int | None = None,
+    earlier: Split | None = None,
+    contract: ImageContract | None = None,
+    quarantine: Mapping[Path, str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Split:
+    """Find the photos under one or more data folders, look at each, and split them.
+
+    Photos that cannot be read are left out. So are copies of a photo within its class in ``train``, training photos
+    that validate or test too, and, except from ``test``, photos filed under several classes: nobody knows which is
+    right. Near-duplicates stay on one side. Without ``val/`` a seeded, stratified 20 % of the training photos, in whole
+    groups of near-duplicates, validates.
+
+    Args:
+        roots, seed, only, max_per_class: see ``find_photos``.
+        val_split: "random", or "first" to validate on the first fifth of each class by path, as some tools do.
+        earlier: the split of the run this one goes on from. Its photos, known by class, file name and size, stay in
+            the parts they were in, whatever folder they are found in now: nothing trained on ever validates.
+        contract: how photos will be decoded; a photo that fits in memory only at reduced scale needs it.
+        quarantine: absolute paths to leave out, and why; see ``read_quarantine``.
+        progress: called with (photos looked at, photos in all).
+
+    Raises:
+        DataError: see ``find_photos``; or a class has no training photo left, or there is none to validate with.
+    """
+    found = find_photos(roots, seed=seed, only=only, max_per_class=max_per_class)
+    skipped: list[Skipped] = []
+    notes: list[str] = []
+    entries = _leave_out_listed(_bound(found, earlier), quarantine or {}, skipped, notes)
+    scans = scan([e.sample.path for e in entries], contract, progress)
+    skipped += (Skipped(e.sample.path, scans[e.sample.path].reason) for e in entries if scans[e.sample.path].kind)
+    entries = _grouped([e for e in entries if not scans[e.sample.path].kind], scans)
+    _check_left(found.classes, entries, skipped, "readable")
+    entries = _leave_out_conflicts(entries, skipped, notes)
+    entries = _leave_out_copies(entries, skipped, notes)
+    entries = _leave_out_twins(entries, skipped, notes)
+    _check_left(found.classes, entries, skipped, "usable")
+    _note_near(entries, notes)
+
+    set_aside = not found.parts["val"]
+    parts: dict[str, set[Sample]] = {part: {e.sample for e in entries if e.home == part} for part in SPLITS}
+    if set_aside:
+        trained = {e.near for e in entries if e.known and e.home == "train"}
+        fresh: dict[int, list[Sample]] = defaultdict(list)
+        for e in entries:
+            if e.home == "train" and e.near not in trained:
+                fresh[e.near].append(e.sample)
+        groups = list(fresh.values())
+        if val_split == "first":
+            groups.sort(key=lambda group: min(s.path for s in group))
+        aside = _carve(groups)
+        parts["train"] -= aside
+        parts["val"] |= aside
+    if not parts["val"] and not set_aside:
+        raise DataError("no usable validation photo is left", "add photos that can be read and are not in train")
+    if not parts["val"]:
+        raise DataError("too few photos to set any aside for validation", "give at least 2 per class, or a val folder")
+    origin = "the val folder"
+    if set_aside:
+        how = f"seed {seed}" if val_split == "random" else "the first by name"
+        origin = f"{VALIDATION_SHARE:.0%} of the training photos, {how}"
+    train, val, test = (tuple(sorted(parts[part])) for part in SPLITS)
+    return Split(found.classes, train, val, test, origin, tuple(skipped), tuple(notes))
+
+
+def _bound(found: Found, earlier: Split | None) -> list[_Entry]:
+    known = {s.identity: part for part in SPLITS for s in earlier.part(part)} if earlier else {}
+    entries: dict[Path, _Entry] = {}
+    for part in SPLITS:
+        for sample in found.parts[part]:
+            entries[sample.path] = _Entry(sample, known.get(sample.identity, part), sample.identity in known)
+    return list(entries.values())
+
+
+def _grouped(entries: list[_Entry], scans: Mapping[Path, Scanned]) -> list[_Entry]:
+    of = [scans[e.sample.path] for e in entries]
+    groups = zip(entries, exact_groups(of).tolist(), near_groups(of).tolist(), strict=True)
+    return [_Entry(e.sample, e.home, e.known, exact, near) for e, exact, near in groups]
+
+
+def _leave_out_listed(
+    entries: list[_Entry], quarantine: Mapping[Path, str], skipped: list[Skipped], notes: list[str]
+) -> list[_Entry]:
+    listed = [e for e in entries if e.sample.path in quarantine]
+    skipped += (Skipped(e.sample.path, f"{e.sample.path}: quarantined, {quarantine[e.sample.path]}") for e in listed)
+    if listed:
+        notes.append(f"{_photos(len(listed))} on the quarantine list left out")
+    if lost := sorted(set(quarantine) - {e.sample.path for e in listed}):
+        count = "1 entry matches" if len(lost) == 1 else f"{len(lost)} entries match"
+        notes.append(f"quarantine list: {count} no photo here, first: {lost[0]}")
+    return [e for e in entries if e.sample.path not in quarantine]
+
+
+def _leave_out_conflicts(entries: list[_Entry], skipped: list[Skipped], notes: list[str]) -> list[_Entry]:
+    """The same pixels under several classes: no label can be trusted. Test photos stay: a test is left alone."""
+    gone: set[Path] = set()
+    kept_in_test = 0
+    for group in _by(entries, "exact"):
+        if len({e.sample.label for e in group}) == 1:
+            continue
+        for e in group:
+            if e.home == "test":
+                kept_in_test += 1
+                continue
+            other = next(o.sample for o in group if o.sample.label != e.sample.label)
+            gone.add(e.sample.path)
+            skipped.append(Skipped(e.sample.path, f"{e.sample.path}: same photo as {other.path}, under another class"))
+    if gone:
+        notes.append(f"{_photos(len(gone))} left out: the same photo is filed under more than one class")
+    if kept_in_test:
+        notes.append(
+            f"{_photos(kept_in_test)} of the test kept, though the same photo is filed under another class too"
+        )
+    return [e for e in entries if e.sample.path not in gone]
+
+
+def _leave_out_copies(entries: list[_Entry], skipped: list[Skipped], notes: list[str]) -> list[_Entry]:
+    """Of the same pixels repeated in ``train`` one copy is enough: one an earlier run knows, else the first."""
+    gone: set[Path] = set()
+    for group in _by([e for e in entries if e.home == "train"], "exact"):
+        first, *copies = sorted(group, key=lambda e: not e.known)
+        for e in copies:
+            gone.add(e.sample.path)
+            skipped.append(Skipped(e.sample.path, f"{e.sample.path}: same photo as {first.sample.path}"))
+    if gone:
+        notes.append(f"{_photos(len(gone))} left out: {'a copy' if len(gone) == 1 else 'copies'} of a training photo")
+    return [e for e in entries if e.sample.path not in gone]
+
+
+def _leave_out_twins(entries: list[_Entry], skipped: list[Skipped], notes: list[str]) -> list[_Entry]:
+    """Twins across parts: the training photo goes; but what an earlier run trained on stays, and may not validate."""
+    gone: dict[Path, str] = {}
+    lost = {"train": 0, "val": 0}
+    seen_before = 0
+    for group in _by(entries, "near"):
+        if len({e.home for e in group}) == 1:
+            continue
+        judges = [e for e in group if e.home in ("val", "test")]
+        trained = [e for e in group if e.home == "train" and e.known]
+        for e in group:
+            twin: _Entry | None = None
+            if e.home == "train" and not e.known and judges:
+                twin, why = judges[0], f"which is in {judges[0].home}"
+            elif e.home == "val" and not e.known and trained:
+                twin, why = trained[0], "which an earlier run trained on"
+            elif e.home == "test" and trained:
+                seen_before += 1
+            if twin is not None:
+                word = "same photo as" if twin.exact == e.exact else "nearly the same photo as"
+                gone[e.sample.path] = f"{e.sample.path}: {word} {twin.sample.path}, {why}"
+                lost[e.home] += 1
+    skipped += (Skipped(path, reason) for path, reason in gone.items())
+    if lost["train"]:
+        notes.append(f"{_photos(lost['train'])} left out of training: a twin is in val or test")
+    if lost["val"]:
+        notes.append(f"{_photos(lost['val'])} left out of validation: an earlier run trained on a twin")
+    if seen_before:
+        notes.append(
+            f"{_photos(seen_before)} of the test have a twin that an earlier run trained on: its figure flatters"
+        )
+    return [e for e in entries if e.sample.path not in gone]
+
+
+def _note_near(entries: list[_Entry], notes: list[str]) -> None:
+    groups = [group for group in _by(entries, "near") if len(group) > 1]
+    if together := [group for group in groups if any(e.home == "train" for e in group)]:
+        count = "1 group" if len(together) == 1 else f"{len(together)} groups"
+        notes.append(f"{count} of near-duplicates ({_photos(sum(map(len, together)))}) kept on one side each")
+    if torn := [group for group in groups if len({e.sample.label for e in group}) > 1]:
+        first, other = torn[0][0], next(e for e in torn[0] if e.sample.label != torn[0][0].sample.label)
+        count = "1 group" if len(torn) == 1 else f"{len(torn)} groups"
+        notes.append(
+            f"{count} of near-duplicates under more than one class, first: {first.sample.path} and {other.sample.path}"
+        )
+    mixed = [group for group in groups if {"val", "test"} <= {e.home for e in group}]
+    if mixed:
+        notes.append(f"{_photos(sum(e.home == 'val' for g in mixed for e in g))} of val have a twin in test")
+
+
+def _carve(groups: Sequence[Sequence[Sample]]) -> set[Sample]:
+    """The first groups, in the order given, that fit into a fifth of each of their classes; never part of a group."""
+    total = Counter(s.label for group in groups for s in group)
+    target = {label: max(1, round(n * VALIDATION_SHARE)) if n > 1 else 0 for label, n in total.items()}
+    held: Counter[str] = Counter()
+    aside: set[Sample] = set()
+
+    def take(group: Sequence[Sample]) -> None:
+        aside.update(group)
+        held.update(s.label for s in group)
+
+    def fits(group: Sequence[Sample], limit: Mapping[str, int]) -> bool:
+        return all(held[label] + n <= limit[label] for label, n in Counter(s.label for s in group).items())
+
+    for group in groups:
+        if fits(group, target):
+            take(group)
+    for label in sorted(label for label in total if target[label] and not held[label]):
+        # All its groups are larger than its share: the smallest, if that leaves every class something to train on.
+        able = [g for g in groups if any(s.label == label for s in g) and fits(g, {k: n - 1 for k, n in total.items()})]
+        if able:
+            take(min(able, key=len))
+    return aside
+
+
+def _check_left(classes: Sequence[str], entries: list[_Entry], skipped: list[Skipped], what: str) -> None:
+    why = f"first: {skipped[0].reason}" if skipped else ""
+    if lost := sorted(set(classes) - {e.sample.label for e in entries if e.home == "train"}):
+        raise DataError(f"no {what} training photo is left in {', '.join(lost)}", why)
+
+
+def _by(entries: Iterable[_Entry], kind: str) -> list[list[_Entry]]:
+    groups: dict[int, list[_Entry]] = defaultdict(list)
+    for e in entries:
+        groups[getattr(e, kind)].append(e)
+    return list(groups.values())
+
+
+def _photos(count: int) -> str:
+    return "1 photo" if count == 1 else f"{count} photos"

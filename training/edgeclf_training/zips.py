@@ -1,0 +1,191 @@
+"""Data given as .zip: unpacked once, within bounds, into the cache. The archive itself is only ever read.
+
+A zip may come from anywhere, so nothing it says about itself is believed: names are checked before anything is
+written, bytes are counted as they are written, and an archive that breaks a rule leaves nothing behind.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from lzma import LZMAError
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from edgeclf.errors import DataError
+from edgeclf.image import MAX_FILE_BYTES, SUFFIXES
+
+from edgeclf_training.cache import VARIABLE, cache_folder
+
+MAX_ENTRIES = 500_000
+MAX_BYTES = 50 * 10**9
+MAX_RATIO = 200  # photos hardly compress, even a drawn bitmap stays below; deflate itself ends at 1032
+RATIO_FLOOR = 2**24  # bytes that are harmless at any ratio
+_CHUNK = 2**20
+_COMPLETE = "complete"
+_SPLIT_NAMES = ("train", "val", "valid", "validation", "test")
+
+Progress = Callable[[int, int], None]
+
+
+def open_data(paths: Sequence[Path], progress: Progress | None = None) -> list[Path]:
+    """Folders for data arguments: folders as they are, zips unpacked into the cache.
+
+    The cache knows a zip by the SHA-256 of its content, so each is unpacked once, whatever it is called. A top-level
+    folder that wraps everything is looked through; ``__MACOSX``, hidden files and all but image files are ignored.
+
+    Args:
+        paths: data folders and ``.zip`` files.
+        progress: called with (entries done, entries in all) while a zip is unpacked.
+
+    Raises:
+        DataError: a zip is damaged, encrypted, holds no images, breaks a bound (``MAX_ENTRIES``, ``MAX_BYTES``,
+            ``MAX_RATIO``, the free disk), or has entries that lead out of it or are no plain files.
+    """
+    return [_unpacked(path, progress) if is_zip(path) else path for path in paths]
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a data argument is to be unpacked: a file called ``.zip``."""
+    return path.suffix.lower() == ".zip" and path.is_file()
+
+
+def data_name(path: Path) -> str:
+    """What to call things made from a data argument: the folder's name, or the zip's without its suffix."""
+    return path.stem if is_zip(path) else path.resolve().name
+
+
+def _unpacked(path: Path, progress: Progress | None) -> Path:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            home = cache_folder() / "zips" / digest
+            if not (home / _COMPLETE).is_file():
+                _unpack(path, file, home, progress)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be unpacked ({error.strerror or error})", f"check the disk, or set {VARIABLE}"
+        ) from error
+    return _inner(home / "photos")
+
+
+def _unpack(path: Path, file: IO[bytes], home: Path, progress: Progress | None) -> None:
+    home.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=home.parent, prefix=".unpacking-"))
+    try:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                _extract(path, archive, os.fstat(file.fileno()).st_size, temporary / "photos", progress)
+        except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, ValueError, NotImplementedError) as error:
+            raise DataError(f"{path}: not a whole zip file ({error})", "copy or download it again") from error
+        except RuntimeError as error:  # what zipfile says of a password
+            raise DataError(f"{path}: {error}", "unpack it yourself and give the folder") from error
+        (temporary / _COMPLETE).touch()
+        if home.exists() and not (home / _COMPLETE).is_file():
+            shutil.rmtree(home)  # somebody has tidied up half of it
+        try:
+            os.replace(temporary, home)
+        except OSError:
+            if not (home / _COMPLETE).is_file():  # else another process was faster
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _extract(path: Path, archive: zipfile.ZipFile, size: int, folder: Path, progress: Progress | None) -> None:
+    wanted = _wanted(path, archive.infolist())
+    free = shutil.disk_usage(folder.parent).free
+    limit = min(MAX_BYTES, free)
+    if sum(info.file_size for info in wanted) > limit:
+        raise _too_large(path, limit)
+    total = 0
+    for done, info in enumerate(wanted, 1):
+        target = folder / PurePosixPath(info.filename)
+        written = 0
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(info) as source, target.open("xb") as out:
+                while chunk := source.read(_CHUNK):
+                    written += len(chunk)
+                    total += len(chunk)
+                    if total > limit:
+                        raise _too_large(path, limit)
+                    if written > MAX_FILE_BYTES or (
+                        written > RATIO_FLOOR and written > MAX_RATIO * max(1, info.compress_size)
+                    ):
+                        raise _bomb(path, info.filename)
+                    if total > RATIO_FLOOR and total > MAX_RATIO * size:
+                        raise _bomb(path, info.filename)
+                    out.write(chunk)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise DataError(
+                f"{path}: {info.filename} is in it twice", "unpack it yourself and give the folder"
+            ) from error
+        if progress:
+            progress(done, len(wanted))
+
+
+def _wanted(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
+    """The image files of an archive, once every entry has passed."""
+    if len(entries) > MAX_ENTRIES:
+        raise DataError(f"{path}: more than {MAX_ENTRIES} entries", "unpack it yourself and give the folder")
+    wanted = []
+    for info in entries:
+        name = info.orig_filename
+        parts = name.rstrip("/").split("/")
+        if _escapes(name, parts):
+            raise DataError(
+                f"{path}: the entry {name!r} leads out of the archive", "do not trust it; zip the folder anew"
+            )
+        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise DataError(f"{path}: {name} is a link or a special file", "zip the files themselves")
+        if info.is_dir() or "__MACOSX" in parts or any(part.startswith(".") and part != "." for part in parts):
+            continue
+        if os.path.splitext(name)[1].lower() not in SUFFIXES:
+            continue
+        if info.flag_bits & 1:
+            raise DataError(f"{path}: is encrypted", "unpack it yourself and give the folder")
+        wanted.append(info)
+    if not wanted:
+        raise DataError(f"{path}: no images inside", "zip a folder with one sub-folder of photos per class")
+    return wanted
+
+
+def _escapes(name: str, parts: list[str]) -> bool:
+    return (
+        name.startswith("/")
+        or "\\" in name
+        or "\0" in name
+        or re.match("[A-Za-z]:", name) is not None
+        or (os.name == "nt" and ":" in name)  # a stream of another file
+        or any(part != "." and not part.strip(". ") for part in parts)  # Windows takes ".. " for ".."
+    )
+
+
+def _inner(folder: Path) -> Path:
+    """Past top-level folders that merely wrap the data: one folder alone, which itself holds folders."""
+    while True:
+        inside = list(os.scandir(folder))
+        if len(inside) != 1 or not inside[0].is_dir() or inside[0].name.lower() in _SPLIT_NAMES:
+            return folder
+        if not any(entry.is_dir() for entry in list(os.scandir(inside[0].path))):
+            return folder
+        folder = Path(inside[0].path)
+
+
+def _too_large(path: Path, limit: int) -> DataError:
+    return DataError(
+        f"{path}: unpacks to more than {limit / 1e9:.1f} GB, the limit or the free disk",
+        f"make room, or set {VARIABLE}",
+    )
+
+
+def _bomb(path: Path, name: str) -> DataError:
+    return DataError(
+        f"{path}: {name} unpacks to far more than a photo would", "do not trust it; give the folder if you do"
+    )
