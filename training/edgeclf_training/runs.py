@@ -6,6 +6,8 @@ metrics.csv      one row per epoch
 split/*.txt      which photo was trained on, validated with, tested, skipped
 confusion.csv    counts on the test photos, or on the validation photos where there is no test folder
 confusion.png    the same as a picture
+report.html      what to look at: figures, mistakes with heat maps, calibration; one self-contained file
+metrics.json     the report's figures, for programs
 """
 
 import json
@@ -17,7 +19,7 @@ import torch
 from edgeclf.contract import ImageContract, Resize
 from edgeclf.errors import DataError, EdgeclfError
 from edgeclf.files import write_atomically
-from edgeclf.manifest import Figures, Provenance
+from edgeclf.manifest import Calibration, Figures, Provenance
 
 from edgeclf_training.data import Split, read_lists
 from edgeclf_training.networks import Network, build_network, read_state
@@ -81,6 +83,7 @@ class Run:
         split: the photos.
         figures: counted with the best weights: validation, and test where there is a test folder.
         provenance: date, seed, data fingerprint, weights, versions.
+        calibration: temperature and "unknown" threshold, chosen on the validation photos; None if interrupted.
     """
 
     folder: Path
@@ -90,6 +93,7 @@ class Run:
     split: Split
     figures: tuple[Figures, ...]
     provenance: Provenance
+    calibration: Calibration | None = None
 
     def network(self) -> Network:
         """The trained network, in eval mode.
@@ -117,6 +121,7 @@ def save_run(run: Run) -> None:
         "val_origin": run.split.val_origin,
         "figures": [asdict(f) for f in run.figures],
         "provenance": asdict(run.provenance),
+        "calibration": asdict(run.calibration) if run.calibration else None,
     }
     text = json.dumps(values, indent=2, sort_keys=True)
     write_atomically(run.folder / "run.json", lambda f: f.write(f"{text}\n".encode()))
@@ -143,6 +148,7 @@ def load_run(folder: Path) -> Run:
             read_lists(folder / "split", values["classes"], values["val_origin"]),
             tuple(Figures(**{**f, "confusion": tuple(map(tuple, f["confusion"]))}) for f in values["figures"]),
             Provenance(**provenance),
+            Calibration(**values["calibration"]) if values.get("calibration") else None,
         )
     except FileNotFoundError as error:
         raise DataError(f"{folder}: not a run folder (no run.json)", "give a folder made by `edgeclf train`") from error

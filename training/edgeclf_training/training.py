@@ -21,12 +21,14 @@ from edgeclf.manifest import Provenance
 from edgeclf.session import usable_threads
 
 from edgeclf_training import augment
+from edgeclf_training.calibration import calibrate
 from edgeclf_training.console import Console
 from edgeclf_training.data import Split, drop_unreadable, read_split, write_lists
 from edgeclf_training.dataset import PhotoDataset, loader
-from edgeclf_training.evaluation import evaluate, write_confusion
+from edgeclf_training.evaluation import ask, evaluate, write_confusion
 from edgeclf_training.fitting import Epoch, History, Phase, fit_phases
 from edgeclf_training.networks import Loaded, Network, build_network, get_architecture
+from edgeclf_training.report import write_report
 from edgeclf_training.runs import Run, TrainOptions, copy_known_classes, save_run, versions
 
 
@@ -94,14 +96,15 @@ def train(
 
     held_out = [("validation", split.val), *([("test", split.test)] if split.test else [])]
     device = "cuda" if accelerator == "gpu" else "cpu"
-    figures = tuple(
-        evaluate(network, _batches(run, samples), len(split.classes), name, device) for name, samples in held_out
-    )
-    run = replace(run, figures=figures)
+    answers = [ask(network, samples, run.classes, contract, name, device=device) for name, samples in held_out]
+    calibration = calibrate(answers[0].logits, answers[0].labels)
+    run = replace(run, figures=tuple(a.figures for a in answers), calibration=calibration)
     save_run(run)
-    write_confusion(figures[-1], split.classes, out)
-    for f in figures:
+    write_confusion(run.figures[-1], split.classes, out)
+    for f in run.figures:
         console.line(f"{f.split}: {f.correct} of {f.photos} photos right ({f.accuracy:.1%})")
+    write_report(run, network, answers, console=console)
+    console.line(f"report: {out / 'report.html'}")
     return run
 
 
