@@ -69,7 +69,7 @@ def facts(
 
 def _split_facts(answers: Answers, classes: Sequence[str], calibration: Calibration | None) -> dict[str, Any]:
     figures = answers.figures
-    values = {
+    values: dict[str, Any] = {
         "photos": figures.photos,
         "correct": figures.correct,
         "accuracy": figures.accuracy if figures.photos else None,

@@ -11,13 +11,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 _INK = "#012345"  # stands for the page's text colour
 _TRAIN, _VAL, _GREY = "#3b7dd8", "#e07b28", "#8a8f98"
 # From nothing to blue, so that the page shines through where nothing was counted.
 _BLUES = LinearSegmentedColormap.from_list("blues", [(0.2, 0.47, 0.85, 0.0), (0.2, 0.47, 0.85, 1.0)])
 _NAMED, _NUMBERED = 60, 25  # classes beyond which names, and numbers, in the matrix are noise
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,
@@ -38,17 +39,15 @@ def curve(rows: Sequence[Mapping[str, Any]], what: str, best: int | None) -> str
         for part, name, colour in (("train", "training", _TRAIN), ("val", "validation", _VAL)):
             values = [np.nan if row.get(f"{part}_{what}") is None else row[f"{part}_{what}"] for row in rows]
             axes.plot(epochs, values, color=colour, label=name, marker="o" if len(rows) < 30 else "", markersize=3.5)
-            if part == "val" and best in epochs:
-                point = values[epochs.index(best)]
-                axes.plot(
-                    [best], [point], "o", markersize=10, fillstyle="none", color=_INK, label=f"best, epoch {best}"
-                )
+            if part == "val" and best is not None and best in epochs:
+                point, name = values[epochs.index(best)], f"best, epoch {best}"
+                axes.plot([best], [point], "o", markersize=10, fillstyle="none", color=_INK, label=name)
         _mark_phases(axes, rows)
         axes.set_xlabel("epoch")
         axes.set_ylabel(what)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if what == "accuracy":
-            axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.legend(fontsize=9)
         return _svg(figure, f"{what} by epoch", what)
 
@@ -123,10 +122,7 @@ def _svg(figure: Figure, label: str, salt: str) -> str:
         figure.savefig(text, format="svg", transparent=True, metadata=nothing)
     drawing = text.getvalue()
     drawing = drawing[drawing.index("<svg") :].replace(_INK, "currentColor")
-    drawing = re.sub(r' (xmlns(:xlink)?="[^"]*"|version="1.1"|id="[a-z]+(\.[a-z]+)*_\d+")', "", drawing)
+    drawing = re.sub(r' (xmlns(:xlink)?="[^"]*"|version="1.1"|id="[\w.]+_\d{1,4}")', "", drawing)
     drawing = drawing.replace("xlink:href", "href")
-    return drawing.replace("<svg", f'<svg role="img" aria-label="{_attribute(label)}"', 1)
-
-
-def _attribute(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    width = round(figure.get_figwidth() * 110)  # on a wide page, letters as large as the text around
+    return drawing.replace("<svg", f'<svg role="img" aria-label="{label}" style="max-width:{width}px"', 1)

@@ -19,23 +19,23 @@ CLEARLY = 0.05  # more evidence than area, by at least so much
 _ENOUGH = 10  # photos, for a warning
 
 
-def heat_maps(network: Network, image: NDArray[np.uint8], classes: Sequence[int]) -> NDArray[np.float32]:
+def heat_maps(network: Network, image: NDArray[np.uint8], classes: Sequence[int] | None = None) -> NDArray[np.float32]:
     """Grad-CAM at the last convolution (Selvaraju et al. 2017, arXiv:1610.02391), as the exported file computes it.
 
     Args:
         network: in eval mode, on the CPU.
         image: network input ``[size, size, 3]``.
-        classes: indices of the classes to explain.
+        classes: indices of the classes to explain; the best-ranked one if None.
 
     Returns:
-        float32 ``[len(classes), h, w]``, >= 0, not scaled.
+        float32 ``[number of classes, h, w]``, >= 0, not scaled.
     """
     with torch.no_grad():
         activation = network.features(network.normalize(torch.from_numpy(image)[None]))
     activation.requires_grad_()
     logits, _ = network.head.trace(network.pool(activation))
     maps = []
-    for index in classes:
+    for index in [int(logits.argmax())] if classes is None else classes:
         (gradient,) = torch.autograd.grad(logits[0, index], activation, retain_graph=True)
         alpha = gradient.sum((2, 3), keepdim=True)
         maps.append(torch.relu((alpha * activation.detach()).sum(1))[0])
@@ -97,9 +97,7 @@ def evidence(
         except PhotoError:
             continue
         image = fit(photo, contract)
-        with torch.inference_mode():
-            given = int(network(torch.from_numpy(image)[None]).argmax())
-        (cam,) = heat_maps(network, image, [given])
+        (cam,) = heat_maps(network, image)
         photos += 1
         if not cam.max() > 0:
             without_map += 1

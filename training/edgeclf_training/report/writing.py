@@ -56,9 +56,9 @@ def write_report(
             "put the photos back where split/val.txt says",
         )
     shown = next(a for a in reversed(answers) if len(a.labels))
-    calibration = run.calibration or (
-        calibrate(answers[0].logits, answers[0].labels) if len(answers[0].labels) else None
-    )
+    calibration = run.calibration
+    if calibration is None and len(answers[0].labels):  # interrupted
+        calibration = calibrate(answers[0].logits, answers[0].labels)
     with console.progress("explaining photos") as progress:
         found = evidence(network, spread(shown.samples, _EXPLAINED, run.options.seed), run.contract, progress)
     with console.waiting("drawing the report"):
