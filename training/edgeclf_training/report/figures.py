@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -47,7 +47,7 @@ def curve(rows: Sequence[Mapping[str, Any]], what: str, best: int | None) -> str
         axes.set_ylabel(what)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if what == "accuracy":
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.legend(fontsize=9)
         return _svg(figure, f"{what} by epoch", what)
 
@@ -74,7 +74,8 @@ def matrix(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
     side = min(11.0, max(3.6, 0.42 * len(classes) + 1.8)) if len(classes) <= _NAMED else 7.0
     with mpl.rc_context({**_STYLE, "axes.spines.top": True, "axes.spines.right": True, "font.size": 9}):
         figure, axes = _new(side, side)
-        axes.imshow(shares, cmap=_BLUES, vmin=0, vmax=1, interpolation="nearest")
+        scale = PowerNorm(1.0 if len(classes) <= _NUMBERED else 0.5, 0, 1)  # without numbers, a single photo must show
+        axes.imshow(shares, cmap=_BLUES, norm=scale, interpolation="nearest")
         if len(classes) <= _NAMED:
             axes.set_xticks(range(len(classes)), names, rotation=45, ha="right", rotation_mode="anchor")
             axes.set_yticks(range(len(classes)), names)
