@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,10 @@ def class_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Exports a small random network for real: make_model(resize="pad", classes=(...), head="mlp", int8=True)."""
+    """Exports a small random network for real: make_model(resize="pad", classes=(...), head="mlp", int8=True).
+
+    ``calibration`` is written into the manifest as given.
+    """
     import torch
     from edgeclf.contract import ImageContract
     from edgeclf_export.packing import export_network
@@ -94,8 +98,9 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         display: dict[str, str] | None = None,
         head: str = "linear",
         int8: bool = False,
+        calibration: Any = None,
     ) -> Path:
-        key = (resize, classes, tuple((display or {}).items()), head, int8)
+        key = (resize, classes, tuple((display or {}).items()), head, int8, calibration)
         if key not in made:
             torch.manual_seed(7)
             stages = [
@@ -107,6 +112,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
                 stages, None, Head(16, (SIZE // 4) ** 2, hidden, len(classes)), (127.0,) * 3, (64.0,) * 3
             ).eval()
             manifest = manifest_for(SIZE, classes, ImageContract(SIZE, resize), display or {})  # type: ignore[arg-type]
+            manifest = replace(manifest, calibration=calibration)
             photos = [np.asarray(draw(i).resize((SIZE, SIZE))) for i in range(8)] if int8 else None
             made[key] = folder / f"model{len(made)}.onnx"
             made[key].write_bytes(export_network(network, manifest, photos))

@@ -158,6 +158,7 @@ def _manifest(run: Run, card: Card) -> Manifest:
         head=run.options.head or "linear",
         provenance=run.provenance,
         figures=run.figures,
+        calibration=run.calibration,
         display_names=card.display_names,
         author=card.author,
         licence=card.licence,

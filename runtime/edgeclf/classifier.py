@@ -37,19 +37,31 @@ class Classifier:
         model: an ``.onnx`` file made by edgeclf; ``default_model()`` if None.
         device: "auto" (CUDA where it is to be had, else CPU), "cpu", "cuda", or any execution provider's name.
         threads: CPU threads of one inference; as many as the process may use if None.
+        threshold: photos whose best probability is below it are "unknown", 0..1; 0 always answers. The model's own if
+            None, which is 0 where it was not calibrated.
 
     Raises:
         ModelError: the file cannot be used.
         BackendError: onnxruntime or the device is not to be had.
-        UsageError: ``threads`` below 1.
+        UsageError: ``threads`` below 1, ``threshold`` not within 0..1.
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] | None = None, device: str = "auto", threads: int | None = None
+        self,
+        model: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        *,
+        threshold: float | None = None,
     ) -> None:
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise UsageError(f"threshold is {threshold}", "give a probability, 0..1")
         if threads is not None and threads < 1:
             raise UsageError(f"threads is {threads}", "give at least 1")
         self._file = read_model_file(model if model is not None else default_model())
+        calibration = self._file.manifest.calibration
+        self._temperature = calibration.temperature if calibration else 1.0
+        self.threshold = threshold if threshold is not None else calibration.threshold if calibration else 0.0
         self._session, self.device = open_session(self._file, device, threads)
 
     @property
@@ -115,12 +127,12 @@ class Classifier:
                 f"{len(explained)} best-ranked classes of a photo",
                 "choose a class that ranks higher",
             )
-        everything = self._rank(scores[0], len(self.labels), False).ranking
+        everything = self._rank(scores[0], len(self.labels), False)
         shown, photo_size = upright_with_size(photo, _DISPLAY)
         shown.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE))
         return Explanation(
-            prediction=Prediction(everything[:top_k]),
-            label=next(entry for entry in everything if entry.index == wanted),
+            prediction=Prediction(everything.ranking[:top_k], everything.unknown),
+            label=next(entry for entry in everything.ranking if entry.index == wanted),
             cam=cams[0, explained.index(wanted)],
             photo=shown,
             photo_size=photo_size,
@@ -152,12 +164,12 @@ class Classifier:
 
     def _rank(self, scores: NDArray[np.float32], top_k: int, keep: bool) -> Prediction:
         wide = scores.astype(np.float64)
-        shares = np.exp(wide - wide.max())
+        shares = np.exp((wide - wide.max()) / self._temperature)
         shares /= shares.sum()
         order = np.argsort(-wide, kind="stable")[:top_k]  # stable: equal logits rank by index, on every machine
         names, shown = self.labels, self.manifest.display_names
         ranking = tuple(RankedLabel(names[i], int(i), float(shares[i]), shown.get(names[i])) for i in order)
-        return Prediction(ranking, scores if keep else None)
+        return Prediction(ranking, bool(shares[order[0]] < self.threshold), scores if keep else None)
 
 
 def _check_top_k(top_k: int) -> None:

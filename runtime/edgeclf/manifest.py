@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from edgeclf.contract import ImageContract
 from edgeclf.errors import EdgeclfError, ModelTooNewError, NotAModelError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: calibration
 _MAX_TEXT = 2000
 T = TypeVar("T")
 
@@ -39,6 +39,28 @@ class Figures:
     def accuracy(self) -> float:
         """Share of correct photos, 0..1; 0 without photos."""
         return self.correct / self.photos if self.photos else 0.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How logits become probabilities that can be believed, and from which probability on to believe them.
+
+    Attributes:
+        temperature: logits are divided by it before the softmax (Guo et al. 2017, arXiv:1706.04599), > 0.
+        threshold: a photo whose best probability is below it is "unknown", 0..1.
+        photos: validation photos both were chosen on.
+        answered: how many of them reach the threshold.
+        wrong: how many of those answered are wrong.
+        ece_before, ece_after: expected calibration error on these photos without and with the temperature, 0..1.
+    """
+
+    temperature: float
+    threshold: float
+    photos: int
+    answered: int
+    wrong: int
+    ece_before: float
+    ece_after: float
 
 
 @dataclass(frozen=True)
@@ -76,6 +98,7 @@ class Manifest:
         opset, ir_version: of the ONNX file.
         min_onnxruntime: the lowest onnxruntime that loads it.
         figures: counts on held-out photos, per split.
+        calibration: temperature and "unknown" threshold; None where nothing was calibrated (schema 1: always).
         display_names: class name -> name for people, in any script; may leave classes out.
         provenance: where it comes from.
         author, licence, description: free text, None if not given.
@@ -94,6 +117,7 @@ class Manifest:
     min_onnxruntime: str
     provenance: Provenance
     figures: tuple[Figures, ...] = ()
+    calibration: Calibration | None = None
     display_names: Mapping[str, str] = field(default_factory=dict)
     author: str | None = None
     licence: str | None = None
@@ -148,6 +172,11 @@ def _check(manifest: Manifest) -> None:
         raise ValueError("the preprocessing contract does not match its hash")
     if not 0 <= manifest.cam_classes <= len(names):
         raise ValueError("more heat maps than classes")
+    if (c := manifest.calibration) is not None:
+        if not 0 < c.temperature < float("inf"):  # so put that NaN does not pass
+            raise ValueError(f"the temperature is {c.temperature}")
+        if not 0 <= c.threshold <= 1:
+            raise ValueError(f"the threshold is {c.threshold}")
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:

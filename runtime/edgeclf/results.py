@@ -20,7 +20,7 @@ class RankedLabel:
     Attributes:
         label: the class name, as the training folder was called.
         index: position among the logits.
-        probability: softmax of the logits, 0..1.
+        probability: softmax of the logits divided by the model's temperature (1 without calibration), 0..1.
         display_name: the name for people, None if the model has none.
     """
 
@@ -41,10 +41,12 @@ class Prediction:
 
     Attributes:
         ranking: the top k classes, best first.
+        unknown: the best probability is below the threshold: better not taken for an answer.
         logits: float32 ``[classes]``, only if asked for.
     """
 
     ranking: tuple[RankedLabel, ...]
+    unknown: bool = False
     logits: NDArray[np.float32] | None = field(default=None, compare=False)
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from edgeclf.contract import ImageContract
 from edgeclf.errors import ModelError, ModelTooNewError, NotAModelError
-from edgeclf.manifest import SCHEMA_VERSION, Figures, Manifest, Provenance
+from edgeclf.manifest import SCHEMA_VERSION, Calibration, Figures, Manifest, Provenance
 
 CONTRACT = ImageContract(32, "pad")
 MANIFEST = Manifest(
@@ -25,6 +25,7 @@ MANIFEST = Manifest(
     min_onnxruntime="1.16.3",
     provenance=Provenance("2026-01-01T00:00:00+00:00", 7, "ab" * 32, ("ImageNet-1k",), {"torch": "2.15"}),
     figures=(Figures("test", 30, 28, ((10, 0, 0), (1, 9, 0), (0, 1, 9))),),
+    calibration=Calibration(1.4, 0.7, 60, 50, 2, 0.08, 0.03),
     display_names={"king": "Königspinguin", "gentoo": "ジェンツーペンギン"},
     author="someone",
     licence="CC0-1.0",
@@ -48,7 +49,7 @@ def test_json_round_trip() -> None:
 
 def test_optional_keys_may_be_absent() -> None:
     values = asdict(MANIFEST)
-    for key in ("figures", "display_names", "author", "licence", "description"):
+    for key in ("figures", "calibration", "display_names", "author", "licence", "description"):
         del values[key]
     del values["provenance"]["seed"], values["provenance"]["versions"]
     again = read(values)
@@ -108,6 +109,13 @@ def put(*path: Any) -> Change:
         (put("display_names", "emperor", "Kaiserpinguin"), "display name is for no class"),
         (put("cam_classes", 4), "more heat maps than classes"),
         (put("cam_classes", -1), "heat maps"),
+        (put("calibration", "temperature", 0), "the temperature is 0"),
+        (put("calibration", "temperature", float("inf")), "the temperature is inf"),
+        (put("calibration", "temperature", float("nan")), "the temperature is nan"),
+        (put("calibration", "threshold", 1.01), "the threshold is 1.01"),
+        (put("calibration", "threshold", float("nan")), "the threshold is nan"),
+        (put("calibration", "answered", 1.5), "manifest.calibration.answered is float"),
+        (put("calibration", {}), "manifest.calibration lacks answered"),
         (put("contract_sha256", "00" * 32), "does not match its hash"),
         (put("contract", "size", 64), "does not match its hash"),
         (put("contract", "resize", "stretch"), "resize is 'stretch'"),
@@ -142,3 +150,9 @@ def test_crop_fraction_of_a_whole_number_reads_back() -> None:
     contract = ImageContract(32, crop_fraction=1)
     manifest = replace(MANIFEST, contract=contract, contract_sha256=contract.digest())
     assert read(manifest.to_json()).contract == contract
+
+
+def test_schema_1_has_no_calibration_and_keeps_loading() -> None:
+    values = {**asdict(MANIFEST), "schema_version": 1}
+    del values["calibration"]
+    assert read(values) == replace(MANIFEST, schema_version=1, calibration=None)

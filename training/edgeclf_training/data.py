@@ -143,20 +143,29 @@ def write_lists(split: Split, folder: Path) -> None:
 
 
 def read_lists(folder: Path, classes: Sequence[str], val_origin: str) -> Split:
-    """Read the samples that ``write_lists`` wrote; not what was skipped, nor the notes.
+    """Read what ``write_lists`` wrote.
 
     Raises:
         DataError: a list is missing or not as it was written.
     """
     parts: dict[str, tuple[Sample, ...]] = {}
-    for part in SPLITS:
-        try:
-            text = (folder / f"{part}.txt").read_bytes().decode("utf-8", "surrogateescape")
-            rows = [line.split("\t", 2) for line in text.split("\n")[:-1]]
-            parts[part] = tuple(Sample(Path(path), label, int(size)) for label, size, path in rows)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{folder / part}.txt cannot be read ({error})", "train again") from error
-    return Split(tuple(classes), parts["train"], parts["val"], parts["test"], val_origin)
+    name = ""
+    try:
+        for name in SPLITS:
+            rows = [line.split("\t", 2) for line in _lines(folder / f"{name}.txt")]
+            parts[name] = tuple(Sample(Path(path), label, int(size)) for label, size, path in rows)
+        name = "skipped"
+        told = [line.rsplit("\t", 1) for line in _lines(folder / "skipped.txt")]
+        skipped = tuple(Skipped(Path(path), reason) for path, reason in told)
+        name = "notes"
+        notes = tuple(_lines(folder / "notes.txt"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder / name}.txt cannot be read ({error})", "train again") from error
+    return Split(tuple(classes), parts["train"], parts["val"], parts["test"], val_origin, skipped, notes)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_bytes().decode("utf-8", "surrogateescape").split("\n")[:-1]
 
 
 def _write(file: IO[bytes], data: bytes) -> None:

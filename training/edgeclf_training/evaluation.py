@@ -1,21 +1,130 @@
-"""Counting a trained network's answers on held-out photos."""
+"""What a trained network answers on held-out photos, and counting it."""
 
 import csv
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from edgeclf.contract import ImageContract
+from edgeclf.errors import PhotoError
 from edgeclf.files import write_atomically
+from edgeclf.image import network_input
 from edgeclf.manifest import Figures
+from edgeclf.session import usable_threads
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
-from torchmetrics.classification import MulticlassConfusionMatrix
 
+from edgeclf_training.data import Sample, Skipped
 from edgeclf_training.networks import Network
 
 _NAMED, _NUMBERED = 100, 40  # classes beyond which names, and numbers, in the picture are noise
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """A network's answers on one split: logits only, so that a hundred thousand photos fit in memory.
+
+    Attributes:
+        split: "validation" or "test".
+        samples: the photos answered.
+        logits: float32 ``[photos, classes]``.
+        labels: true class indices, int64 ``[photos]``.
+        missing: photos that can no longer be read, and why.
+    """
+
+    split: str
+    samples: tuple[Sample, ...]
+    logits: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    missing: tuple[Skipped, ...] = ()
+
+    @property
+    def figures(self) -> Figures:
+        """The counts."""
+        return count(self.logits, self.labels, self.split)
+
+
+def ask(
+    network: Network,
+    samples: Sequence[Sample],
+    classes: Sequence[str],
+    contract: ImageContract,
+    split: str,
+    *,
+    device: str = "cpu",
+    batch_size: int = 32,
+    progress: Callable[[int, int], None] | None = None,
+) -> Answers:
+    """Ask the network about every photo; those that vanished since are noted, and the rest go on.
+
+    Args:
+        network: put in eval mode; on the CPU afterwards.
+        samples: the photos.
+        classes: class names in index order.
+        contract: how photos become network input.
+        split: "validation" or "test"; recorded.
+        device: torch device to compute on.
+        batch_size: photos at a time.
+        progress: called with (photos done, photos in all).
+    """
+    network.eval().to(device)
+    index = {name: i for i, name in enumerate(classes)}
+    answered: list[Sample] = []
+    missing: list[Skipped] = []
+    logits = [np.zeros((0, len(classes)), np.float32)]
+    done = 0
+    with torch.inference_mode():
+        for batch, images in _decoded(samples, contract, batch_size):
+            read = []
+            for sample, image in zip(batch, images, strict=True):
+                if isinstance(image, PhotoError):
+                    missing.append(Skipped(sample.path, image.message))
+                else:
+                    answered.append(sample)
+                    read.append(image)
+            if read:
+                logits.append(network(torch.from_numpy(np.stack(read)).to(device)).float().cpu().numpy())
+            done += len(batch)
+            if progress:
+                progress(done, len(samples))
+    network.cpu()
+    labels = np.array([index[s.label] for s in answered], dtype=np.int64)
+    return Answers(split, tuple(answered), np.concatenate(logits), labels, tuple(missing))
+
+
+def _decoded(
+    samples: Sequence[Sample], contract: ImageContract, size: int
+) -> Iterator[tuple[Sequence[Sample], list[NDArray[np.uint8] | PhotoError]]]:
+    """Batches through the door, the next one being decoded while one is used."""
+    batches = [samples[start : start + size] for start in range(0, len(samples), size)]
+    with ThreadPoolExecutor(usable_threads()) as pool:
+        read = partial(_read, contract=contract)
+        coming = [pool.map(read, batch) for batch in batches[:1]]
+        for number, batch in enumerate(batches):
+            coming += [pool.map(read, following) for following in batches[number + 1 : number + 2]]
+            yield batch, list(coming.pop(0))
+
+
+def _read(sample: Sample, contract: ImageContract) -> NDArray[np.uint8] | PhotoError:
+    try:
+        return network_input(sample.path, contract)
+    except PhotoError as error:
+        return error
+
+
+def count(logits: NDArray[np.float32], labels: NDArray[np.int64], split: str) -> Figures:
+    """Right and wrong answers of logits ``[photos, classes]`` whose true classes are ``labels``."""
+    classes = logits.shape[1]
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (labels, logits.argmax(1)), 1)
+    return Figures(split, len(labels), int(confusion.trace()), tuple(tuple(row) for row in confusion.tolist()))
 
 
 def evaluate(network: Network, photos: DataLoader[Any], classes: int, split: str, device: str = "cpu") -> Figures:
@@ -29,14 +138,13 @@ def evaluate(network: Network, photos: DataLoader[Any], classes: int, split: str
         device: torch device to compute on.
     """
     network.eval().to(device)
-    confusion = MulticlassConfusionMatrix(num_classes=classes, validate_args=False).to(device)
+    logits, labels = [np.zeros((0, classes), np.float32)], [np.zeros(0, np.int64)]
     with torch.inference_mode():
-        for images, labels in photos:
-            confusion.update(network(images.to(device)).argmax(1), labels.to(device))
+        for images, truth in photos:
+            logits.append(network(images.to(device)).float().cpu().numpy())
+            labels.append(truth.numpy())
     network.cpu()
-    counts = confusion.compute().cpu()
-    rows = tuple(tuple(int(n) for n in row) for row in counts)
-    return Figures(split, int(counts.sum()), int(counts.trace()), rows)
+    return count(np.concatenate(logits), np.concatenate(labels), split)
 
 
 def write_confusion(figures: Figures, classes: Sequence[str], folder: Path) -> None:

@@ -8,6 +8,8 @@ metrics.csv      one row per epoch
 split/*.txt      which photo was trained on, validated with, tested, skipped; notes on duplicates
 confusion.csv    counts on the test photos, or on the validation photos where there is no test folder
 confusion.png    the same as a picture
+report.html      what to look at: figures, mistakes with heat maps, calibration; one self-contained file
+metrics.json     the report's figures, for programs
 """
 
 import json
@@ -19,7 +21,7 @@ import torch
 from edgeclf.contract import ImageContract
 from edgeclf.errors import DataError, EdgeclfError
 from edgeclf.files import write_atomically
-from edgeclf.manifest import Figures, Provenance
+from edgeclf.manifest import Calibration, Figures, Provenance
 
 from edgeclf_training.data import Split, read_lists
 from edgeclf_training.networks import Network, build_network, read_state
@@ -43,6 +45,7 @@ class Run:
         figures: counted with the best weights: validation, and test where there is a test folder.
         provenance: date, seed, data fingerprint, weights, versions.
         start: the folder of the run this one went on from, None for none.
+        calibration: temperature and "unknown" threshold, chosen on the validation photos; None if interrupted.
     """
 
     folder: Path
@@ -54,6 +57,7 @@ class Run:
     figures: tuple[Figures, ...]
     provenance: Provenance
     start: Path | None = None
+    calibration: Calibration | None = None
 
     def network(self) -> Network:
         """The trained network, in eval mode.
@@ -85,6 +89,7 @@ def save_run(run: Run) -> None:
         "val_origin": run.split.val_origin,
         "figures": [asdict(f) for f in run.figures],
         "provenance": asdict(run.provenance),
+        "calibration": asdict(run.calibration) if run.calibration else None,
     }
     text = json.dumps(values, indent=2, sort_keys=True)
     write_recipe(run.options, run.folder / "recipe.toml")
@@ -114,6 +119,7 @@ def load_run(folder: Path) -> Run:
             tuple(Figures(**{**f, "confusion": tuple(map(tuple, f["confusion"]))}) for f in values["figures"]),
             Provenance(**provenance),
             Path(values["start"]) if values["start"] else None,
+            Calibration(**values["calibration"]) if values.get("calibration") else None,
         )
     except FileNotFoundError as error:
         raise DataError(f"{folder}: not a run folder (no run.json)", "give a folder made by `edgeclf train`") from error

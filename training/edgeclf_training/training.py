@@ -19,14 +19,16 @@ from edgeclf.contract import ImageContract
 from edgeclf.errors import BackendError, DataError, UsageError
 from edgeclf.manifest import Provenance
 
+from edgeclf_training.calibration import calibrate
 from edgeclf_training.console import Console
 from edgeclf_training.data import Sample, Split, write_lists
 from edgeclf_training.dataset import PhotoDataset, loader
-from edgeclf_training.evaluation import evaluate, write_confusion
+from edgeclf_training.evaluation import ask, evaluate, write_confusion
 from edgeclf_training.fitting import fit_phases, trainer_rank
 from edgeclf_training.history import CHECKPOINT, Epoch, History
 from edgeclf_training.networks import Loaded, Network, build_network
 from edgeclf_training.options import TrainOptions
+from edgeclf_training.report import write_report
 from edgeclf_training.resolve import phases_of, resolve, resolve_machine
 from edgeclf_training.runs import Run, copy_known_classes, load_run, save_run, versions
 from edgeclf_training.splitting import read_split
@@ -172,17 +174,20 @@ def _finish(run: Run, network: Network, history: History, console: Console) -> R
     which = f"epoch {history.best.epoch}" if history.best.epoch else "what the run started from"
     console.line(f"{run.options.keep}: {which}; its weights are kept")
     held_out = [("validation", run.split.val), *([("test", run.split.test)] if run.split.test else [])]
-    figures = tuple(
-        evaluate(network, _batches(run, samples), len(run.classes), name, run.options.device)
-        for name, samples in held_out
-    )
-    run = replace(run, figures=figures)
+    answers = [
+        ask(network, samples, run.classes, run.contract, name, device=run.options.device) for name, samples in held_out
+    ]
+    calibration = calibrate(answers[0].logits, answers[0].labels)
+    run = replace(run, figures=tuple(a.figures for a in answers), calibration=calibration)
     with _writing(run.folder, f"then go on with `edgeclf train --resume {run.folder}`"):
-        write_confusion(figures[-1], run.classes, run.folder)
+        write_confusion(run.figures[-1], run.classes, run.folder)
         save_run(run)
         (run.folder / CHECKPOINT).unlink(missing_ok=True)
-    for f in figures:
+    for f in run.figures:
         console.line(f"{f.split}: {f.correct} of {f.photos} photos right ({f.accuracy:.1%})")
+    with _writing(run.folder, f"then make the report with `edgeclf report {run.folder}`"):
+        write_report(run, network, answers, console=console)
+    console.line(f"report: {run.folder / 'report.html'}")
     return run
 
 

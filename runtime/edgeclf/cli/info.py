@@ -2,9 +2,12 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from edgeclf.manifest import Calibration
 
 
 def info(
@@ -43,6 +46,7 @@ def info(
         ("heat maps", f"of the {m.cam_classes} best-ranked classes"),
         ("needs", f"onnxruntime {m.min_onnxruntime} or newer (opset {m.opset}, IR {m.ir_version})"),
         *((f.split, f"{f.correct} of {f.photos} photos right ({f.accuracy:.1%}){counted}") for f in m.figures),
+        *([("calibrated", _calibrated(m.calibration))] if m.calibration else []),
         ("trained", origin.trained + (f", seed {origin.seed}" if origin.seed is not None else "")),
         *(("weights", line) for line in origin.weights),
         *((key, value) for key in ("author", "licence", "description") if (value := getattr(m, key))),
@@ -53,3 +57,10 @@ def info(
         print(f"{key:<12} {value}")
     for index, name in enumerate(m.classes):
         print(f"  {index:>4}  {name}  {m.display_names.get(name, '')}".rstrip())
+
+
+def _calibrated(c: "Calibration") -> str:
+    return (
+        f"temperature {c.temperature:.3g}; unknown below {c.threshold:.4g}: on {c.photos} validation photos "
+        f"{c.answered} answered, {c.wrong} of them wrong"
+    )

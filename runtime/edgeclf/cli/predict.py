@@ -34,6 +34,15 @@ def predict(
     cam_class: Annotated[
         str | None, typer.Option("--cam-class", metavar="NAME", help="Explain this class, not the best-ranked one.")
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            min=0.0,
+            max=1.0,
+            help='Best probability below which a photo is "unknown"; 0: always answer; default: the model\'s own.',
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="What to compute on.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: all this process may use.")
@@ -48,7 +57,8 @@ def predict(
     edgeclf predict 'card/**/*.JPG' -m birds.onnx --cam overlays/
     curl -s http://camera/still | edgeclf predict -
 
-    A photo that cannot be read is reported and the rest go on.
+    A photo that cannot be read is reported and the rest go on. A calibrated model calls a photo "unknown" where its
+    best probability is below the threshold chosen in training (see `edgeclf info`); the ranking is shown all the same.
     """
     from edgeclf.classifier import Classifier
     from edgeclf.cli.photos import OverlayFiles, find_photos
@@ -57,7 +67,7 @@ def predict(
         raise typer.BadParameter("it says which class --cam draws; give --cam too", param_hint="--cam-class")
     warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and answers or says what is wrong
     overlays = OverlayFiles(cam, photos) if cam is not None else None
-    classifier = Classifier(model, device, threads)
+    classifier = Classifier(model, device, threads, threshold=threshold)
     if cam_class is not None:
         classifier.index(cam_class)  # an unknown class is a usage error before any photo is read
     failed = False
@@ -67,17 +77,15 @@ def predict(
             if isinstance(found.source, PhotoError):
                 raise found.source
             if overlays is None:
-                ranking = classifier.predict(found.source, top_k).ranking
+                answer |= _answer(classifier.predict(found.source, top_k))
             else:
                 explanation = classifier.explain(found.source, cam_class, top_k)
-                ranking = explanation.prediction.ranking
+                answer |= _answer(explanation.prediction)
                 answer["cam"] = str(overlays.save(explanation.overlay(), found.path))
                 answer["cam_class"] = explanation.label.label
                 answer["padding_share"] = round(explanation.padding_share, 4)
-            answer["predictions"] = [_entry(e) for e in ranking]
         except ExplainError as error:
-            ranking = classifier.predict(found.source, top_k).ranking  # type: ignore[arg-type]
-            answer["predictions"] = [_entry(e) for e in ranking]
+            answer |= _answer(classifier.predict(found.source, top_k))  # type: ignore[arg-type]
             answer["error"] = {"kind": "no-heat-map", "message": str(error)}
         except PhotoError as error:
             answer["error"] = {"kind": error.kind, "message": str(error)}
@@ -85,6 +93,10 @@ def predict(
         _print(answer, as_json)
     if failed:
         raise typer.Exit(PhotoError.exit_code)
+
+
+def _answer(prediction: Any) -> dict[str, Any]:
+    return {"unknown": prediction.unknown, "predictions": [_entry(e) for e in prediction.ranking]}
 
 
 def _entry(ranked: Any) -> dict[str, Any]:
@@ -97,7 +109,7 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
         print(json.dumps(answer), flush=True)
         return
     if "predictions" in answer:
-        print(printable(answer["path"]))
+        print(printable(answer["path"]) + (": unknown" if answer["unknown"] else ""))
         names = [entry.get("display_name", entry["label"]) for entry in answer["predictions"]]
         width = min(40, max(map(len, names)))
         for name, entry in zip(names, answer["predictions"], strict=True):

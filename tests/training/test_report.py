@@ -1,0 +1,412 @@
+"""The report of a real run: its figures computed anew, its page parsed as a browser would."""
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from edgeclf.classifier import Classifier
+from edgeclf.contract import ImageContract
+from edgeclf.errors import DataError
+from edgeclf.image import network_input
+from edgeclf.manifest import Calibration, Figures
+from edgeclf_export.exporting import export_run
+from edgeclf_training.data import Sample
+from edgeclf_training.evaluation import ask
+from edgeclf_training.networks import Head, Network
+from edgeclf_training.options import TrainOptions
+from edgeclf_training.report import write_report
+from edgeclf_training.report.facts import best_epoch, confused, per_class
+from edgeclf_training.report.figures import curve, matrix
+from edgeclf_training.report.heat import evidence, heat_maps
+from edgeclf_training.report.writing import spread
+from edgeclf_training.runs import Run, load_run
+from edgeclf_training.training import train
+from helpers import SIZE, draw, write_class_folders
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+HOSTILE = {"adelie": "<script>alert(1)", "gentoo": "\"'><img src=x onerror=y>", "king": "$a_b$ & ペンギン"}
+QUICK = TrainOptions(
+    arch="cnn4", weights="none", epochs=3, image_size=64, resize="pad", batch_size=8, workers=0, head_rate=2e-3
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Three classes with dangerous names, a test folder with photos in the wrong place, a file that is no photo."""
+    data = tmp_path_factory.mktemp("data")
+    for part, count, seed in (("train", 8, 0), ("test", 5, 100)):
+        write_class_folders(data / part, count, seed=seed)
+    for number in range(3):
+        shutil.move(data / "test" / "king" / f"king_{number:03}.jpg", data / "test" / "gentoo")
+    for part in ("train", "test"):
+        for plain, name in HOSTILE.items():
+            (data / part / plain).rename(data / part / name)
+    (data / "train" / HOSTILE["king"] / "<b>broken.jpg").write_bytes(b"\xff\xd8 not a photo")
+    return train([data], tmp_path_factory.mktemp("runs") / "run", QUICK)
+
+
+@pytest.fixture(scope="module")
+def metrics(run: Run) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run.folder / "metrics.json").read_text())
+    return found
+
+
+def logits_of(run: Run, part: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """One photo at a time, as nobody would do it."""
+    network, rows = run.network(), []
+    with torch.inference_mode():
+        for sample in run.split.part(part):
+            rows.append(network(torch.from_numpy(network_input(sample.path, run.contract))[None])[0].numpy())
+    return np.array(rows, float), np.array([run.classes.index(s.label) for s in run.split.part(part)])
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text outside of style."""
+
+    VOID = frozenset(("meta", "img", "br", "link", "hr"))
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text, self.open = "", list[str]()
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+
+def page_of(run: Run) -> Page:
+    return Page((run.folder / "report.html").read_text("utf-8"))
+
+
+def test_figures_are_those_of_a_count_by_hand(run: Run, metrics: dict[str, Any]) -> None:
+    assert metrics["headline"] == "test"
+    assert list(metrics["splits"]) == ["test", "validation"]
+    for split, part in (("validation", "val"), ("test", "test")):
+        found = metrics["splits"][split]
+        logits, labels = logits_of(run, part)
+        given = logits.argmax(1)
+        assert (found["photos"], found["correct"]) == (len(labels), int((given == labels).sum()))
+        low, high = found["interval"]
+        assert low < found["accuracy"] < high
+        for index, row in enumerate(found["per_class"]):
+            hits = int(((given == index) & (labels == index)).sum())
+            assert row["label"] == run.classes[index]
+            assert row["support"] == int((labels == index).sum())
+            assert row["recall"] == pytest.approx(hits / row["support"])
+            if (given == index).any():
+                precision = hits / int((given == index).sum())
+                assert row["precision"] == pytest.approx(precision)
+                if hits:
+                    assert row["f1"] == pytest.approx(2 * precision * row["recall"] / (precision + row["recall"]))
+        for pair in found["confused"]:
+            true, other = run.classes.index(pair["true"]), run.classes.index(pair["given"])
+            assert pair["photos"] == int(((labels == true) & (given == other)).sum()) > 0
+            assert pair["of"] == int((labels == true).sum())
+        assert sum(pair["photos"] for pair in found["confused"]) == found["photos"] - found["correct"]
+
+
+def test_calibration_is_the_runs_and_is_counted_on_both_splits(run: Run, metrics: dict[str, Any]) -> None:
+    c = run.calibration
+    assert c is not None
+    assert metrics["calibration"]["temperature"] == c.temperature
+    for split, part in (("validation", "val"), ("test", "test")):
+        logits, labels = logits_of(run, part)
+        shares = np.exp(logits / c.temperature)
+        best = (shares / shares.sum(1, keepdims=True)).max(1)
+        kept, found = best >= c.threshold, metrics["splits"][split]["calibration"]
+        assert (found["answered"], found["wrong"]) == (kept.sum(), (kept & (logits.argmax(1) != labels)).sum())
+        assert sum(b["photos"] for b in found["reliability"]["after"]) == len(labels)
+        if split == "validation":
+            assert (c.photos, c.answered, c.wrong) == (len(labels), found["answered"], found["wrong"])
+            assert c.ece_after == pytest.approx(found["ece_after"], abs=1e-6)
+
+
+def test_photos_curves_and_recipe_are_told(run: Run, metrics: dict[str, Any]) -> None:
+    split = run.split
+    assert metrics["photos"] == {
+        "train": len(split.train),
+        "validation": len(split.val),
+        "test": 15,
+        "validation_origin": split.val_origin,
+        "skipped": 1,
+        "missing": 0,
+    }
+    with (run.folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [e["val_loss"] for e in metrics["curves"]] == pytest.approx([float(r["val_loss"]) for r in rows])
+    best = max(rows, key=lambda r: (float(r["val_accuracy"]), -float(r["val_loss"])))
+    assert metrics["best_epoch"] == int(best["epoch"])
+    assert metrics["recipe"]["architecture"] == "cnn4"
+    assert metrics["run"]["versions"] == dict(run.provenance.versions)
+    text = (run.folder / "metrics.json").read_text()
+    assert text == json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def test_what_was_skipped_comes_back_with_its_reason(run: Run) -> None:
+    (skipped,) = load_run(run.folder).split.skipped
+    assert skipped == run.split.skipped[0]
+    assert skipped.path.name == "<b>broken.jpg"
+    assert skipped.reason in page_of(run).text
+
+
+def test_the_page_is_whole_and_fetches_nothing(run: Run) -> None:
+    page = page_of(run)
+    assert page.open == []
+    assert not {"script", "link", "iframe", "object", "embed"} & {tag for tag, _ in page.tags}
+    for tag, attributes in page.tags:
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            assert "http:" not in (value or ""), (tag, name)
+            assert "https:" not in (value or ""), (tag, name)
+            if name in ("src", "href", "xlink:href", "srcset", "data", "poster", "action"):
+                assert re.match(r"data:image/(jpeg|png);base64,|#", value or ""), (tag, name, value)
+    style = (run.folder / "report.html").read_text("utf-8")
+    assert not re.search(r"@import|url\((?!#)", style)
+
+
+def test_names_are_shown_and_never_become_markup(run: Run) -> None:
+    html = (run.folder / "report.html").read_text("utf-8")
+    assert "<script" not in html
+    assert "<img src=x" not in html
+    assert "<b>broken" not in html
+    text = page_of(run).text
+    for name in HOSTILE.values():
+        assert text.count(name) >= 3, "table, confusion matrix, mistakes"
+
+
+def test_mistakes_are_drawn_three_times_with_alternative_texts(run: Run, metrics: dict[str, Any]) -> None:
+    images = [attributes for tag, attributes in page_of(run).tags if tag == "img"]
+    wrong = metrics["splits"]["test"]["photos"] - metrics["splits"]["test"]["correct"]
+    assert wrong >= 3, "three photos lie in the wrong folder"
+    assert len(images) == 3 * wrong
+    assert all(a["alt"] for a in images)
+    assert len({a["src"] for a in images}) > 2 * wrong
+    drawings = [attributes for tag, attributes in page_of(run).tags if tag == "svg"]
+    assert len(drawings) == 5
+    assert all(a["aria-label"] and a["role"] == "img" for a in drawings)
+    ids = [a["id"] for _, a in page_of(run).tags if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
+def test_heat_maps_are_those_of_the_exported_file(run: Run, tmp_path: Path) -> None:
+    """The MLP head here; the linear one below."""
+    export_run(run, tmp_path / "model.onnx")
+    _same_maps(run.network(), Classifier(tmp_path / "model.onnx"), [s.path for s in run.split.test[:4]])
+
+
+def test_heat_maps_of_a_linear_head(make_model: Callable[..., Path]) -> None:
+    network = _tiny()
+    classifier = Classifier(make_model(resize="pad"))
+    _same_maps(network, classifier, [draw(i) for i in range(4)])
+
+
+def _tiny() -> Network:
+    """The network of ``make_model``."""
+    torch.manual_seed(7)
+    stages = [
+        ("one", nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU())),
+        ("two", nn.Sequential(nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU())),
+    ]
+    return Network(stages, None, Head(16, (SIZE // 4) ** 2, (), 3), (127.0,) * 3, (64.0,) * 3).eval()
+
+
+def _same_maps(network: Network, classifier: Classifier, photos: list[Any]) -> None:
+    seen = 0
+    for photo in photos:
+        why = classifier.explain(photo)
+        (cam,) = heat_maps(network, network_input(photo, classifier.manifest.contract))
+        assert cam.shape == why.cam.shape
+        seen += bool(cam.max() > 0)
+        np.testing.assert_allclose(cam / max(cam.max(), 1e-9), why.cam / max(why.cam.max(), 1e-9), atol=1e-4)
+    assert seen, "only dead maps would prove nothing"
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+    """Twelve wide photos and twelve tall ones, bright everywhere; the tall ones are red."""
+    folder = tmp_path_factory.mktemp("shapes")
+    samples = []
+    for number in range(24):
+        wide = number % 2 == 0
+        image = draw(number, *((96, 48) if wide else (48, 96)), hue=(180, 180, 180) if wide else (250, 60, 60))
+        path = folder / f"{number}.png"
+        image.save(path)
+        samples.append(Sample(path, "wide" if wide else "tall", path.stat().st_size))
+    return samples
+
+
+def _colour_network(weights: list[list[float]], bias: list[float], head: list[list[float]]) -> Network:
+    """One 1x1 convolution on the normalised colours, then a linear head."""
+    convolution = nn.Conv2d(3, len(weights), 1)
+    convolution.weight.data = torch.tensor(weights)[:, :, None, None]
+    convolution.bias.data = torch.tensor(bias)
+    last = Head(len(weights), 1, (), len(head))
+    last.linears[0].weight.data = torch.tensor(head)
+    last.linears[0].bias.data.zero_()
+    return Network([("one", nn.Sequential(convolution, nn.ReLU()))], None, last, (0.0,) * 3, (255.0,) * 3).eval()
+
+
+def test_a_network_that_decides_by_its_padding_is_warned_of(shapes: list[Sample], run: Run, tmp_path: Path) -> None:
+    black = _colour_network([[-9.0, -9.0, -9.0]], [1.0], [[1.0], [0.5]])
+    contract = ImageContract(32, "pad")
+    # It does decide by it: without padding there is no evidence left.
+    image = network_input(shapes[0].path, contract)
+    with torch.inference_mode():
+        assert black(torch.from_numpy(image)[None]).max() > 0.3
+        assert black(torch.from_numpy(np.maximum(image, 60))[None]).max() == 0
+    found = evidence(black, shapes, contract)
+    assert found.padding is not None
+    assert found.padding.warning
+    assert found.padding.energy > 0.95
+    assert found.padding.area == pytest.approx(0.5)
+
+    answers = ask(black, shapes, ("tall", "wide"), contract, "validation")
+    padded = replace(
+        run,
+        folder=tmp_path,
+        classes=("tall", "wide"),
+        contract=contract,
+        split=replace(run.split, classes=("tall", "wide"), val=tuple(shapes), test=()),
+    )
+    assert write_report(padded, black, [answers])["evidence"]["padding"]["warning"]
+    assert "decides by its padding" in page_of(padded).text
+
+
+def test_a_network_that_looks_at_the_photo_is_not(shapes: list[Sample]) -> None:
+    colour = _colour_network([[1.0, -1.0, 0.0], [0.0, 1.0, 0.0]], [0.0, 0.0], [[3.0, 0.0], [0.0, 1.0]])
+    for resize in ("pad", "crop"):
+        found = evidence(colour, shapes, ImageContract(32, resize))  # type: ignore[arg-type]
+        assert found.photos == 24
+        assert found.border is not None
+        assert not found.border.warning
+        assert (found.padding is None) == (resize == "crop")
+        if found.padding:
+            assert found.padding.energy < 0.1
+            assert not found.padding.warning
+
+
+def test_a_network_that_looks_at_the_border_is_warned_of(tmp_path: Path) -> None:
+    samples = []
+    for number in range(12):
+        image = Image.new("RGB", (64, 64), (200, 30, 30))
+        image.paste(draw(number, 56, 56, (20, 20, 200)), (4, 4))
+        image.save(tmp_path / f"{number}.png")
+        samples.append(Sample(tmp_path / f"{number}.png", "a", 1))
+    red = _colour_network([[1.0, 0.0, -1.0]], [0.0], [[1.0], [0.0]])
+    found = evidence(red, samples, ImageContract(64))
+    assert found.border is not None
+    assert found.border.warning
+    assert found.border.energy > 0.8
+    assert found.border.area == pytest.approx(1 - (52 / 64) ** 2)
+
+
+def test_empty_maps_are_counted_not_averaged(shapes: list[Sample]) -> None:
+    dead = _colour_network([[-1.0, -1.0, -1.0]], [0.0], [[1.0], [0.5]])
+    found = evidence(dead, [*shapes, Sample(Path("gone.png"), "wide", 1)], ImageContract(32))
+    assert (found.photos, found.without_map, found.border, found.padding) == (24, 24, None, None)
+
+
+def test_photos_that_vanished_are_told_and_the_rest_goes_on(
+    run: Run, tmp_path: Path, edgeclf: Callable[..., CompletedProcess[str]]
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    lists = folder / "split" / "test.txt"
+    lists.write_text(lists.read_text().replace("adelie_000.jpg", "adelie_gone.jpg"))
+    done = edgeclf("report", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    assert "adelie_gone.jpg: no such file" in done.stderr
+    assert "Traceback" not in done.stderr
+    printed = json.loads(done.stdout)
+    assert printed == json.loads((folder / "metrics.json").read_text())
+    assert (printed["photos"]["missing"], printed["splits"]["test"]["photos"]) == (1, 14)
+    assert "adelie_gone.jpg" in page_of(replace(run, folder=folder)).text
+
+
+def test_nothing_to_report_on_is_one_clear_error(run: Run, tmp_path: Path) -> None:
+    gone = replace(run.split, val=tuple(replace(s, path=tmp_path / "x") for s in run.split.val), test=())
+    with pytest.raises(DataError, match="none of its"):
+        write_report(replace(run, split=gone, folder=tmp_path), run.network())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_run_is_reported_and_exported_without_calibration(run: Run, tmp_path: Path) -> None:
+    interrupted = replace(run, figures=(), calibration=None, folder=tmp_path)
+    found = write_report(interrupted, run.network())
+    assert found["run"]["interrupted"]
+    assert found["calibration"]["temperature"] == pytest.approx(run.calibration.temperature)  # type: ignore[union-attr]
+    assert "interrupted" in page_of(interrupted).text
+    export_run(replace(run, figures=(), calibration=None), tmp_path / "model.onnx")
+    assert Classifier(tmp_path / "model.onnx").manifest.calibration is None
+
+
+def test_calibration_survives_the_run_folder_and_reaches_the_model_file(run: Run, tmp_path: Path) -> None:
+    assert isinstance(run.calibration, Calibration)
+    assert load_run(run.folder) == run
+    for int8 in (False, True):
+        export_run(run, tmp_path / "model.onnx", int8=int8)
+        assert Classifier(tmp_path / "model.onnx").manifest.calibration == run.calibration
+
+
+def test_the_best_epoch_is_none_where_the_start_was_better() -> None:
+    rows = [{"epoch": 1, "val_accuracy": 0.5, "val_loss": 1.0}, {"epoch": 2, "val_accuracy": 0.5, "val_loss": 0.5}]
+    figures = Figures("validation", 10, 5, ((5, 5), (0, 0)))
+    assert best_epoch(rows, [figures]) == 2
+    assert best_epoch(rows, [replace(figures, correct=6)]) == 0
+    assert best_epoch([{"epoch": 1, "val_accuracy": 0.5, "val_loss": None}], []) is None
+
+
+def test_shares_of_nothing_are_none_not_zero() -> None:
+    figures = Figures("test", 3, 2, ((2, 0, 0), (1, 0, 0), (0, 0, 0)))
+    rows = per_class(figures, ("a", "b", "c"))
+    assert [r["precision"] for r in rows] == [pytest.approx(2 / 3), None, None]
+    assert [r["recall"] for r in rows] == [1.0, 0.0, None]
+    assert [r["f1"] for r in rows] == [pytest.approx(0.8), 0.0, None]
+    assert confused(figures, ("a", "b", "c")) == [{"true": "b", "given": "a", "photos": 1, "of": 1}]
+
+
+@pytest.mark.parametrize("classes", [2, 40, 200])
+def test_the_matrix_of_few_and_many_classes_stays_small(classes: int) -> None:
+    drawing = matrix(np.eye(classes, dtype=int).tolist(), [f"class {i}" for i in range(classes)])
+    assert len(drawing) < 300_000
+    assert ("class 1<" in drawing) == (classes <= 60)
+
+
+def test_curves_with_holes_are_drawn() -> None:
+    rows = [{"epoch": n, "phase": "fine-tune", "train_loss": None, "val_loss": 1 / n} for n in (1, 2, 3)]
+    assert "currentColor" in curve(rows, "loss", 3)
+
+
+def test_a_bounded_sample_takes_evenly_from_all_classes() -> None:
+    samples = [Sample(Path(f"{i}"), "rare" if i % 100 == 0 else "common", 1) for i in range(1000)]
+    chosen = spread(samples, 20, 0)
+    assert sum(s.label == "rare" for s in chosen) == 10
+    assert len(set(chosen)) == 20
+    assert chosen == spread(samples, 20, 0)
+    assert spread(samples[:5], 20, 0) == samples[:5]

@@ -1,0 +1,161 @@
+"""The figures of a run as plain values: what ``metrics.json`` holds and the page shows."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from edgeclf.manifest import Calibration, Figures
+
+from edgeclf_training.calibration import WRONG_SHARE, confidence, expected_error, reliability, wilson
+from edgeclf_training.evaluation import Answers
+from edgeclf_training.report.heat import Evidence
+from edgeclf_training.runs import Run
+
+SCHEMA_VERSION = 1
+_PAIRS = 20  # most confused pairs told
+
+
+def facts(
+    run: Run,
+    answers: Sequence[Answers],
+    calibration: Calibration | None,
+    evidence: Evidence,
+    recipe: Sequence[tuple[str, str]],
+) -> dict[str, Any]:
+    """Everything ``metrics.json`` holds: plain values, finite numbers, None for what is not defined.
+
+    Args:
+        run: finished or interrupted.
+        answers: of the validation photos, and of the test photos where there are any.
+        calibration: None where no validation photo could be read.
+        evidence: where heat maps lie on photos of the last split.
+        recipe: (option, value) pairs.
+    """
+    curves = read_curves(run.folder / "metrics.csv")
+    split = run.split
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "headline": answers[-1].split,
+        "run": {
+            "architecture": run.options.arch,
+            "head": run.options.head,
+            "classes": list(run.classes),
+            "contract": run.contract.to_dict(),
+            "interrupted": not run.figures,
+            **asdict(run.provenance),
+        },
+        "recipe": dict(recipe),
+        "photos": {
+            "train": len(split.train),
+            "validation": len(split.val),
+            "test": len(split.test),
+            "validation_origin": split.val_origin,
+            "skipped": len(split.skipped),
+            "missing": sum(len(a.missing) for a in answers),
+        },
+        "splits": {a.split: _split_facts(a, run.classes, calibration) for a in answers},
+        "calibration": None
+        if calibration is None
+        else {**asdict(calibration), "reached": calibration.wrong <= WRONG_SHARE * calibration.answered},
+        "evidence": asdict(evidence),
+        "curves": curves,
+        "best_epoch": best_epoch(curves, run.figures, run.options.keep),
+    }
+
+
+def _split_facts(answers: Answers, classes: Sequence[str], calibration: Calibration | None) -> dict[str, Any]:
+    figures = answers.figures
+    values: dict[str, Any] = {
+        "photos": figures.photos,
+        "correct": figures.correct,
+        "accuracy": figures.accuracy if figures.photos else None,
+        "interval": list(wilson(figures.correct, figures.photos)),
+        "missing": len(answers.missing),
+        "confusion": [list(row) for row in figures.confusion],
+        "per_class": per_class(figures, classes),
+        "confused": confused(figures, classes),
+        "calibration": None,
+    }
+    if calibration is not None and figures.photos:
+        before, right = confidence(answers.logits, answers.labels)
+        after, _ = confidence(answers.logits, answers.labels, calibration.temperature)
+        bars = {"before": reliability(before, right), "after": reliability(after, right)}
+        kept = after >= calibration.threshold
+        values["calibration"] = {
+            **{f"ece_{when}": expected_error(b) for when, b in bars.items()},
+            "reliability": {when: [asdict(one) for one in b] for when, b in bars.items()},
+            "answered": int(kept.sum()),
+            "wrong": int((kept & ~right).sum()),
+        }
+    return values
+
+
+def per_class(figures: Figures, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Precision, recall, F1 (0..1; None where nothing was given or nothing is there) and support of each class."""
+    rows = []
+    for index, label in enumerate(classes):
+        right = figures.confusion[index][index]
+        support = sum(figures.confusion[index])
+        given = sum(row[index] for row in figures.confusion)
+        rows.append(
+            {
+                "label": label,
+                "precision": right / given if given else None,
+                "recall": right / support if support else None,
+                "f1": 2 * right / (support + given) if support + given else None,
+                "support": support,
+            }
+        )
+    return rows
+
+
+def confused(figures: Figures, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """The most confused pairs, most photos first: ``photos`` of the class ``true`` (``of`` in all) got ``given``."""
+    counts = np.array(figures.confusion)
+    support = counts.sum(1)
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:_PAIRS]
+    return [
+        {"true": classes[i], "given": classes[j], "photos": int(counts[i, j]), "of": int(support[i])}
+        for i, j in (divmod(int(flat), len(classes)) for flat in order)
+        if counts[i, j]
+    ]
+
+
+def read_curves(path: Path) -> list[dict[str, Any]]:
+    """The rows of ``metrics.csv`` with numbers as numbers, None for what is not finite; empty if there is no file."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{k: _number(v) for k, v in row.items() if k} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        return []
+
+
+def best_epoch(curves: Sequence[Mapping[str, Any]], figures: Sequence[Figures], keep: str = "best") -> int | None:
+    """The epoch whose weights were kept: the last, or by most validation photos right, then the lowest loss.
+
+    0 stands for the weights the run started from, None for not known.
+    """
+    known = [row for row in curves if row.get("val_accuracy") is not None and row.get("val_loss") is not None]
+    if not known:
+        return None
+    if keep == "last":
+        return int(known[-1]["epoch"])
+    best = max(known, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
+    if figures and round(best["val_accuracy"] * figures[0].photos) < figures[0].correct:
+        return 0
+    return int(best["epoch"])
+
+
+def _number(text: str | None) -> Any:
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        return text
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() and "." not in (text or "") else value

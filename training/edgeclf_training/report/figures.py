@@ -1,0 +1,129 @@
+"""The report's pictures: SVG text that takes its ink from the page, so that it reads in light and in dark."""
+
+import io
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+_INK = "#012345"  # stands for the page's text colour
+_TRAIN, _VAL, _GREY = "#3b7dd8", "#e07b28", "#8a8f98"
+# From nothing to blue, so that the page shines through where nothing was counted.
+_BLUES = LinearSegmentedColormap.from_list("blues", [(0.2, 0.47, 0.85, 0.0), (0.2, 0.47, 0.85, 1.0)])
+_NAMED, _NUMBERED = 60, 25  # classes beyond which names, and numbers, in the matrix are noise
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.parse_math": False,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "legend.frameon": False,
+}
+
+
+def curve(rows: Sequence[Mapping[str, Any]], what: str, best: int | None) -> str:
+    """Training and validation curves of "loss" or "accuracy", the phases marked, a ring at the best epoch."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _new(4.6, 3.1)
+        epochs = [row["epoch"] for row in rows]
+        for part, name, colour in (("train", "training", _TRAIN), ("val", "validation", _VAL)):
+            values = [np.nan if row.get(f"{part}_{what}") is None else row[f"{part}_{what}"] for row in rows]
+            axes.plot(epochs, values, color=colour, label=name, marker="o" if len(rows) < 30 else "", markersize=3.5)
+            if part == "val" and best is not None and best in epochs:
+                point, name = values[epochs.index(best)], f"best, epoch {best}"
+                axes.plot([best], [point], "o", markersize=10, fillstyle="none", color=_INK, label=name)
+        _mark_phases(axes, rows)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(what)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if what == "accuracy":
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.legend(fontsize=9)
+        return _svg(figure, f"{what} by epoch", what)
+
+
+def _mark_phases(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    starts = [i for i, row in enumerate(rows) if i == 0 or row.get("phase") != rows[i - 1].get("phase")]
+    for i in starts:
+        if i:
+            axes.axvline(rows[i]["epoch"] - 0.5, color=_GREY, linewidth=0.8, linestyle=":")
+        axes.text(
+            *(rows[i]["epoch"] - (0.4 if i else 0.0), 1.02),
+            str(rows[i].get("phase") or ""),
+            transform=axes.get_xaxis_transform(),
+            fontsize=9,
+            color=_GREY,
+        )
+
+
+def matrix(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
+    """The confusion matrix: colour by share of the true class, numbers and names while they can be read."""
+    counts = np.array(confusion)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    names = [name if len(name) <= 24 else name[:23] + "\N{HORIZONTAL ELLIPSIS}" for name in classes]
+    side = min(11.0, max(3.6, 0.42 * len(classes) + 1.8)) if len(classes) <= _NAMED else 7.0
+    with mpl.rc_context({**_STYLE, "axes.spines.top": True, "axes.spines.right": True, "font.size": 9}):
+        figure, axes = _new(side, side)
+        scale = PowerNorm(1.0 if len(classes) <= _NUMBERED else 0.5, 0, 1)  # without numbers, a single photo must show
+        axes.imshow(shares, cmap=_BLUES, norm=scale, interpolation="nearest")
+        if len(classes) <= _NAMED:
+            axes.set_xticks(range(len(classes)), names, rotation=45, ha="right", rotation_mode="anchor")
+            axes.set_yticks(range(len(classes)), names)
+        axes.set_xlabel("given")
+        axes.set_ylabel("true")
+        if len(classes) <= _NUMBERED:
+            for (row, column), count in np.ndenumerate(counts):
+                if count:
+                    colour = "white" if shares[row, column] > 0.6 else _INK
+                    axes.text(column, row, str(count), ha="center", va="center", color=colour)
+        return _svg(figure, "confusion matrix, rows true, columns given", "matrix")
+
+
+def diagram(bins: Sequence[Mapping[str, Any]], title: str) -> str:
+    """A reliability diagram: accuracy against confidence; on the diagonal, confidence can be taken at its word."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _new(3.6, 3.4)
+        axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle="--")
+        for b in bins:
+            axes.bar(b["low"], b["accuracy"], b["high"] - b["low"], align="edge", color=_TRAIN, alpha=0.35)
+        sizes = np.sqrt([b["photos"] for b in bins])
+        axes.scatter(
+            [b["confidence"] for b in bins],
+            [b["accuracy"] for b in bins],
+            s=12 + 80 * sizes / max(sizes, default=1),
+            color=_VAL,
+            zorder=3,
+        )
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
+        axes.set_title(title, fontsize=10)
+        return _svg(figure, f"reliability diagram, {title}", title)
+
+
+def _new(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _svg(figure: Figure, label: str, salt: str) -> str:
+    """The figure as an ``<svg>`` element for a page: nothing but the drawing, ids unlike those of other figures."""
+    text = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with mpl.rc_context({"svg.hashsalt": salt}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # names in scripts that the font lacks: the browser has them
+        figure.savefig(text, format="svg", transparent=True, metadata=nothing)
+    drawing = text.getvalue()
+    drawing = drawing[drawing.index("<svg") :].replace(_INK, "currentColor")
+    drawing = re.sub(r' (xmlns(:xlink)?="[^"]*"|version="1.1"|id="[\w.]+_\d{1,4}")', "", drawing)
+    drawing = drawing.replace("xlink:href", "href")
+    width = round(figure.get_figwidth() * 110)  # on a wide page, letters as large as the text around
+    return drawing.replace("<svg", f'<svg role="img" aria-label="{label}" style="max-width:{width}px"', 1)

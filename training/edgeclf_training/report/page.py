@@ -1,0 +1,61 @@
+"""The report as one HTML page: no script, nothing fetched, everything that people named is escaped."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from edgeclf_training.calibration import KEPT_SHARE, WRONG_SHARE, wilson
+from edgeclf_training.data import Skipped
+from edgeclf_training.report.figures import curve, diagram, matrix
+from edgeclf_training.report.gallery import Mistake
+from edgeclf_training.report.heat import BAND, CLEARLY
+
+_LISTED = 50  # skipped or missing photos told one by one
+
+
+def page(
+    metrics: dict[str, Any],
+    gallery: Sequence[Mistake],
+    name: str,
+    skipped: Sequence[Skipped],
+    missing: Sequence[Skipped],
+) -> str:
+    """The page.
+
+    Args:
+        metrics: what ``facts`` returns.
+        gallery: the most confident mistakes.
+        name: of the run.
+        skipped: files left out of the run, with reasons.
+        missing: photos that vanished since.
+    """
+    shown = metrics["splits"][metrics["headline"]]
+    curves = metrics["curves"]
+    bars = shown["calibration"]["reliability"] if shown["calibration"] else {}
+    titles = {"before": "as trained", "after": "with the temperature"}
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["percent"] = _percent
+    template = environment.from_string(files(__package__).joinpath("page.html").read_text("utf-8"))
+    return template.render(
+        m=metrics,
+        shown=shown,
+        name=name,
+        gallery=gallery,
+        skipped=skipped,
+        missing=missing,
+        listed=_LISTED,
+        curves=[Markup(curve(curves, what, metrics["best_epoch"])) for what in ("loss", "accuracy")]  # noqa: S704
+        if curves
+        else [],
+        matrix=Markup(matrix(shown["confusion"], metrics["run"]["classes"])),  # noqa: S704 - drawn, not written
+        diagrams=[Markup(diagram(bins, titles[when])) for when, bins in bars.items()],  # noqa: S704
+        wilson=wilson,
+        rule={"wrong": WRONG_SHARE, "kept": KEPT_SHARE, "band": BAND, "clearly": CLEARLY},
+    )
+
+
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "\N{EN DASH}" if share is None else f"{share * 100:.{digits}f} %"
