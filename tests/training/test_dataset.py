@@ -9,10 +9,11 @@ import pytest
 import torch
 from edgeclf import Classifier
 from edgeclf.contract import ImageContract, Resize
-from edgeclf_training.data import Sample, read_split
+from edgeclf_training.data import Sample
 from edgeclf_training.dataset import EpochSampler, PhotoDataset, loader
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.resolve import resolve
+from edgeclf_training.splitting import read_split
 from PIL import Image
 
 CLASSES = ("adelie", "gentoo", "king")

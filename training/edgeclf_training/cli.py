@@ -34,6 +34,7 @@ def train(
         typer.Option(metavar="RUN", help="Go on with a run that was cut off, after its last finished epoch."),
     ] = None,
     logger: Annotated[Literal["csv", "tensorboard"], typer.Option(help="tensorboard writes event files too.")] = "csv",
+    report: Annotated[bool, typer.Option(help="Write report.html and metrics.json.")] = True,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="Run folder; default: runs/DATA-ARCH.")] = None,
     **given: Any,
 ) -> None:
@@ -81,15 +82,16 @@ def train(
         from edgeclf_training.runs import load_run
 
     signal.signal(signal.SIGTERM, _interrupt)
+    said: dict[str, Any] = {"logger": logger, "report": report, "console": console}
     if resume is not None:
-        run = training.resume(resume, folders, chosen, logger=logger, console=console)
+        run = training.resume(resume, folders, chosen, **said)
     else:
         earlier = load_run(start) if start else None
         if earlier is not None:
             _check_against(earlier.options, chosen, start)
         name = earlier.options.arch if earlier else options.arch
         out = out or _unused(Path("runs") / f"{data_name(data[0])}-{name}")
-        run = training.train(folders, out, options, start=earlier, quarantine=left_out, logger=logger, console=console)
+        run = training.train(folders, out, options, start=earlier, quarantine=left_out, **said)
     if trainer_rank() == 0:
         typer.echo(f"run: {run.folder}\nnext: edgeclf export {run.folder} -o {run.folder.name}.onnx --int8")
 

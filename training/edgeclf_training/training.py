@@ -42,6 +42,7 @@ def train(
     start: Run | None = None,
     quarantine: Mapping[Path, str] | None = None,
     logger: str = "csv",
+    report: bool = True,
     console: Console | None = None,
 ) -> Run:
     """Fine-tune a classifier on folders of photos.
@@ -56,6 +57,7 @@ def train(
         start: an earlier run to go on from: its network, and its split for the photos it knew.
         quarantine: photos to leave out, see ``read_quarantine``.
         logger: "csv", or "tensorboard" to write event files as well.
+        report: write report.html and metrics.json.
         console: where to report; silent if None.
 
     Raises:
@@ -92,7 +94,7 @@ def train(
             out.mkdir(parents=True, exist_ok=True)
             write_lists(split, out / "split")
             save_run(run)
-    return _fit(run, network, start, _logger(logger, out), console, resumed=False)
+    return _fit(run, network, start, _logger(logger, out), console, resumed=False, report=report)
 
 
 def resume(
@@ -101,6 +103,7 @@ def resume(
     machine: Mapping[str, Any] | None = None,
     *,
     logger: str = "csv",
+    report: bool = True,
     console: Console | None = None,
 ) -> Run:
     """Go on with a run that was interrupted or killed, from its last finished epoch.
@@ -111,7 +114,7 @@ def resume(
         folder: the run folder.
         data: if given, must be what the run was started with.
         machine: options of ``MACHINE`` to go on with; those left out stay the run's own.
-        logger, console: as in ``train``.
+        logger, report, console: as in ``train``.
 
     Raises:
         DataError: not a run folder, its photos are gone or changed, or its checkpoint is damaged or no checkpoint.
@@ -128,10 +131,12 @@ def resume(
     _check_photos(run)
     start = load_run(run.start) if run.start else None
     network, _ = _network(run.options, run.classes, start)
-    return _fit(run, network, start, _logger(logger, folder), console, resumed=True)
+    return _fit(run, network, start, _logger(logger, folder), console, resumed=True, report=report)
 
 
-def _fit(run: Run, network: Network, start: Run | None, log: Any, console: Console, *, resumed: bool) -> Run:
+def _fit(
+    run: Run, network: Network, start: Run | None, log: Any, console: Console, *, resumed: bool, report: bool
+) -> Run:
     """From a prepared network to a finished run folder."""
     o, classes = run.options, len(run.classes)
     history = History(run.folder, o.keep, o.early_stopping, partial(_report, console, o.epochs))
@@ -164,10 +169,10 @@ def _fit(run: Run, network: Network, start: Run | None, log: Any, console: Conso
         raise
     if trainer_rank() != 0:
         return run
-    return _finish(run, network, history, console)
+    return _finish(run, network, history, console, report)
 
 
-def _finish(run: Run, network: Network, history: History, console: Console) -> Run:
+def _finish(run: Run, network: Network, history: History, console: Console, report: bool) -> Run:
     """Count the figures with the weights that are kept, and write what a finished run holds."""
     if history.best is None:
         raise DataError("training diverged: no epoch has a finite validation loss", "check the photos and the weights")
@@ -185,6 +190,8 @@ def _finish(run: Run, network: Network, history: History, console: Console) -> R
         (run.folder / CHECKPOINT).unlink(missing_ok=True)
     for f in run.figures:
         console.line(f"{f.split}: {f.correct} of {f.photos} photos right ({f.accuracy:.1%})")
+    if not report:
+        return run
     with _writing(run.folder, f"then make the report with `edgeclf report {run.folder}`"):
         write_report(run, network, answers, console=console)
     console.line(f"report: {run.folder / 'report.html'}")

@@ -1,0 +1,196 @@
+"""What the study runs: one function per table, giving its rows."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgeclf_training.options import TrainOptions
+from edgeclf_training.recipes import read_recipe
+from edgeclf_training.sample_data import write_sample_data
+
+SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One training run: the table and row it belongs to, its photos and its options."""
+
+    table: str
+    row: str
+    data: Path
+    options: TrainOptions
+    max_per_class: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where photos and weights lie, where made-up data goes, and whether this is the large study."""
+
+    photos: Path
+    weights: Path
+    made: Path
+    large: bool
+
+    def options(self, options: TrainOptions, **small: object) -> TrainOptions:
+        """Options as they are in the large study; scaled down by ``small`` in the hour on 2 cores."""
+        return replace(options, workers=8) if self.large else replace(options, workers=0, device="cpu", **small)
+
+    def find(self, *parts: str) -> Path:
+        """A data folder; raises FileNotFoundError."""
+        return _there(self.photos.joinpath(*parts))
+
+    def squeezenet(self) -> str:
+        """SqueezeNet 1.1's ImageNet weights; raises FileNotFoundError."""
+        return str(_there(self.weights / "squeezenet1_1.pth"))
+
+    def held_out(self, name: str) -> Path:
+        """The folder with a seeded fifth of each class set aside in test/, beside what was in test/ already."""
+        source, made = self.find(name), self.made / name
+        if not made.exists():
+            train = source / "train" if (source / "train").is_dir() else source
+            for label in sorted(p.name for p in train.iterdir() if p.is_dir()):
+                photos = sorted(p for p in (train / label).iterdir())
+                random.Random(f"0 {label}").shuffle(photos)  # noqa: S311
+                tested = len(photos) // 5
+                old_test = sorted((source / "test" / label).iterdir()) if train != source else []
+                for part, chosen in (("test", [*photos[:tested], *old_test]), ("train", photos[tested:])):
+                    (made / part / label).mkdir(parents=True, exist_ok=True)
+                    for photo in chosen:
+                        (made / part / label / photo.name).symlink_to(photo.resolve())
+        return made
+
+    def penguins(self) -> Path:
+        """Drawn penguins, 60 a species to train and validate, as many from another seed to test."""
+        made = self.made / "penguins"
+        for part, seed in (("train", 0), ("test", 1)):
+            if not (made / part).exists():
+                write_sample_data(made / part, per_class=60, size=224, seed=seed)
+        return made
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise FileNotFoundError(path)
+    return path
+
+
+OFF: dict[str, dict[str, object]] = {
+    "the default recipe": {},
+    "no frozen phase": {"freeze_epochs": 0},
+    "one rate for all stages": {"stage_decay": 1.0},
+    "no warm-up": {"warmup": 0.0},
+    "constant rate, no cosine": {"schedule": "constant"},
+    "weight decay on norms too": {"decay_norms": True},
+    "no label smoothing": {"label_smoothing": 0.0},
+    "no MixUp": {"mixup": 0.0},
+    "no CutMix": {"cutmix": 0.0},
+    "neither MixUp nor CutMix": {"mixup": 0.0, "cutmix": 0.0},
+    "no moving average": {"ema": 0.0},
+    "no class weights": {"balance": False},
+    "last weights, not the best": {"keep": "last"},
+    "batch norms updated": {"batch_norm": "update"},
+    "no augmentation": {"augment": "none"},
+}
+FROM_SCRATCH = tuple(
+    row for row in OFF if row not in ("no frozen phase", "one rate for all stages", "batch norms updated")
+)
+
+
+def ablation_lite0(places: Places) -> list[Experiment]:
+    """Each switch off, EfficientNet-Lite0 on hymenoptera."""
+    base = places.options(TrainOptions(), epochs=4, image_size=112)
+    return list(_ablation("ablation_lite0", places.find("hymenoptera"), base, OFF))
+
+
+def ablation_cnn4(places: Places) -> list[Experiment]:
+    """Each switch off that matters from scratch, cnn4 on food5."""
+    base = places.options(TrainOptions(arch="cnn4", image_size=64, epochs=40), epochs=10)
+    few = None if places.large else 150
+    return list(_ablation("ablation_cnn4", places.held_out("food5"), base, FROM_SCRATCH, few))
+
+
+def _ablation(
+    table: str, data: Path, base: TrainOptions, rows: Iterable[str], few: int | None = None
+) -> Iterable[Experiment]:
+    for row in rows:
+        for seed in SEEDS:
+            yield Experiment(table, row, data, replace(base, seed=seed, **OFF[row]), few)
+
+
+def walk_throughs(places: Places) -> list[Experiment]:
+    """Our default against the walk-throughs' recipes: same network, weights, size and number of epochs; food5."""
+    data, found = places.held_out("food5"), []
+    pretrained = {"arch": "squeezenet1_1", "weights": places.squeezenet()}
+    lite0 = {"arch": "efficientnet_lite0", "epochs": 5, "image_size": 112}
+    rows: list[tuple[str, str, dict[str, object], int | None]] = [
+        ("cnn4 from scratch", "penguins-cnn4", {"epochs": 10, "image_size": 64}, 300),
+        ("cnn4 from scratch, augmented", "penguins-cnn4-aug", {"epochs": 10, "image_size": 64}, 300),
+        ("ResNet18 from scratch", "food5-resnet50-scratch", {"arch": "resnet18", "epochs": 5, "image_size": 64}, 200),
+        ("SqueezeNet, ImageNet weights", "food5-resnet50", {**pretrained, "epochs": 5, "image_size": 112}, 300),
+        (
+            "SqueezeNet, ImageNet weights, two phases",
+            "penguins-vgg16",
+            {**pretrained, "epochs": 8, "freeze_epochs": 3, "unfreeze": "stage4", "image_size": 112},
+            300,
+        ),
+        ("EfficientNet-Lite0, ImageNet weights", "food5-resnet50", lite0, 300),
+    ]  # fmt: skip
+    for row, recipe, same, few in rows:
+        theirs = replace(read_recipe(recipe), **same)
+        ours = replace(TrainOptions(), **{k: v for k, v in same.items() if k not in ("freeze_epochs", "unfreeze")})
+        ours = replace(ours, arch=theirs.arch, weights=theirs.weights)
+        for who, options in ((recipe, theirs), ("default", ours)):
+            found.append(
+                Experiment(
+                    "walk_throughs", f"{row}|{who}", data, places.options(options), None if places.large else few
+                )
+            )
+    return found
+
+
+def vgg16(places: Places) -> list[Experiment]:
+    """Why VGG16 lost: the walk-through's recipe on drawn penguins, then each suspected cause changed alone."""
+    base = replace(read_recipe("penguins-vgg16"), arch="squeezenet1_1", weights=places.squeezenet(), unfreeze="stage4")
+    base = places.options(base, epochs=30, freeze_epochs=12)
+    changes: dict[str, dict[str, object]] = {
+        "the walk-through's recipe": {},
+        "input scaled as the weights expect": {"normalize": "weights"},
+        "best weights, not the last": {"keep": "best"},
+        "linear head on pooled features": {"head": "linear"},
+        "10 times the learning rates": {"frozen_rate": 2e-4, "head_rate": 1e-4, "base_rate": 1e-4},
+        "validation drawn at random": {"val_split": "random"},
+        "224 pixels": {"image_size": 224},
+        "all of these": {
+            "normalize": "weights", "keep": "best", "head": "linear", "frozen_rate": 2e-4, "head_rate": 1e-4,
+            "base_rate": 1e-4, "val_split": "random", "image_size": 224,
+        },
+    }  # fmt: skip
+    data = places.penguins()
+    return [
+        Experiment("vgg16", row, data, replace(base, seed=seed, **change))
+        for row, change in changes.items()
+        for seed in SEEDS
+    ]
+
+
+def goals(places: Places) -> list[Experiment]:
+    """The default recipe at full size on hymenoptera (3 seeds), and on flowers with no twin across the split."""
+    found = [
+        Experiment(
+            "goals",
+            "hymenoptera, 224 px",
+            places.find("hymenoptera"),
+            replace(places.options(TrainOptions()), seed=seed),
+            note="the selecting split",
+        )
+        for seed in SEEDS
+    ]
+    flowers = places.options(TrainOptions(), epochs=5, image_size=128)
+    few = None if places.large else 300
+    found.append(Experiment("goals", "flowers, 128 px", places.held_out("flowers"), flowers, few))
+    return found
+
+
+TABLES = {f.__name__: f for f in (goals, vgg16, walk_throughs, ablation_lite0, ablation_cnn4)}

@@ -1,0 +1,68 @@
+"""Running experiments once each, several at a time."""
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import shutil
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from experiments import Experiment
+
+
+def run_all(experiments: list[Experiment], out: Path, processes: int) -> list[dict[str, object]]:
+    """Run what has not been run before, several at a time on one thread each; returns all results."""
+    out.mkdir(parents=True, exist_ok=True)
+    log = out / "results.jsonl"
+    known = {}
+    if log.exists():
+        known = {r["key"]: r for r in map(json.loads, log.read_text().splitlines())}
+    missing = {key(e): e for e in experiments if key(e) not in known}
+    started = time.perf_counter()
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["edgeclf_training.training"])
+    with ProcessPoolExecutor(processes, server) as pool, log.open("a") as file:
+        futures = {pool.submit(run_one, e, out / "last" / k, processes): k for k, e in missing.items()}
+        for done, future in enumerate(as_completed(futures), 1):
+            result = {"key": futures[future], **future.result()}
+            known[futures[future]] = result
+            file.write(json.dumps(result) + "\n")
+            file.flush()
+            minutes = (time.perf_counter() - started) / 60
+            told = f"{result['table']} / {result['row']}, seed {result['seed']}"
+            share = f"{result['correct']} of {result['photos']} ({result['correct'] / result['photos']:.1%})"
+            print(f"{done}/{len(missing)} ({minutes:.0f} min) {told}: {share}", file=sys.stderr, flush=True)
+    return [{**known[key(e)], "table": e.table, "row": e.row, "note": e.note} for e in experiments]
+
+
+def key(experiment: Experiment) -> str:
+    """Names a run by what it computes, not by which table shows it."""
+    said = json.dumps([str(experiment.data), dataclasses.asdict(experiment.options), experiment.max_per_class])
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def run_one(experiment: Experiment, folder: Path, processes: int) -> dict[str, object]:
+    """Train and count, in a process of its own."""
+    import torch
+    from edgeclf_training.training import train
+
+    if processes > 1:
+        torch.set_num_threads(1)
+    shutil.rmtree(folder, ignore_errors=True)
+    started = time.perf_counter()
+    options = dataclasses.replace(experiment.options, max_per_class=experiment.max_per_class)
+    run = train([experiment.data], folder, options, report=False)
+    shutil.rmtree(folder)
+    figures = run.figures[-1]
+    return {
+        "table": experiment.table,
+        "row": experiment.row,
+        "seed": experiment.options.seed,
+        "split": figures.split,
+        "correct": figures.correct,
+        "photos": figures.photos,
+        "seconds": round(time.perf_counter() - started, 1),
+    }
