@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel check format bench default-model clean
+.PHONY: help demo test test-wheel check format bench study default-model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ format: $(READY) ## fix what ruff can fix
 
 bench: $(READY) ## one photo from the shell, against a hand-written onnxruntime script
 	$(BIN)/python benchmarks/one_photo.py
+
+study: $(READY) ## what each part of the default recipe is worth, into docs/study.md (about an hour; needs our photos)
+	$(BIN)/python benchmarks/study $(STUDY)
 
 default-model: $(READY) ## make the model in the wheel; PHOTOS=folder of everyday photos to calibrate with
 	$(BIN)/python tools/make_default_model.py $(PHOTOS)

@@ -100,14 +100,14 @@ FROM_SCRATCH = tuple(
 
 def ablation_lite0(places: Places) -> list[Experiment]:
     """Each switch off, EfficientNet-Lite0 on hymenoptera."""
-    base = places.options(TrainOptions(), epochs=4, image_size=112)
+    base = places.options(TrainOptions(), epochs=3, image_size=96)
     return list(_ablation("ablation_lite0", places.find("hymenoptera"), base, OFF))
 
 
 def ablation_cnn4(places: Places) -> list[Experiment]:
     """Each switch off that matters from scratch, cnn4 on food5."""
-    base = places.options(TrainOptions(arch="cnn4", image_size=64, epochs=40), epochs=10)
-    few = None if places.large else 150
+    base = places.options(TrainOptions(arch="cnn4", image_size=64, epochs=40), epochs=8)
+    few = None if places.large else 100
     return list(_ablation("ablation_cnn4", places.held_out("food5"), base, FROM_SCRATCH, few))
 
 
@@ -122,31 +122,25 @@ def _ablation(
 def walk_throughs(places: Places) -> list[Experiment]:
     """Our default against the walk-throughs' recipes: same network, weights, size and number of epochs; food5."""
     data, found = places.held_out("food5"), []
-    pretrained = {"arch": "squeezenet1_1", "weights": places.squeezenet()}
-    lite0 = {"arch": "efficientnet_lite0", "epochs": 5, "image_size": 112}
-    rows: list[tuple[str, str, dict[str, object], int | None]] = [
-        ("cnn4 from scratch", "penguins-cnn4", {"epochs": 10, "image_size": 64}, 300),
-        ("cnn4 from scratch, augmented", "penguins-cnn4-aug", {"epochs": 10, "image_size": 64}, 300),
-        ("ResNet18 from scratch", "food5-resnet50-scratch", {"arch": "resnet18", "epochs": 5, "image_size": 64}, 200),
-        ("SqueezeNet, ImageNet weights", "food5-resnet50", {**pretrained, "epochs": 5, "image_size": 112}, 300),
-        (
-            "SqueezeNet, ImageNet weights, two phases",
-            "penguins-vgg16",
-            {**pretrained, "epochs": 8, "freeze_epochs": 3, "unfreeze": "stage4", "image_size": 112},
-            300,
-        ),
-        ("EfficientNet-Lite0, ImageNet weights", "food5-resnet50", lite0, 300),
-    ]  # fmt: skip
-    for row, recipe, same, few in rows:
-        theirs = replace(read_recipe(recipe), **same)
-        ours = replace(TrainOptions(), **{k: v for k, v in same.items() if k not in ("freeze_epochs", "unfreeze")})
-        ours = replace(ours, arch=theirs.arch, weights=theirs.weights)
+    squeezenet = {"arch": "squeezenet1_1", "weights": places.squeezenet(), "image_size": 96}
+    lite0 = {"arch": "efficientnet_lite0", "image_size": 96}
+    resnet18 = {"arch": "resnet18", "image_size": 64}
+    two_phases = {"epochs": 8, "freeze_epochs": 3}
+    rows: list[tuple[str, str, dict[str, object], dict[str, object]]] = [
+        ("cnn4 from scratch", "penguins-cnn4", {"image_size": 64}, {"epochs": 10}),
+        ("cnn4 from scratch, augmented", "penguins-cnn4-aug", {"image_size": 64}, {"epochs": 10}),
+        ("ResNet18 from scratch", "food5-resnet50-scratch", resnet18, {}),
+        ("SqueezeNet, ImageNet weights", "food5-resnet50", squeezenet, {}),
+        ("SqueezeNet, two phases", "penguins-vgg16", {**squeezenet, "unfreeze": "stage4"}, two_phases),
+        ("EfficientNet-Lite0, ImageNet weights", "food5-resnet50", lite0, {}),
+    ]
+    few = None if places.large else 250
+    for row, recipe, network, small in rows:
+        theirs = places.options(replace(read_recipe(recipe), **network), **small)
+        same = ("arch", "weights", "image_size", "epochs", "workers", "device")
+        ours = replace(TrainOptions(), **{key: getattr(theirs, key) for key in same})
         for who, options in ((recipe, theirs), ("default", ours)):
-            found.append(
-                Experiment(
-                    "walk_throughs", f"{row}|{who}", data, places.options(options), None if places.large else few
-                )
-            )
+            found.append(Experiment("walk_throughs", f"{row}|{who}", data, options, few))
     return found
 
 
@@ -188,9 +182,9 @@ def goals(places: Places) -> list[Experiment]:
         for seed in SEEDS
     ]
     flowers = places.options(TrainOptions(), epochs=5, image_size=128)
-    few = None if places.large else 300
+    few = None if places.large else 200
     found.append(Experiment("goals", "flowers, 128 px", places.held_out("flowers"), flowers, few))
     return found
 
 
-TABLES = {f.__name__: f for f in (goals, vgg16, walk_throughs, ablation_lite0, ablation_cnn4)}
+TABLES = {f.__name__: f for f in (goals, walk_throughs, vgg16, ablation_lite0, ablation_cnn4)}

@@ -163,6 +163,23 @@ def test_resuming_is_refused_where_it_would_not_be_the_same_run(
         resume(out)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_photo_that_vanishes_while_training_is_one_clear_error(
+    workers: int, class_folders: Path, tmp_path: Path
+) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "run"
+    shutil.copytree(class_folders, photos)
+
+    class Vanish(Console):
+        def line(self, text: str) -> None:
+            if text.startswith("epoch 2/"):  # the frozen phase needs no photo any more, the next one does
+                next(photos.glob("king/*.jpg")).rename(tmp_path / "away.jpg")
+
+    with pytest.raises(DataError, match=r"king.*--resume") as error:
+        train([photos], out, replace(OPTIONS, workers=workers), console=Vanish())
+    assert "\n" not in str(error.value)
+
+
 class _Malicious:
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -61,8 +61,8 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
             photo = upright_rgb(self._paths[index], self._contract)
             pixels = np.asarray(photo) if self._whole else fit(photo, self._contract)
             self._augment.set_random_seed(int(np.random.SeedSequence((self._seed, epoch, index)).generate_state(1)[0]))
-            image = np.ascontiguousarray(self._augment(image=pixels)["image"])
-        return torch.from_numpy(image), self.labels[index]
+            image = self._augment(image=pixels)["image"]
+        return torch.from_numpy(np.array(image)), self.labels[index]
 
 
 class EpochSampler(Sampler[Key]):

@@ -1,13 +1,14 @@
 """The fit: phase after phase, each resumable after every epoch, on one device or many."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from edgeclf.errors import DataError, UsageError
+from edgeclf.errors import DataError, PhotoError, UsageError
 from torch.utils.data import DataLoader
 
 from edgeclf_training.dataset import Key, PhotoDataset, loader
@@ -68,7 +69,7 @@ def fit_phases(
         module = FineTuning(network, phase, options, counts, before, on_features)
         history.phase, history.phase_done = number, False
         checkpoint = history.folder / CHECKPOINT if mid_phase else None
-        with _as_errors(checkpoint):
+        with _as_errors(checkpoint, history):
             trainer.fit(module, batches, val_batches, ckpt_path=checkpoint, weights_only=True)
         network.cpu()
     if torch.distributed.is_initialized():  # what comes after is done by one process alone
@@ -145,14 +146,23 @@ def _batches(
 
 
 @contextlib.contextmanager
-def _as_errors(checkpoint: Any) -> Any:
+def _as_errors(checkpoint: Path | None, history: History) -> Iterator[None]:
     try:
         yield
     except SystemExit as error:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from error
     except torch.cuda.OutOfMemoryError as error:
         raise UsageError("the GPU's memory is too small for this", "give a smaller --batch-size") from error
+    except PhotoError as error:
+        raise _gone(error.message, history) from error
     except (KeyError, RuntimeError) as error:
+        if "PhotoError" in str(error):  # what a loader process makes of one: its whole trace as the message
+            raise _gone(str(error).strip().splitlines()[-1].split(": ", 1)[-1], history) from error
         if checkpoint is None:
             raise
         raise DataError(f"{checkpoint}: does not fit this run ({error})", "delete it to begin again") from error
+
+
+def _gone(message: str, history: History) -> DataError:
+    """A photo that was read when the run began cannot be read any more."""
+    return DataError(message, f"bring it back, then go on with `edgeclf train --resume {history.folder}`")

@@ -75,7 +75,7 @@ class Mixer:
     def __init__(self, options: TrainOptions, classes: int) -> None:
         self._ways = [v2.MixUp(alpha=options.mixup, num_classes=classes)] if options.mixup else []
         self._ways += [v2.CutMix(alpha=options.cutmix, num_classes=classes)] if options.cutmix else []
-        self._share = options.mix_share
+        self._share = options.mix_share or 0.0
 
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Photos uint8 or float32 ``[N, S, S, 3]`` and labels int64 ``[N]`` or soft labels float32 ``[N, classes]``."""

@@ -61,11 +61,11 @@ class TrainOptions:
     batch_size: int = _key(32, "Photos per step, on all devices together.", "N", 2, 65_536)
     optimizer: Literal["adamw", "sgd", "rmsprop"] = _key("adamw", "Optimiser.")
     head_rate: float | None = _key(
-        None, "Peak learning rate of the head; default: 3e-3 if pretrained, else 5e-4.", "R", 0
+        None, "Peak learning rate of the head; default: 3e-3 if pretrained, else 1e-3.", "R", 0
     )
     frozen_rate: float | None = _key(None, "The head's rate while the base is frozen; default: --head-rate.", "R", 0)
     base_rate: float | None = _key(
-        None, "Peak learning rate of the last stage; default: 2e-4 if pretrained, else 5e-4.", "R", 0
+        None, "Peak learning rate of the last stage; default: 2e-4 if pretrained, else 1e-3.", "R", 0
     )
     stage_decay: float | None = _key(
         None, "Each earlier stage learns slower by this factor; default: 0.8 if pretrained, else 1.", "F", 0.01, 1
@@ -82,7 +82,13 @@ class TrainOptions:
     label_smoothing: float = _key(0.1, "Share of each label spread over all classes.", "F", 0, 0.9)
     mixup: float = _key(0.2, "MixUp: alpha of the Beta distribution; 0: off.", "A", 0, 100)
     cutmix: float = _key(1.0, "CutMix: alpha of the Beta distribution; 0: off.", "A", 0, 100)
-    mix_share: float = _key(0.5, "Share of the batches that MixUp or CutMix mixes.", "F", 0, 1)
+    mix_share: float | None = _key(
+        None,
+        "Share of the batches that MixUp or CutMix mixes; default: 0.5, or 0 from scratch in less than 50 epochs.",
+        "F",
+        0,
+        1,
+    )
     balance: bool = _key(True, "Weigh rare classes more in the loss, by the root of their rarity.")
     ema: float = _key(
         0.998, "Decay of the moving average of the weights that is validated and kept; 0: off.", "D", 0, 0.99999
@@ -92,7 +98,11 @@ class TrainOptions:
 
     augment: Literal["default", "none"] = _key("default", "Augmentation of training photos; none turns all of it off.")
     crop_scale: float | None = _key(
-        None, "Smallest share of a photo's area that a random crop keeps; 1: no random crops.", "F", 0.05, 1
+        None,
+        "Smallest share of the area that a random crop keeps; 1: no crops; default: 0.5, or 0.8 where nothing is mixed.",
+        "F",
+        0.05,
+        1,
     )
     flip: bool = _key(True, "Flip left and right.")
     rotation: float | None = _key(None, "Largest rotation, degrees.", "DEG", 0, 180)

@@ -12,6 +12,7 @@ from edgeclf_training.networks import Network, get_architecture
 from edgeclf_training.options import TrainOptions, check
 
 T = TypeVar("T")
+_LONG = 50  # epochs
 
 
 def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOptions:
@@ -34,6 +35,8 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
     pretrained = weights != "none" or start is not None
     if (options.freeze_epochs or 0) > options.epochs:
         raise UsageError(f"--freeze-epochs {options.freeze_epochs}: more than --epochs {options.epochs}")
+    # Strong augmentation is for networks that would else learn the photos by heart: not for short runs from scratch.
+    short = not pretrained and options.epochs < _LONG
     # A crop already moves, shears and scales; letterboxed and squashed photos would else always lie the same way.
     moves = (0.0, 0.0, 0.0, 0.0) if options.resize == "crop" else (15.0, 0.1, 8.0, 0.2)
     rotation, shift, shear, zoom = moves
@@ -50,7 +53,8 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
             base_rate=_or(options.base_rate, 2e-4 if pretrained else spec.scratch_rate),
             stage_decay=_or(options.stage_decay, 0.8 if pretrained else 1.0),
             batch_norm=options.batch_norm or ("keep" if pretrained else "update"),
-            crop_scale=_or(options.crop_scale, 0.5),
+            mix_share=_or(options.mix_share, 0.0 if short else 0.5),
+            crop_scale=_or(options.crop_scale, 0.8 if short else 0.5),
             rotation=_or(options.rotation, rotation),
             shift=_or(options.shift, shift),
             shear=_or(options.shear, shear),

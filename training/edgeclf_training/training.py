@@ -2,8 +2,6 @@
 
 import contextlib
 import logging
-import os
-import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from edgeclf.cli.console import printable
 from edgeclf.contract import ImageContract
 from edgeclf.errors import BackendError, DataError, UsageError
 from edgeclf.manifest import Provenance
@@ -25,13 +22,15 @@ from edgeclf_training.data import Sample, Split, write_lists
 from edgeclf_training.dataset import PhotoDataset, loader
 from edgeclf_training.evaluation import ask, evaluate, write_confusion
 from edgeclf_training.fitting import fit_phases, trainer_rank
-from edgeclf_training.history import CHECKPOINT, Epoch, History
+from edgeclf_training.guards import check_photos, claim, need_space, writing
+from edgeclf_training.history import CHECKPOINT, History
 from edgeclf_training.networks import Loaded, Network, build_network
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.report import write_report
 from edgeclf_training.resolve import phases_of, resolve, resolve_machine
 from edgeclf_training.runs import Run, copy_known_classes, load_run, save_run, versions
 from edgeclf_training.splitting import read_split
+from edgeclf_training.telling import describe, report_epoch, say_what_is_left
 
 
 def train(
@@ -69,7 +68,7 @@ def train(
     options = resolve(options or TrainOptions(), start.options if start else None)
     contract = ImageContract(options.image_size or 0, options.resize, options.crop_fraction or 1.0)
     if trainer_rank() == 0:
-        _claim(out, data)
+        claim(out, data)
     with console.progress("reading photos") as progress:
         split = read_split(
             data,
@@ -88,9 +87,9 @@ def train(
     origin = _provenance(options, split, loaded, start)
     run = Run(out, roots, options, split.classes, contract, split, (), origin, start.folder if start else None)
     if trainer_rank() == 0:
-        _describe(console, run, loaded)
-        _need_space(out, network)
-        with _writing(out):
+        describe(console, run, loaded)
+        need_space(out, network)
+        with writing(out):
             out.mkdir(parents=True, exist_ok=True)
             write_lists(split, out / "split")
             save_run(run)
@@ -128,7 +127,7 @@ def resume(
         trained = ", ".join(map(str, run.data))
         raise DataError(f"{folder} trained on {trained}, not on {', '.join(map(str, data))}", "leave the data out")
     run = replace(run, options=resolve_machine(replace(run.options, **(machine or {}))))
-    _check_photos(run)
+    check_photos(run)
     start = load_run(run.start) if run.start else None
     network, _ = _network(run.options, run.classes, start)
     return _fit(run, network, start, _logger(logger, folder), console, resumed=True, report=report)
@@ -139,7 +138,7 @@ def _fit(
 ) -> Run:
     """From a prepared network to a finished run folder."""
     o, classes = run.options, len(run.classes)
-    history = History(run.folder, o.keep, o.early_stopping, partial(_report, console, o.epochs))
+    history = History(run.folder, o.keep, o.early_stopping, partial(report_epoch, console, o.epochs))
     resumed = resumed and history.resume(network)
     if resumed:
         console.line(f"going on after epoch {len(history.epochs)} of {o.epochs}")
@@ -149,7 +148,7 @@ def _fit(
         history.start_from(network, before.accuracy)
     bar = not console.quiet and sys.stdout.isatty() and sys.stderr.isatty()  # Lightning's writes to stdout
     try:
-        with _quiet_lightning(), _writing(run.folder, f"then go on with `edgeclf train --resume {run.folder}`"):
+        with _quiet_lightning(), writing(run.folder, f"then go on with `edgeclf train --resume {run.folder}`"):
             fit_phases(
                 network,
                 phases_of(o, network),
@@ -165,7 +164,7 @@ def _fit(
             )
     except KeyboardInterrupt:
         if trainer_rank() == 0:
-            _say_what_is_left(history, run, console)
+            say_what_is_left(history, run, console)
         raise
     if trainer_rank() != 0:
         return run
@@ -184,7 +183,7 @@ def _finish(run: Run, network: Network, history: History, console: Console, repo
     ]
     calibration = calibrate(answers[0].logits, answers[0].labels)
     run = replace(run, figures=tuple(a.figures for a in answers), calibration=calibration)
-    with _writing(run.folder, f"then go on with `edgeclf train --resume {run.folder}`"):
+    with writing(run.folder, f"then go on with `edgeclf train --resume {run.folder}`"):
         write_confusion(run.figures[-1], run.classes, run.folder)
         save_run(run)
         (run.folder / CHECKPOINT).unlink(missing_ok=True)
@@ -192,7 +191,7 @@ def _finish(run: Run, network: Network, history: History, console: Console, repo
         console.line(f"{f.split}: {f.correct} of {f.photos} photos right ({f.accuracy:.1%})")
     if not report:
         return run
-    with _writing(run.folder, f"then make the report with `edgeclf report {run.folder}`"):
+    with writing(run.folder, f"then make the report with `edgeclf report {run.folder}`"):
         write_report(run, network, answers, console=console)
     console.line(f"report: {run.folder / 'report.html'}")
     return run
@@ -200,46 +199,6 @@ def _finish(run: Run, network: Network, history: History, console: Console, repo
 
 def _only_rank_0(console: Console | None) -> Console:
     return console if console is not None and trainer_rank() == 0 else Console(quiet=True)
-
-
-def _claim(out: Path, data: Sequence[Path]) -> None:
-    """Find a used, unwritable or badly placed run folder before any work is done."""
-    if inside := [root for root in data if out.resolve().is_relative_to(root.resolve())]:
-        raise UsageError(f"{out} lies inside the photos in {inside[0]}", "choose an --out elsewhere")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(
-            f"{out} already exists and is not empty", f"choose another --out, or go on with --resume {out}"
-        )
-    if not os.access(_existing(out), os.W_OK):
-        raise UsageError(f"{out} cannot be created: {_existing(out)} is not writable", "choose another --out")
-
-
-def _need_space(out: Path, network: Network) -> None:
-    """Find a full disk before training starts.
-
-    A checkpoint holds the weights up to five times (as they are, best, averaged, and twice in the optimiser), and the
-    next one is written before the last is replaced.
-    """
-    weights = sum(t.numel() * t.element_size() for t in network.state_dict().values())
-    needed, free = 11 * weights + 2**24, shutil.disk_usage(_existing(out)).free
-    if free < needed:
-        raise UsageError(
-            f"{out}: the disk has {free / 1e6:.0f} MB left, checkpoints may take {needed / 1e6:.0f} MB",
-            "free some space, or choose another --out",
-        )
-
-
-def _existing(path: Path) -> Path:
-    return next(p for p in (path, *path.absolute().parents) if p.exists())
-
-
-@contextlib.contextmanager
-def _writing(folder: Path, then: str = "choose another --out") -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"{folder} cannot be written ({reason})", f"free some space, {then}") from error
 
 
 def _network(options: TrainOptions, classes: Sequence[str], start: Run | None) -> tuple[Network, Loaded | None]:
@@ -279,39 +238,9 @@ def _provenance(options: TrainOptions, split: Split, loaded: Loaded | None, star
     return Provenance(now, options.seed, split.fingerprint(), lineage, versions())
 
 
-def _check_photos(run: Run) -> None:
-    """A run goes on with the photos it began with, or not at all."""
-    samples = (*run.split.train, *run.split.val, *run.split.test)
-    changed = [s.path for s in samples if not s.path.is_file() or s.path.stat().st_size != s.size]
-    if changed:
-        raise DataError(
-            f"{len(changed)} of {len(samples)} photos of {run.folder} are gone or changed, the first is {changed[0]}",
-            f"put them back, or train anew with --from {run.folder}",
-        )
-
-
 def _batches(run: Run, samples: Sequence[Sample]) -> Any:
     dataset = PhotoDataset(samples, run.classes, run.contract)
     return loader(dataset, run.options.batch_size, run.options.workers or 0, shuffle=False)
-
-
-def _report(console: Console, epochs: int, epoch: Epoch) -> None:
-    console.line(
-        f"epoch {epoch.epoch}/{epochs} ({epoch.phase}): "
-        f"loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.1%}; "
-        f"validation loss {epoch.val_loss:.3f}, accuracy {epoch.val_accuracy:.1%}; {epoch.seconds:.0f} s"
-    )
-
-
-def _say_what_is_left(history: History, run: Run, console: Console) -> None:
-    if not history.epochs:
-        shutil.rmtree(run.folder)  # made by this run, and nothing in it is of use
-        console.line("interrupted before the first epoch was finished: nothing is kept")
-        return
-    console.line(
-        f"interrupted: {len(history.epochs)} of {run.options.epochs} epochs are finished; "
-        f"`edgeclf train --resume {run.folder}` goes on, `edgeclf export {run.folder}` takes the best weights so far"
-    )
 
 
 @contextlib.contextmanager
@@ -321,20 +250,3 @@ def _quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         yield
-
-
-def _describe(console: Console, run: Run, loaded: Loaded | None) -> None:
-    o, split = run.options, run.split
-    origin = f"from {run.start}" if run.start else f"weights: {loaded.source if loaded else 'none (from scratch)'}"
-    console.line(f"{o.arch}, {o.head} head, {run.contract.size} px {run.contract.resize}, {origin}")
-    console.line(
-        f"{len(split.classes)} classes: {len(split.train)} photos to train, {len(split.val)} to validate "
-        f"({split.val_origin})" + (f", {len(split.test)} to test" if split.test else "")
-    )
-    for note in split.notes:
-        console.line(printable(note))
-    for skipped in split.skipped[:5]:
-        console.line(f"skipped: {printable(skipped.reason)}")
-    if len(split.skipped) > 5:
-        console.line(f"skipped: {len(split.skipped) - 5} more, see split/skipped.txt")
-    console.line(f"run folder: {run.folder}")

@@ -43,7 +43,7 @@ class Architecture:
     image_size: int = 224
     mlp_hidden: tuple[int, ...] = (256,)
     default_head: str = "linear"
-    scratch_rate: float = 5e-4
+    scratch_rate: float = 1e-3
     imagenet: TorchvisionWeights | PackagedWeights | None = None
 
 

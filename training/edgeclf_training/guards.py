@@ -1,0 +1,64 @@
+"""What could cost hours if it were found late: used folders, full disks, photos that changed."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from edgeclf.errors import DataError, UsageError
+
+from edgeclf_training.networks import Network
+from edgeclf_training.runs import Run
+
+
+def claim(out: Path, data: Sequence[Path]) -> None:
+    """Find a used, unwritable or badly placed run folder before any work is done."""
+    if inside := [root for root in data if out.resolve().is_relative_to(root.resolve())]:
+        raise UsageError(f"{out} lies inside the photos in {inside[0]}", "choose an --out elsewhere")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(
+            f"{out} already exists and is not empty", f"choose another --out, or go on with --resume {out}"
+        )
+    if not os.access(_existing(out), os.W_OK):
+        raise UsageError(f"{out} cannot be created: {_existing(out)} is not writable", "choose another --out")
+
+
+def need_space(out: Path, network: Network) -> None:
+    """Find a full disk before training starts.
+
+    A checkpoint holds the weights up to five times (as they are, best, averaged, and twice in the optimiser), and the
+    next one is written before the last is replaced.
+    """
+    weights = sum(t.numel() * t.element_size() for t in network.state_dict().values())
+    needed, free = 11 * weights + 2**24, shutil.disk_usage(_existing(out)).free
+    if free < needed:
+        raise UsageError(
+            f"{out}: the disk has {free / 1e6:.0f} MB left, checkpoints may take {needed / 1e6:.0f} MB",
+            "free some space, or choose another --out",
+        )
+
+
+def _existing(path: Path) -> Path:
+    return next(p for p in (path, *path.absolute().parents) if p.exists())
+
+
+@contextlib.contextmanager
+def writing(folder: Path, then: str = "choose another --out") -> Iterator[None]:
+    """Turn a full disk or a lost folder into one clear line that ends with ``then``."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"{folder} cannot be written ({reason})", f"free some space, {then}") from error
+
+
+def check_photos(run: Run) -> None:
+    """A run goes on with the photos it began with, or not at all."""
+    samples = (*run.split.train, *run.split.val, *run.split.test)
+    changed = [s.path for s in samples if not s.path.is_file() or s.path.stat().st_size != s.size]
+    if changed:
+        raise DataError(
+            f"{len(changed)} of {len(samples)} photos of {run.folder} are gone or changed, the first is {changed[0]}",
+            f"put them back, or train anew with --from {run.folder}",
+        )

@@ -1,0 +1,49 @@
+"""What a run tells people while it goes on."""
+
+import shutil
+
+from edgeclf.cli.console import printable
+
+from edgeclf_training.console import Console
+from edgeclf_training.history import Epoch, History
+from edgeclf_training.networks import Loaded
+from edgeclf_training.runs import Run
+
+
+def describe(console: Console, run: Run, loaded: Loaded | None) -> None:
+    """Network, photos, what was left out and why, and where the run will lie."""
+    o, split = run.options, run.split
+    origin = f"from {run.start}" if run.start else f"weights: {loaded.source if loaded else 'none (from scratch)'}"
+    console.line(f"{o.arch}, {o.head} head, {run.contract.size} px {run.contract.resize}, {origin}")
+    console.line(
+        f"{len(split.classes)} classes: {len(split.train)} photos to train, {len(split.val)} to validate "
+        f"({split.val_origin})" + (f", {len(split.test)} to test" if split.test else "")
+    )
+    for note in split.notes:
+        console.line(printable(note))
+    for skipped in split.skipped[:5]:
+        console.line(f"skipped: {printable(skipped.reason)}")
+    if len(split.skipped) > 5:
+        console.line(f"skipped: {len(split.skipped) - 5} more, see split/skipped.txt")
+    console.line(f"run folder: {run.folder}")
+
+
+def report_epoch(console: Console, epochs: int, epoch: Epoch) -> None:
+    """One line for a finished epoch."""
+    console.line(
+        f"epoch {epoch.epoch}/{epochs} ({epoch.phase}): "
+        f"loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.1%}; "
+        f"validation loss {epoch.val_loss:.3f}, accuracy {epoch.val_accuracy:.1%}; {epoch.seconds:.0f} s"
+    )
+
+
+def say_what_is_left(history: History, run: Run, console: Console) -> None:
+    """After an interruption: how to go on; a run without a finished epoch is removed."""
+    if not history.epochs:
+        shutil.rmtree(run.folder)  # made by this run, and nothing in it is of use
+        console.line("interrupted before the first epoch was finished: nothing is kept")
+        return
+    console.line(
+        f"interrupted: {len(history.epochs)} of {run.options.epochs} epochs are finished; "
+        f"`edgeclf train --resume {run.folder}` goes on, `edgeclf export {run.folder}` takes the best weights so far"
+    )
