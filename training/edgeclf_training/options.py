@@ -99,7 +99,7 @@ class TrainOptions:
     augment: Literal["default", "none"] = _key("default", "Augmentation of training photos; none turns all of it off.")
     crop_scale: float | None = _key(
         None,
-        "Smallest share of the area that a random crop keeps; 1: no crops; default: 0.5, or 0.8 where nothing is mixed.",
+        "Smallest share of the area a random crop keeps; 1: no crops; default: 0.5, or 0.8 where nothing is mixed.",
         "F",
         0.05,
         1,
