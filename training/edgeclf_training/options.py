@@ -8,7 +8,6 @@ import typing
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args, get_origin
 
-from edgeclf.contract import Resize
 from edgeclf.errors import UsageError
 
 MACHINE = ("device", "workers", "precision", "devices", "num_nodes")  # where a run is computed, not what it computes
@@ -39,7 +38,7 @@ class TrainOptions:
         "weights", "Input scaling: what the weights were trained with, or plain 0..1."
     )
     image_size: int | None = _key(None, "Network input, pixels; default: 224; 128 for cnn4.", "N", 32, 1024)
-    resize: Resize = _key(  # noqa: RUF009
+    resize: Literal["crop", "pad", "squash"] = _key(
         "crop", "crop: centre square; pad: letterbox in black; squash: ignore the aspect ratio. Default: crop."
     )
     crop_fraction: float | None = _key(

@@ -1,6 +1,7 @@
 """Recipes: TOML files whose keys are the fields of ``TrainOptions``. Those beside this module come with edgeclf."""
 
 import difflib
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from edgeclf.errors import UsageError
-from edgeclf.files import write_atomically
 
 from edgeclf_training.options import MACHINE, TrainOptions, with_values
 
@@ -61,6 +61,8 @@ def write_recipe(options: TrainOptions, path: Path) -> None:
         value = getattr(options, f.name)
         if f.name not in MACHINE and value is not None:
             lines.append(f"{f.name} = {_toml(value)}\n")
+    from edgeclf.files import write_atomically  # not needed to list the flags: --help loads no Pillow
+
     write_atomically(path, lambda file: file.write("".join(lines).encode("utf-8", "surrogateescape")))
 
 
@@ -68,10 +70,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        # JSON's escapes are TOML's, but for DEL.
-        import json
-
-        return json.dumps(value).replace("\x7f", "\\u007f")
+        return json.dumps(value).replace("\x7f", "\\u007f")  # JSON's escapes are TOML's, but for DEL
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
     return repr(value)
