@@ -162,7 +162,7 @@ def test_photos_curves_and_recipe_are_told(run: Run, metrics: dict[str, Any]) ->
     assert [e["val_loss"] for e in metrics["curves"]] == pytest.approx([float(r["val_loss"]) for r in rows])
     best = max(rows, key=lambda r: (float(r["val_accuracy"]), -float(r["val_loss"])))
     assert metrics["best_epoch"] == int(best["epoch"])
-    assert metrics["recipe"]["architecture"] == "cnn4"
+    assert metrics["recipe"]["arch"] == "cnn4"
     assert metrics["run"]["versions"] == dict(run.provenance.versions)
     text = (run.folder / "metrics.json").read_text()
     assert text == json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False) + "\n"
