@@ -57,6 +57,8 @@ def fit_phases(
         DataError: the checkpoint does not fit.
     """
     counts = class_counts(train.labels, classes)
+    if options.device == "cuda":
+        network.to(memory_format=torch.channels_last)  # photos come so already, and tensor cores want it
     for number, phase in enumerate(phases):
         if resumed and (number < history.phase or (number == history.phase and history.phase_done)):
             continue
