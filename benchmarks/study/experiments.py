@@ -109,7 +109,7 @@ def ablation_lite0(places: Places) -> list[Experiment]:
 def ablation_cnn4(places: Places) -> list[Experiment]:
     """Each switch off that matters from scratch, cnn4 on food5."""
     base = places.options(TrainOptions(arch="cnn4", image_size=64, epochs=40), epochs=6)
-    few = None if places.large else 100
+    few = None if places.large else 60
     return list(_ablation("ablation_cnn4", places.held_out("food5"), base, FROM_SCRATCH, few))
 
 
@@ -149,7 +149,7 @@ def walk_throughs(places: Places) -> list[Experiment]:
 def vgg16(places: Places) -> list[Experiment]:
     """Why VGG16 lost: the walk-through's recipe on drawn penguins, then each suspected cause changed alone."""
     base = replace(read_recipe("penguins-vgg16"), arch="squeezenet1_1", weights=places.squeezenet(), unfreeze="stage4")
-    base = places.options(base, epochs=30, freeze_epochs=12)
+    base = places.options(base, epochs=18, freeze_epochs=10)
     changes: dict[str, dict[str, object]] = {
         "the walk-through's recipe": {},
         "input scaled as the weights expect": {"normalize": "weights"},
@@ -183,10 +183,8 @@ def goals(places: Places) -> list[Experiment]:
         )
         for seed in SEEDS
     ]
-    flowers = places.options(TrainOptions(), epochs=5, image_size=128)
-    few = None if places.large else 200
-    found.append(Experiment("goals", "flowers, 128 px", places.held_out("flowers"), flowers, few))
-    return found
+    flowers = places.options(TrainOptions(), epochs=5, image_size=160)
+    return [Experiment("goals", "flowers, 160 px", places.held_out("flowers"), flowers), *found]
 
 
 TABLES = {f.__name__: f for f in (goals, walk_throughs, vgg16, ablation_lite0, ablation_cnn4)}

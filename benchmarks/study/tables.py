@@ -53,20 +53,26 @@ def write_tables(results: Sequence[Mapping[str, Any]], path: Path, large: bool) 
     parts = [INTRO.format(large=" --large" if large else "")]
     for name, (title, text) in TEXTS.items():
         if name in found:
-            table = _duel(found[name]) if name == "walk_throughs" else _ladder(found[name])
+            make = {"walk_throughs": _duel, "goals": _plain}.get(name, _ladder)
+            table = make(found[name])
             parts.append(f"## {title}\n\n{text}\n\n{table}")
     seconds = sum(float(r["seconds"]) for r in results)
     parts.append(f"{len(results)} runs, {seconds / 60:.0f} minutes of training on one core each.\n")
     path.write_text("\n".join(parts))
 
 
+def _plain(rows: Rows) -> str:
+    lines = ["| | mean | interval | seeds |", "|---|---|---|---|"]
+    lines += [f"| {row} | {_mean(runs):.1f} | {_interval(runs)} | {_each(runs)} |" for row, runs in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
 def _ladder(rows: Rows) -> str:
     first = _mean(next(iter(rows.values())))
     lines = ["| | mean | interval | seeds | difference to the first |", "|---|---|---|---|---|"]
     for row, runs in rows.items():
-        each = ", ".join(f"{100 * r['correct'] / r['photos']:.1f}" for r in runs)
         difference = f"{_mean(runs) - first:+.1f}" if row != next(iter(rows)) else ""
-        lines.append(f"| {row} | {_mean(runs):.1f} | {_interval(runs)} | {each} | {difference} |")
+        lines.append(f"| {row} | {_mean(runs):.1f} | {_interval(runs)} | {_each(runs)} | {difference} |")
     return "\n".join(lines) + "\n"
 
 
@@ -81,6 +87,10 @@ def _duel(rows: Rows) -> str:
         figures = " | ".join(f"{_mean(runs):.1f} | {_interval(runs)}" for runs in (theirs, ours))
         lines.append(f"| {name} (`{recipe}`) | {figures} |")
     return "\n".join(lines) + "\n"
+
+
+def _each(runs: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{100 * r['correct'] / r['photos']:.1f}" for r in runs)
 
 
 def _mean(runs: Sequence[Mapping[str, Any]]) -> float:

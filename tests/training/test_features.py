@@ -17,18 +17,18 @@ from helpers import CLASSES
 CONTRACT = ImageContract(64)
 
 
-def features(network: Network, photos: PhotoDataset, views: int) -> PooledFeatures:
+def features(network: Network, photos: PhotoDataset, views: int, folder: Path) -> PooledFeatures:
     return PooledFeatures(
-        network, photos, views, batch_size=4, workers=0, device="cpu", progress=lambda done, total: None
+        network, photos, views, batch_size=4, workers=0, device="cpu", folder=folder, progress=lambda done, total: None
     )
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp"])
-def test_the_head_answers_as_the_whole_network_would(head: str, class_folders: Path) -> None:
+def test_the_head_answers_as_the_whole_network_would(head: str, class_folders: Path, tmp_path: Path) -> None:
     samples = read_split([class_folders]).train
     photos = PhotoDataset(samples, CLASSES, CONTRACT)
     network, _ = build_network("cnn4", 3, head=head, image_size=64)
-    found = features(network, photos, 1)
+    found = features(network, photos, 1, tmp_path)
     assert len(found) == len(samples)
     for index in (0, 7, len(samples) - 1):
         pooled, label = found[5, index]
@@ -39,11 +39,11 @@ def test_the_head_answers_as_the_whole_network_would(head: str, class_folders: P
         assert label == true
 
 
-def test_epochs_take_turns_with_the_views(class_folders: Path) -> None:
+def test_epochs_take_turns_with_the_views(class_folders: Path, tmp_path: Path) -> None:
     samples = read_split([class_folders]).train
     photos = PhotoDataset(samples, CLASSES, CONTRACT, resolve(TrainOptions(arch="cnn4", image_size=64)))
     network, _ = build_network("cnn4", 3, image_size=64)
-    found = features(network, photos, 2)
+    found = features(network, photos, 2, tmp_path)
     assert torch.equal(found[0, 3][0], found[2, 3][0])
     assert not torch.equal(found[0, 3][0], found[1, 3][0])
     with torch.no_grad():
@@ -71,3 +71,9 @@ def test_frozen_epochs_run_the_base_once(class_folders: Path, tmp_path: Path, mo
 
 def test_photos_are_counted_by_class() -> None:
     assert class_counts([2, 0, 2], 4) == (1, 0, 2, 0)
+
+
+def test_features_leave_no_file_behind(class_folders: Path, tmp_path: Path) -> None:
+    photos = PhotoDataset(read_split([class_folders]).val, CLASSES, CONTRACT)
+    features(build_network("cnn4", 3, image_size=64)[0], photos, 1, tmp_path)
+    assert not list(tmp_path.iterdir())

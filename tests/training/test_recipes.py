@@ -43,7 +43,12 @@ def test_the_shipped_recipes_are_the_walk_throughs_and_the_default() -> None:
 
 def test_a_recipe_survives_being_written_and_read(tmp_path: Path) -> None:
     options = TrainOptions(
-        arch="resnet50", weights='odd "name"\u00e9\n.pth', classes=("king", "adélie"), flip=False, mixup=0.0, seed=7
+        arch="resnet50",
+        weights='odd "name"\u00e9\n.pth',
+        classes=("king", "adélie", "\U0001f427"),
+        flip=False,
+        mixup=0.0,
+        seed=7,
     )
     write_recipe(options, tmp_path / "r.toml")
     assert read_recipe(str(tmp_path / "r.toml")) == options
@@ -65,11 +70,14 @@ def test_a_recipe_survives_being_written_and_read(tmp_path: Path) -> None:
         ("epochs = 2.5", "epochs 2.5: give a whole number"),
         ("epochs = true", "epochs True: give a whole number"),
         ("epochs = 0", "epochs 0: not within 1"),
-        ("mixup = nan", "mixup nan: not within"),
+        ("mixup = nan", "mixup nan: give a finite number"),
         ('optimizer = "adam"', "optimizer adam: give adamw or sgd or rmsprop"),
         ("flip = 1", "flip 1: give true or false"),
         ('classes = "king"', "classes king: give a list"),
         ("epochs = ", "cannot be read"),
+        ("classes = " + "[" * 5000, "cannot be read"),
+        ("head_rate = inf", "give a finite number"),
+        ("head_rate = 1" + "0" * 400, "give a finite number"),
         ("[train]\nepochs = 3", "unknown key 'train'"),
     ],
 )

@@ -66,12 +66,13 @@ def assert_same_weights(a: Run, b: Run) -> None:
     assert first == second
 
 
-@pytest.mark.parametrize("epochs_done", [1, 2, 3])  # within the frozen phase, between the phases, within the second
+# Within the frozen phase, between the phases, within the second, where loader processes read ahead.
+@pytest.mark.parametrize(("epochs_done", "workers"), [(1, 0), (2, 0), (3, 0), (3, 2)])
 def test_going_on_ends_in_the_same_weights_bit_for_bit(
-    whole: Run, class_folders: Path, tmp_path: Path, epochs_done: int
+    whole: Run, class_folders: Path, tmp_path: Path, epochs_done: int, workers: int
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train([class_folders], tmp_path / "run", OPTIONS, console=Stop(epochs_done))
+        train([class_folders], tmp_path / "run", replace(OPTIONS, workers=workers), console=Stop(epochs_done))
     unfinished = load_run(tmp_path / "run")
     assert unfinished.figures == ()
     unfinished.network()
@@ -80,6 +81,24 @@ def test_going_on_ends_in_the_same_weights_bit_for_bit(
     assert_same_weights(resume(tmp_path / "run"), whole)
     assert not (tmp_path / "run" / "checkpoint.pt").exists(), "a finished run needs none"
     assert load_run(tmp_path / "run").figures == whole.figures
+
+
+def test_running_statistics_are_resumed_too(class_folders: Path, tmp_path: Path) -> None:
+    options = replace(OPTIONS, arch="resnet18", image_size=32, epochs=3, freeze_epochs=0, batch_norm="update")
+    with pytest.raises(KeyboardInterrupt):
+        train([class_folders], tmp_path / "run", options, console=Stop(2))
+    whole = train([class_folders], tmp_path / "whole", options, report=False)
+    assert_same_weights(resume(tmp_path / "run", report=False), whole)
+
+
+def test_going_on_from_a_run_needs_that_run_only_to_begin(whole: Run, class_folders: Path, tmp_path: Path) -> None:
+    earlier = tmp_path / "earlier"
+    shutil.copytree(whole.folder, earlier)
+    with pytest.raises(KeyboardInterrupt):
+        train([class_folders], tmp_path / "run", OPTIONS, start=load_run(earlier), console=Stop(3))
+    uninterrupted = train([class_folders], tmp_path / "on", OPTIONS, start=load_run(earlier), report=False)
+    shutil.rmtree(earlier)
+    assert_same_weights(resume(tmp_path / "run", report=False), uninterrupted)
 
 
 def test_loader_processes_change_nothing(whole: Run, class_folders: Path, tmp_path: Path) -> None:
@@ -199,9 +218,12 @@ def test_a_malicious_or_damaged_checkpoint_is_refused(stopped: Path, tmp_path: P
     torch.save(_Malicious(tmp_path / "owned"), run / "checkpoint.pt")
     with pytest.raises(DataError, match="not a checkpoint"):
         resume(run)
-    torch.save({"callbacks": {}}, run / "checkpoint.pt")
-    with pytest.raises(DataError, match="not a checkpoint of this run"):
-        resume(run)
+    saved = torch.load(stopped / "checkpoint.pt", weights_only=True)
+    saved["callbacks"]["History"]["weights"] = {}
+    for bad in ({"callbacks": {}}, torch.zeros(3), saved):
+        torch.save(bad, run / "checkpoint.pt")
+        with pytest.raises(DataError, match="not a checkpoint of this run"):
+            resume(run)
     assert not (tmp_path / "owned").exists()
 
 

@@ -1,7 +1,11 @@
 """More than one process, and GPUs."""
 
 import csv
+import os
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +61,30 @@ def test_two_processes_get_the_metrics_of_one(
     assert "cannot be shared by 2 processes" in uneven.stderr
 
 
+def test_sigterm_in_the_second_phase_ends_all_processes(class_folders: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    flags = ["--epochs", "500", "--freeze-epochs", "1", "--early-stopping", "0", "--devices", "2", "--out", str(out)]
+    command = [sys.executable, "-m", "edgeclf", "train", str(class_folders), *CPU, *flags]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    ) as main:
+        assert main.stderr is not None
+        for line in main.stderr:
+            if line.startswith("epoch 3/"):
+                started = subprocess.run(["pgrep", "-P", str(main.pid)], capture_output=True, text=True).stdout.split()
+                main.send_signal(signal.SIGTERM)
+                break
+        rest = main.stderr.read()
+    assert main.returncode == 130
+    assert f"`edgeclf train --resume {out}` goes on" in rest
+    assert "Traceback" not in rest
+    assert started, "there was another process"
+    time.sleep(1)
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+    load_run(out).network()
+    assert (out / "checkpoint.pt").exists()
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["32", "bf16", "fp16"])
 def test_a_gpu_learns_the_same_task(
@@ -67,6 +95,4 @@ def test_a_gpu_learns_the_same_task(
         "--precision", precision, "--out", tmp_path / "run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    run = load_run(tmp_path / "run")
-    assert run.figures[0].correct >= 5
-    assert {p.device.type for p in run.network().parameters()} == {"cpu"}
+    assert load_run(tmp_path / "run").figures[0].correct >= 5

@@ -78,7 +78,7 @@ def train(
         find_photos(folders, only=options.classes)  # a wrong folder should not take torch's import to be found
     with console.waiting("loading torch"):
         from edgeclf_training import training
-        from edgeclf_training.fitting import trainer_rank
+        from edgeclf_training.history import trainer_rank
         from edgeclf_training.runs import load_run
 
     signal.signal(signal.SIGTERM, _interrupt)
@@ -88,7 +88,11 @@ def train(
     else:
         earlier = load_run(start) if start else None
         if earlier is not None:
-            _check_against(earlier.options, chosen, start)
+            plain = TrainOptions()
+            asked = {f.name for f in fields(options) if getattr(options, f.name) != getattr(plain, f.name)} | set(
+                chosen
+            )
+            _check_against(earlier.options, options, asked, start)
         name = earlier.options.arch if earlier else options.arch
         out = out or _unused(Path("runs") / f"{data_name(data[0])}-{name}")
         run = training.train(folders, out, options, start=earlier, quarantine=left_out, **said)
@@ -109,10 +113,11 @@ def _check_combination(
         raise UsageError(f"{fixed[0]} contradicts --resume: a run goes on as it began", f"leave {fixed[0]} out")
 
 
-def _check_against(earlier: TrainOptions, chosen: dict[str, Any], start: Path | None) -> None:
-    for key in ("arch", "head", "image_size", "resize", "normalize", "weights"):
-        if key in chosen and (key == "weights" or chosen[key] != getattr(earlier, key)):
-            raise UsageError(f"{flag(key)} {chosen[key]} contradicts --from {start}", f"leave {flag(key)} out")
+def _check_against(earlier: TrainOptions, options: TrainOptions, asked: set[str], start: Path | None) -> None:
+    for key in ("arch", "head", "image_size", "resize", "crop_fraction", "normalize", "weights"):
+        value = getattr(options, key)
+        if key in asked and (key == "weights" or value != getattr(earlier, key)):
+            raise UsageError(f"{flag(key)} {value} contradicts --from {start}", "leave it out, of the recipe too")
 
 
 def _interrupt(*_: Any) -> None:

@@ -73,10 +73,13 @@ class EpochSampler(Sampler[Key]):
     given once.
     """
 
-    def __init__(self, count: int, seed: int, *, shuffle: bool, epochs_before: int, rank: int, world: int) -> None:
+    def __init__(
+        self, count: int, seed: int, *, shuffle: bool, epochs_before: int, rank: int, world: int, epochs_done: int = 0
+    ) -> None:
         self._count, self._seed, self._shuffle = count, seed, shuffle
         self._epochs_before = epochs_before  # of earlier phases: no phase repeats another's augmentation
-        self._epoch = epochs_before
+        # In a resumed phase Lightning starts the loader, whose processes read ahead, before it sets the epoch.
+        self._epoch = epochs_before + epochs_done
         self._rank, self._world = rank, world
 
     def set_epoch(self, epoch: int) -> None:
@@ -104,12 +107,25 @@ def loader(
     shuffle: bool,
     seed: int = 0,
     epochs_before: int = 0,
+    epochs_done: int = 0,
     rank: int = 0,
     world: int = 1,
 ) -> DataLoader[Key]:
-    """Batches of (uint8 ``[N, size, size, 3]``, int64 ``[N]``); ``batch_size`` is that of all processes together."""
+    """Batches of (uint8 ``[N, size, size, 3]``, int64 ``[N]``).
+
+    Args:
+        dataset: asked for by (epoch, index).
+        batch_size: of all processes together.
+        workers: loader processes.
+        shuffle: for training.
+        seed: of the order.
+        epochs_before, epochs_done: of earlier phases, and of this one before it was resumed.
+        rank, world: number of this process, and how many there are.
+    """
     size = len(dataset)  # type: ignore[arg-type]
-    sampler = EpochSampler(size, seed, shuffle=shuffle, epochs_before=epochs_before, rank=rank, world=world)
+    sampler = EpochSampler(
+        size, seed, shuffle=shuffle, epochs_before=epochs_before, epochs_done=epochs_done, rank=rank, world=world
+    )
     count, share = len(sampler), max(1, batch_size // world)
     return DataLoader(
         dataset,  # type: ignore[arg-type]

@@ -1,7 +1,11 @@
 """A frozen base is run once: its pooled activations are computed, kept, and the head is trained on them."""
 
+import math
+import os
 import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -24,7 +28,12 @@ class PooledFeatures(Dataset[tuple[Tensor, int]]):
         views: how often each photo is run, each time with another epoch's augmentation.
         batch_size, workers: of the pass over the photos.
         device: torch device to compute on.
+        folder: on the disk that is to hold them.
         progress: called with (photos done, photos in all).
+
+    Raises:
+        OSError: the disk is too small.
+        PhotoError: a photo can no longer be read.
     """
 
     def __init__(
@@ -36,6 +45,7 @@ class PooledFeatures(Dataset[tuple[Tensor, int]]):
         batch_size: int,
         workers: int,
         device: str,
+        folder: Path,
         progress: Callable[[int, int], None],
     ) -> None:
         self.labels = photos.labels
@@ -44,11 +54,13 @@ class PooledFeatures(Dataset[tuple[Tensor, int]]):
         rows: np.memmap[tuple[int, ...], np.dtype[np.float32]] | None = None
         done = 0
         network.eval().to(device)
-        with torch.inference_mode(), tempfile.TemporaryFile() as file:  # the mapping outlives the open file
+        with torch.inference_mode(), tempfile.TemporaryFile(dir=folder) as file:  # the mapping outlives the open file
             for images, _ in batches:
                 pooled = _pooled(network, images.to(device)).float().cpu().numpy()
                 if rows is None:
-                    rows = np.memmap(file, np.float32, "w+", shape=(len(keys), *pooled.shape[1:]))
+                    shape = (len(keys), *pooled.shape[1:])
+                    _reserve(file, math.prod(shape) * 4)
+                    rows = np.memmap(file, np.float32, "r+", shape=shape)
                 rows[done : done + len(pooled)] = pooled
                 done += len(pooled)
                 progress(done, len(keys))
@@ -63,6 +75,14 @@ class PooledFeatures(Dataset[tuple[Tensor, int]]):
         epoch, index = key
         row = (epoch % self._views) * len(self) + index
         return torch.from_numpy(np.array(self._rows[row])), self.labels[index]
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Take the space now: writing to a mapping on a full disk would kill the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        file.truncate(size)
 
 
 def _pooled(network: Network, images: Tensor) -> Tensor:

@@ -1,8 +1,11 @@
 """The fit: phase after phase, each resumable after every epoch, on one device or many."""
 
 import contextlib
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from torch.utils.data import DataLoader
 from edgeclf_training.dataset import Key, PhotoDataset, loader
 from edgeclf_training.features import PooledFeatures, class_counts
 from edgeclf_training.fine_tuning import FineTuning, Phase
-from edgeclf_training.history import CHECKPOINT, History
+from edgeclf_training.history import CHECKPOINT, AtomicCheckpoints, History, trainer_rank
 from edgeclf_training.networks import Network, freeze
 from edgeclf_training.options import TrainOptions
 
@@ -54,9 +57,12 @@ def fit_phases(
 
     Raises:
         UsageError: the devices cannot share the batches.
-        DataError: the checkpoint does not fit.
+        DataError: a photo can no longer be read.
+        OSError: the disk is full.
     """
     counts = class_counts(train.labels, classes)
+    terminate = signal.getsignal(signal.SIGTERM)
+    children: list[Any] = []
     if options.device == "cuda":
         network.to(memory_format=torch.channels_last)  # photos come so already, and tensor cores want it
     for number, phase in enumerate(phases):
@@ -64,15 +70,19 @@ def fit_phases(
             continue
         mid_phase = resumed and number == history.phase and bool(history.epochs)
         freeze(network, phase.unfreeze)
-        trainer = make_trainer(phase.epochs, options, history, logger, progress_bar)
+        trainer = make_trainer(
+            phase.epochs, options, [history, _Supervision(terminate, children)], logger, progress_bar
+        )
         before = sum(p.epochs for p in phases[:number])
         on_features = phase.unfreeze is None and trainer.world_size == 1
-        batches, val_batches = _batches(network, phase, train, val, trainer, options, progress, before, on_features)
-        module = FineTuning(network, phase, options, counts, before, on_features)
-        history.phase, history.phase_done = number, False
-        checkpoint = history.folder / CHECKPOINT if mid_phase else None
-        with _as_errors(checkpoint, history):
-            trainer.fit(module, batches, val_batches, ckpt_path=checkpoint, weights_only=True)
+        done = sum(e.phase == phase.name for e in history.epochs) if mid_phase else 0
+        with _as_errors(history), _ending(children):
+            loaders = _Loaders(network, train, val, trainer, options, before, done)
+            batches = loaders.features(phase, history.folder, progress) if on_features else loaders.photos()
+            module = FineTuning(network, phase, options, counts, before, on_features)
+            history.phase, history.phase_done = number, False
+            checkpoint = history.folder / CHECKPOINT if mid_phase else None
+            trainer.fit(module, *batches, ckpt_path=checkpoint, weights_only=True)
         network.cpu()
     if torch.distributed.is_initialized():  # what comes after is done by one process alone
         torch.distributed.destroy_process_group()
@@ -81,14 +91,15 @@ def fit_phases(
     network.eval()
 
 
-def make_trainer(epochs: int, options: TrainOptions, history: History, logger: Any, progress_bar: bool) -> pl.Trainer:
+def make_trainer(
+    epochs: int, options: TrainOptions, callbacks: list[pl.Callback], logger: Any, progress_bar: bool
+) -> pl.Trainer:
     """Lightning's Trainer for one phase, on what the options name."""
     gpu = options.device == "cuda"
     many = options.devices * options.num_nodes > 1
     precision = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[options.precision]
-    callbacks: list[pl.Callback] = [history]
     if progress_bar:
-        callbacks.append(pl.callbacks.TQDMProgressBar(leave=False))
+        callbacks = [*callbacks, pl.callbacks.TQDMProgressBar(leave=False)]
     trainer = pl.Trainer(
         max_epochs=epochs,
         accelerator="gpu" if gpu else "cpu",
@@ -97,6 +108,7 @@ def make_trainer(epochs: int, options: TrainOptions, history: History, logger: A
         strategy="ddp" if many else "auto",
         precision=precision,  # type: ignore[arg-type]
         callbacks=callbacks,
+        plugins=[AtomicCheckpoints()],
         logger=logger,
         enable_model_summary=False,
         enable_progress_bar=progress_bar,
@@ -113,42 +125,82 @@ def make_trainer(epochs: int, options: TrainOptions, history: History, logger: A
     return trainer
 
 
-def trainer_rank() -> int:
-    """The number of this process among those that train together; 0 does all the writing and talking."""
-    return int(getattr(pl.utilities.rank_zero_only, "rank", 0) or 0)
+@dataclass(frozen=True)
+class _Loaders:
+    """Batches to train and to validate with, for one phase: ``before`` epochs of earlier ones, ``done`` of this one."""
 
+    network: Network
+    train: PhotoDataset
+    val: PhotoDataset
+    trainer: pl.Trainer
+    options: TrainOptions
+    before: int
+    done: int
 
-def _batches(
-    network: Network,
-    phase: Phase,
-    train: PhotoDataset,
-    val: PhotoDataset,
-    trainer: pl.Trainer,
-    options: TrainOptions,
-    progress: Progress,
-    before: int,
-    on_features: bool,
-) -> tuple[DataLoader[Key], DataLoader[Key]]:
-    workers = options.workers or 0
-    if on_features:
-        views = min(phase.epochs, options.frozen_views) if options.augment != "none" else 1
-        pass_over = {"batch_size": options.batch_size, "workers": workers, "device": options.device}
-        with progress("running the frozen base") as update:
-            train_set = PooledFeatures(network, train, views, progress=update, **pass_over)  # type: ignore[arg-type]
-            val_set = PooledFeatures(network, val, 1, progress=update, **pass_over)  # type: ignore[arg-type]
+    def photos(self) -> tuple[DataLoader[Key], DataLoader[Key]]:
+        """This process's share of the photos."""
+        o, workers = self.options, self.options.workers or 0
+        share = {"rank": self.trainer.global_rank, "world": self.trainer.world_size}
         return (
-            loader(train_set, options.batch_size, 0, seed=options.seed, epochs_before=before, shuffle=True),
-            loader(val_set, options.batch_size, 0, shuffle=False),
+            loader(self.train, o.batch_size, workers, shuffle=True, **self._epochs(), **share),
+            loader(self.val, o.batch_size, workers, shuffle=False, **share),
         )
-    share = {"rank": trainer.global_rank, "world": trainer.world_size}
-    return (
-        loader(train, options.batch_size, workers, seed=options.seed, epochs_before=before, shuffle=True, **share),
-        loader(val, options.batch_size, workers, shuffle=False, **share),
-    )
+
+    def features(self, phase: Phase, folder: Path, progress: Progress) -> tuple[DataLoader[Key], DataLoader[Key]]:
+        """The pooled activations of the photos, computed now."""
+        o = self.options
+        views = min(phase.epochs, o.frozen_views) if o.augment != "none" else 1
+        with progress("running the frozen base") as update:
+            train, val = (
+                PooledFeatures(
+                    self.network,
+                    photos,
+                    number,
+                    batch_size=o.batch_size,
+                    workers=o.workers or 0,
+                    device=o.device,
+                    folder=folder,
+                    progress=update,
+                )
+                for photos, number in ((self.train, views), (self.val, 1))
+            )
+        return (
+            loader(train, o.batch_size, 0, shuffle=True, **self._epochs()),
+            loader(val, o.batch_size, 0, shuffle=False),
+        )
+
+    def _epochs(self) -> dict[str, int]:
+        return {"seed": self.options.seed, "epochs_before": self.before, "epochs_done": self.done}
+
+
+class _Supervision(pl.Callback):
+    """Keeps to our answer to SIGTERM, and notes the processes that the first phase's Trainer has started.
+
+    Lightning's own answer is a broadcast that, from a second Trainer on, nobody joins.
+    """
+
+    def __init__(self, terminate: Any, children: list[Any]) -> None:
+        self._terminate, self._children = terminate, children
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._children += getattr(trainer.strategy.launcher, "procs", None) or []
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._terminate)
 
 
 @contextlib.contextmanager
-def _as_errors(checkpoint: Path | None, history: History) -> Iterator[None]:
+def _ending(children: list[Any]) -> Iterator[None]:
+    """If this process fails, end those that the first phase started: they would wait for it for ever."""
+    try:
+        yield
+    except BaseException:
+        for child in children:
+            child.kill()
+        raise
+
+
+@contextlib.contextmanager
+def _as_errors(history: History) -> Iterator[None]:
     try:
         yield
     except SystemExit as error:  # what Lightning makes of Ctrl-C
@@ -157,12 +209,10 @@ def _as_errors(checkpoint: Path | None, history: History) -> Iterator[None]:
         raise UsageError("the GPU's memory is too small for this", "give a smaller --batch-size") from error
     except PhotoError as error:
         raise _gone(error.message, history) from error
-    except (KeyError, RuntimeError) as error:
+    except RuntimeError as error:
         if "PhotoError" in str(error):  # what a loader process makes of one: its whole trace as the message
             raise _gone(str(error).strip().splitlines()[-1].split(": ", 1)[-1], history) from error
-        if checkpoint is None:
-            raise
-        raise DataError(f"{checkpoint}: does not fit this run ({error})", "delete it to begin again") from error
+        raise
 
 
 def _gone(message: str, history: History) -> DataError:

@@ -3,17 +3,18 @@
 import csv
 import io
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytorch_lightning as pl
 import torch
 from edgeclf.errors import DataError
 from edgeclf.files import write_atomically
+from lightning_fabric.plugins import CheckpointIO
 from torch import Tensor
 
 from edgeclf_training.networks import Network
@@ -56,6 +57,7 @@ class History(pl.callbacks.Checkpoint):
         self.best: Epoch | None = None
         self.phase = 0  # index of the phase under way
         self.phase_done = False
+        self._better = 0  # the last epoch that did better on the validation photos than all before it
         self._weights: dict[str, Tensor] = {}
         self.folder, self._keep, self._patience, self._report = folder, keep, patience, report
         self._started = 0.0
@@ -69,7 +71,8 @@ class History(pl.callbacks.Checkpoint):
         """
         self.best = Epoch(0, "before", math.inf, 0.0, math.inf, accuracy, 0.0)
         self._weights = _copy(network)
-        self._write_weights()
+        if trainer_rank() == 0:
+            self._write_weights()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.perf_counter()
@@ -80,13 +83,13 @@ class History(pl.callbacks.Checkpoint):
         seconds = round(time.perf_counter() - self._started, 2)
         epoch = Epoch(len(self.epochs) + 1, pl_module.phase.name, seconds=seconds, **figures)
         self.epochs.append(epoch)
-        better = self.best is None or self._keep == "last" or _rank(epoch) > _rank(self.best)
-        if math.isfinite(epoch.val_loss) and better:
+        if math.isfinite(epoch.val_loss) and (self.best is None or _rank(epoch) > max(map(_rank, self._earlier()))):
+            self._better = epoch.epoch
+        if math.isfinite(epoch.val_loss) and (self._better == epoch.epoch or self._keep == "last"):
             self.best = epoch
             self._weights = _copy(pl_module.validated)
         in_phase = trainer.current_epoch + 1
-        since = epoch.epoch - (self.best.epoch if self.best else 0)
-        if self._patience and since >= self._patience and in_phase >= self._patience:
+        if self._patience and min(epoch.epoch - self._better, in_phase) >= self._patience:
             trainer.should_stop = True
         self.phase_done = trainer.should_stop or in_phase == pl_module.phase.epochs
         self._write(trainer)
@@ -96,11 +99,14 @@ class History(pl.callbacks.Checkpoint):
                 logger.log_metrics(values, step=epoch.epoch)
             self._report(epoch)
 
+    def _earlier(self) -> list[Epoch]:
+        """What an epoch must beat: all before it, and what the run started from."""
+        start = [self.best] if self.best and self.best.epoch == 0 else []
+        return [*start, *(e for e in self.epochs[:-1] if math.isfinite(e.val_loss))]
+
     def _write(self, trainer: pl.Trainer) -> None:
-        part = self.folder / f"{CHECKPOINT}.part"
-        trainer.save_checkpoint(part)  # on every process: it synchronises
+        trainer.save_checkpoint(self.folder / CHECKPOINT)  # on every process: it synchronises
         if trainer.is_global_zero:
-            os.replace(part, self.folder / CHECKPOINT)
             if self.best is self.epochs[-1]:
                 self._write_weights()
             self._write_csv()
@@ -113,6 +119,7 @@ class History(pl.callbacks.Checkpoint):
             "weights": self._weights,
             "phase": self.phase,
             "phase_done": self.phase_done,
+            "better": self._better,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -121,6 +128,7 @@ class History(pl.callbacks.Checkpoint):
         self.best = Epoch(**state_dict["best"]) if state_dict["best"] else None
         self._weights = state_dict["weights"]
         self.phase, self.phase_done = state_dict["phase"], state_dict["phase_done"]
+        self._better = state_dict["better"]
 
     def resume(self, network: Network) -> bool:
         """Go on from the run folder's checkpoint, if there is one; says whether there is.
@@ -139,11 +147,16 @@ class History(pl.callbacks.Checkpoint):
             prefix = "network."
             weights = {k.removeprefix(prefix): v for k, v in saved["state_dict"].items() if k.startswith(prefix)}
             network.load_state_dict(weights)
-        except (KeyError, TypeError, RuntimeError) as error:
+            if self.best is not None:
+                network_keys = network.state_dict().keys()
+                if self._weights.keys() != network_keys:
+                    raise KeyError("weights")
+        except (KeyError, TypeError, RuntimeError, AttributeError, IndexError) as error:
             raise DataError(f"{path}: not a checkpoint of this run ({type(error).__name__})", "train again") from error
-        if self.best is not None:
-            self._write_weights()
-        self._write_csv()
+        if trainer_rank() == 0:
+            if self.best is not None:
+                self._write_weights()
+            self._write_csv()
         return True
 
     def load_best(self, network: Network) -> None:
@@ -152,7 +165,7 @@ class History(pl.callbacks.Checkpoint):
             network.load_state_dict(self._weights)
 
     def _write_weights(self) -> None:
-        write_atomically(self.folder / WEIGHTS, lambda f: torch.save(self._weights, f))
+        write_atomically(self.folder / WEIGHTS, partial(_save, self._weights))
 
     def _write_csv(self) -> None:
         text = io.StringIO()
@@ -160,6 +173,31 @@ class History(pl.callbacks.Checkpoint):
         writer.writeheader()
         writer.writerows(asdict(epoch) for epoch in self.epochs)
         write_atomically(self.folder / "metrics.csv", lambda f: f.write(text.getvalue().encode()))
+
+
+class AtomicCheckpoints(CheckpointIO):
+    """How Lightning writes and reads checkpoints: whole or not at all, beside the run's other files, without code."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_atomically(Path(path), partial(_save, checkpoint))
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        return read_checkpoint(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+def _save(state: dict[str, Any], file: IO[bytes]) -> None:
+    """By way of memory: torch makes an error of its own of a full disk."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    file.write(buffer.getbuffer())
+
+
+def trainer_rank() -> int:
+    """The number of this process among those that train together; 0 does all the writing and talking."""
+    return int(getattr(pl.utilities.rank_zero_only, "rank", 0) or 0)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

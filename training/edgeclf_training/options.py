@@ -3,6 +3,7 @@
 Imports nothing heavy, so that a typo is answered before torch is loaded.
 """
 
+import math
 import types
 import typing
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -171,7 +172,9 @@ def _checked(known: Any, value: Any, name: str) -> Any:
             raise UsageError(f"{name} {value}: give a list of names")
         return tuple(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < 2**53 else math.inf
+    if kind is float and isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{name} {value}: give a finite number")
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise UsageError(f"{name} {value!r}: give {_KINDS[kind]}")
     low, high = known.metadata["low"], known.metadata["high"]

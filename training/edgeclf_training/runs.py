@@ -123,7 +123,7 @@ def load_run(folder: Path) -> Run:
         )
     except FileNotFoundError as error:
         raise DataError(f"{folder}: not a run folder (no run.json)", "give a folder made by `edgeclf train`") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({_first_line(error)})", "train again") from error
 
 

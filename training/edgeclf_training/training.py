@@ -21,9 +21,9 @@ from edgeclf_training.console import Console
 from edgeclf_training.data import Sample, Split, write_lists
 from edgeclf_training.dataset import PhotoDataset, loader
 from edgeclf_training.evaluation import ask, evaluate, write_confusion
-from edgeclf_training.fitting import fit_phases, trainer_rank
+from edgeclf_training.fitting import fit_phases
 from edgeclf_training.guards import check_photos, claim, need_space, writing
-from edgeclf_training.history import CHECKPOINT, History
+from edgeclf_training.history import CHECKPOINT, History, trainer_rank
 from edgeclf_training.networks import Loaded, Network, build_network
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.report import write_report
@@ -85,7 +85,9 @@ def train(
     phases_of(options, network)  # before anything is written: an unknown stage is a usage error
     roots = tuple(path.absolute() for path in data)
     origin = _provenance(options, split, loaded, start)
-    run = Run(out, roots, options, split.classes, contract, split, (), origin, start.folder if start else None)
+    run = Run(
+        out, roots, options, split.classes, contract, split, (), origin, start.folder.absolute() if start else None
+    )
     if trainer_rank() == 0:
         describe(console, run, loaded)
         need_space(out, network)
@@ -128,8 +130,10 @@ def resume(
         raise DataError(f"{folder} trained on {trained}, not on {', '.join(map(str, data))}", "leave the data out")
     run = replace(run, options=resolve_machine(replace(run.options, **(machine or {}))))
     check_photos(run)
-    start = load_run(run.start) if run.start else None
-    network, _ = _network(run.options, run.classes, start)
+    begun = (folder / CHECKPOINT).exists()  # then the weights it started from are not needed any more
+    start = load_run(run.start) if run.start and not begun else None
+    network, _ = _network(replace(run.options, weights="none") if begun else run.options, run.classes, start)
+    need_space(folder, network)
     return _fit(run, network, start, _logger(logger, folder), console, resumed=True, report=report)
 
 
@@ -142,7 +146,7 @@ def _fit(
     resumed = resumed and history.resume(network)
     if resumed:
         console.line(f"going on after epoch {len(history.epochs)} of {o.epochs}")
-    elif start is not None and trainer_rank() == 0:
+    elif start is not None:
         before = evaluate(network, _batches(run, run.split.val), classes, "validation", o.device)
         console.line(f"before: {before.correct} of {before.photos} validation photos right ({before.accuracy:.1%})")
         history.start_from(network, before.accuracy)

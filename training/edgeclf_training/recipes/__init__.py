@@ -36,7 +36,7 @@ def read_recipe(name: str) -> TrainOptions:
         raise UsageError(
             f"--recipe {name}: neither a recipe of that name nor a file", _nearest(name, recipe_names())
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"--recipe {name}: cannot be read ({error})", "give a TOML file") from error
     check_keys(values, str(path))
     return with_values(TrainOptions(), values, str(path))
@@ -56,7 +56,7 @@ def check_keys(values: Mapping[str, Any], where: str) -> None:
 
 def write_recipe(options: TrainOptions, path: Path) -> None:
     """Write options as a recipe that gives the same training anywhere: all but what belongs to the machine."""
-    lines = ["# The resolved recipe of this run; `edgeclf train DATA --recipe recipe.toml` trains like it.\n"]
+    lines = ["# The resolved recipe of this run: `edgeclf train DATA --recipe recipe.toml` trains likewise.\n"]
     for f in fields(options):
         value = getattr(options, f.name)
         if f.name not in MACHINE and value is not None:
@@ -70,7 +70,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value).replace("\x7f", "\\u007f")  # JSON's escapes are TOML's, but for DEL
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML forbids a plain DEL
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
     return repr(value)
