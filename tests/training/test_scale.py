@@ -65,9 +65,8 @@ def test_sigterm_in_the_second_phase_ends_all_processes(class_folders: Path, tmp
     out = tmp_path / "run"
     flags = ["--epochs", "500", "--freeze-epochs", "1", "--early-stopping", "0", "--devices", "2", "--out", str(out)]
     command = [sys.executable, "-m", "edgeclf", "train", str(class_folders), *CPU, *flags]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    ) as main:
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=one_thread) as main:
         assert main.stderr is not None
         for line in main.stderr:
             if line.startswith("epoch 3/"):

@@ -196,6 +196,7 @@ def _ending(children: list[Any]) -> Iterator[None]:
     except BaseException:
         for child in children:
             child.kill()
+            child.wait()
         raise
 
 
