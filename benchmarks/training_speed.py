@@ -52,6 +52,8 @@ def in_memory(options: TrainOptions, photos: int) -> float:
     """The same training steps on one batch that is on the device already."""
     device = torch.device(options.device)
     network, _ = build_network(options.arch, CLASSES, image_size=options.image_size)
+    if options.device == "cuda":
+        network.to(memory_format=torch.channels_last)
     size = options.image_size or 0
     module = FineTuning(network, Phase("fine-tune", 1, "all", 1e-3), options, (1,) * CLASSES).to(device)
     images = torch.randint(0, 255, (options.batch_size, size, size, 3), dtype=torch.uint8, device=device)

@@ -1,7 +1,8 @@
 """What the study runs: one function per table, giving its rows."""
 
 import random
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,11 +48,12 @@ class Places:
 
     def held_out(self, name: str) -> Path:
         """The folder with a seeded fifth of each class set aside in test/, beside what was in test/ already."""
-        source, made = self.find(name), self.made / name
-        if not made.exists():
-            train = source / "train" if (source / "train").is_dir() else source
+        source = self.find(name)
+        train = source / "train" if (source / "train").is_dir() else source
+
+        def link(made: Path) -> None:
             for label in sorted(p.name for p in train.iterdir() if p.is_dir()):
-                photos = sorted(p for p in (train / label).iterdir())
+                photos = sorted((train / label).iterdir())
                 random.Random(f"0 {label}").shuffle(photos)  # noqa: S311
                 tested = len(photos) // 5
                 old_test = sorted((source / "test" / label).iterdir()) if train != source else []
@@ -59,14 +61,25 @@ class Places:
                     (made / part / label).mkdir(parents=True, exist_ok=True)
                     for photo in chosen:
                         (made / part / label / photo.name).symlink_to(photo.resolve())
-        return made
+
+        return self._make(name, link)
 
     def penguins(self) -> Path:
         """Drawn penguins, 60 a species to train and validate, as many from another seed to test."""
-        made = self.made / "penguins"
-        for part, seed in (("train", 0), ("test", 1)):
-            if not (made / part).exists():
+
+        def draw(made: Path) -> None:
+            for part, seed in (("train", 0), ("test", 1)):
                 write_sample_data(made / part, per_class=60, size=224, seed=seed)
+
+        return self._make("penguins", draw)
+
+    def _make(self, name: str, make: Callable[[Path], None]) -> Path:
+        """A folder made once, and whole: an interrupted study must not go on with half of it."""
+        making, made = self.made / f".{name}", self.made / name
+        if not made.exists():
+            shutil.rmtree(making, ignore_errors=True)
+            make(making)
+            making.rename(made)
         return made
 
 

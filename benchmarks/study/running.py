@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
+from edgeclf_training.options import MACHINE
 from experiments import Experiment
 
 
@@ -39,8 +40,12 @@ def run_all(experiments: list[Experiment], out: Path, processes: int) -> list[di
 
 
 def key(experiment: Experiment) -> str:
-    """Names a run by what it computes, not by which table shows it."""
-    said = json.dumps([str(experiment.data), dataclasses.asdict(experiment.options), experiment.max_per_class])
+    """Names a run by what it computes, not by which table shows it; a change of the training code is not seen."""
+    from edgeclf_training.resolve import resolve
+
+    resolved = dataclasses.asdict(resolve(experiment.options))
+    computed = {name: value for name, value in resolved.items() if name not in MACHINE}
+    said = json.dumps([str(experiment.data), computed, experiment.max_per_class])
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
