@@ -116,7 +116,8 @@ FROM_SCRATCH["crops down to half the area"] = {"crop_scale": 0.5}
 def ablation_lite0(places: Places) -> list[Experiment]:
     """Each switch off, EfficientNet-Lite0 on hymenoptera."""
     base = places.options(TrainOptions(), epochs=3, image_size=96)
-    return list(_ablation("ablation_lite0", places.find("hymenoptera"), base, OFF))
+    few = None if places.large else 40
+    return list(_ablation("ablation_lite0", places.find("hymenoptera"), base, OFF, few))
 
 
 def ablation_cnn4(places: Places) -> list[Experiment]:

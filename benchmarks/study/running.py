@@ -7,8 +7,10 @@ import multiprocessing
 import shutil
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from edgeclf_training.options import MACHINE
 from experiments import Experiment
@@ -27,7 +29,7 @@ def run_all(experiments: list[Experiment], out: Path, processes: int) -> list[di
     server.set_forkserver_preload(["edgeclf_training.training"])
     with ProcessPoolExecutor(processes, server) as pool, log.open("a") as file:
         futures = {pool.submit(run_one, e, out / "last" / k, processes): k for k, e in missing.items()}
-        for done, future in enumerate(as_completed(futures), 1):
+        for done, future in _until_interrupted(as_completed(futures)):
             result = {"key": futures[future], **future.result()}
             known[futures[future]] = result
             file.write(json.dumps(result) + "\n")
@@ -36,7 +38,17 @@ def run_all(experiments: list[Experiment], out: Path, processes: int) -> list[di
             told = f"{result['table']} / {result['row']}, seed {result['seed']}"
             share = f"{result['correct']} of {result['photos']} ({result['correct'] / result['photos']:.1%})"
             print(f"{done}/{len(missing)} ({minutes:.0f} min) {told}: {share}", file=sys.stderr, flush=True)
-    return [{**known[key(e)], "table": e.table, "row": e.row, "note": e.note} for e in experiments]
+    found = [(e, known[key(e)]) for e in experiments if key(e) in known]
+    return [{**result, "table": e.table, "row": e.row, "note": e.note} for e, result in found]
+
+
+def _until_interrupted(finished: Iterator[Future[Any]]) -> Iterator[tuple[int, Future[Any]]]:
+    """Ctrl-C is no failure: there are tables of what is done, and the rest goes on next time."""
+    try:
+        yield from enumerate(finished, 1)
+    except KeyboardInterrupt:
+        for process in multiprocessing.active_children():
+            process.kill()
 
 
 def key(experiment: Experiment) -> str:

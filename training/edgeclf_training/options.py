@@ -84,7 +84,7 @@ class TrainOptions:
     cutmix: float = _key(1.0, "CutMix: alpha of the Beta distribution; 0: off.", "A", 0, 100)
     mix_share: float | None = _key(
         None,
-        "Share of the batches that MixUp or CutMix mixes; default: 0.5, or 0 from scratch in less than 50 epochs.",
+        "Share of batches that are mixed; default: 0.5; 0 without augmentation or in < 50 epochs from scratch.",
         "F",
         0,
         1,
