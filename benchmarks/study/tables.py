@@ -56,6 +56,8 @@ def write_tables(results: Sequence[Mapping[str, Any]], path: Path, large: bool) 
             make = {"walk_throughs": _duel, "goals": _plain}.get(name, _ladder)
             table = make(found[name])
             parts.append(f"## {title}\n\n{text}\n\n{table}")
+        else:
+            parts.append(f"## {title}\n\n{text}\n\nNot run.\n")
     seconds = sum(float(r["seconds"]) for r in results)
     parts.append(f"{len(results)} runs, {seconds / 60:.0f} minutes of training on one core each.\n")
     path.write_text("\n".join(parts))
