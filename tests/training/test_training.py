@@ -269,7 +269,7 @@ def test_deep_networks_overfit_32_real_photos_and_export_agrees(
         weights=weights,
         head=head,
         augment="none",
-        epochs=7 if weights == "none" else 4,
+        epochs=7,
         image_size=64,
         batch_size=16,
         workers=0,
