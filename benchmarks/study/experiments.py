@@ -92,7 +92,7 @@ def _there(path: Path) -> Path:
 OFF: dict[str, dict[str, object]] = {
     "the default recipe": {},
     "no frozen phase": {"freeze_epochs": 0},
-    "one rate for all stages": {"stage_decay": 1.0},
+    "slower early stages": {"stage_decay": 0.8},
     "no warm-up": {"warmup": 0.0},
     "constant rate, no cosine": {"schedule": "constant"},
     "weight decay on norms too": {"decay_norms": True},

@@ -20,7 +20,7 @@ def parameter_groups(network: Network, options: TrainOptions, head_rate: float) 
     (Howard and Ruder 2018, arXiv:1801.06146): edges and textures need less change than what is specific to a task.
     Norms and biases are not decayed unless the options say so (He et al. 2019, arXiv:1812.01187).
     """
-    base_rate, decay = options.base_rate or 0.0, options.stage_decay or 1.0
+    base_rate, decay = options.base_rate or 0.0, options.stage_decay
     stages = list(network.features.children())
     parts: list[tuple[nn.Module, float]] = [(network.head, head_rate)]
     parts += [(stage, base_rate * decay ** (len(stages) - 1 - i)) for i, stage in enumerate(stages)]

@@ -67,9 +67,7 @@ class TrainOptions:
     base_rate: float | None = _key(
         None, "Peak learning rate of the last stage; default: 2e-4 if pretrained, else 1e-3.", "R", 0
     )
-    stage_decay: float | None = _key(
-        None, "Each earlier stage learns slower by this factor; default: 0.8 if pretrained, else 1.", "F", 0.01, 1
-    )
+    stage_decay: float = _key(1.0, "Each earlier stage learns slower by this factor; 1: all at one rate.", "F", 0.01, 1)
     momentum: float = _key(0.9, "Of SGD and RMSprop.", "M", 0, 0.999)
     schedule: Literal["cosine", "constant"] = _key("cosine", "Learning rate over the steps of a phase.")
     warmup: float = _key(0.15, "Share of a phase in which the rate rises from 0.", "F", 0, 0.9)

@@ -51,7 +51,6 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
             head_rate=_or(options.head_rate, 3e-3 if pretrained else spec.scratch_rate),
             frozen_rate=_or(options.frozen_rate, _or(options.head_rate, 3e-3 if pretrained else spec.scratch_rate)),
             base_rate=_or(options.base_rate, 2e-4 if pretrained else spec.scratch_rate),
-            stage_decay=_or(options.stage_decay, 0.8 if pretrained else 1.0),
             batch_norm=options.batch_norm or ("keep" if pretrained else "update"),
             mix_share=_or(options.mix_share, 0.0 if short or options.augment == "none" else 0.5),
             crop_scale=_or(options.crop_scale, 0.8 if short else 0.5),
