@@ -26,4 +26,4 @@ step "asking the INT8 file about photos it has never seen"
 "$edgeclf" predict "$demo"/unseen/*/*_0001.jpg -m "$demo/penguins-int8.onnx" -k 2 --cam "$demo/overlays"
 
 printf '\nLook at %s (why each was decided), %s (who was taken for whom)\nand, on your own photos:  %s predict PHOTO -m %s --cam why.png\n' \
-  "$demo/overlays/" "$demo/run/confusion.png" "$edgeclf" "$demo/penguins-int8.onnx"
+  "$demo/overlays/" "$demo/run/report.html" "$edgeclf" "$demo/penguins-int8.onnx"

@@ -14,7 +14,7 @@ from edgeclf.files import write_atomically
 from edgeclf.image import network_input
 from edgeclf.manifest import SCHEMA_VERSION, Manifest
 from edgeclf_training.console import Console
-from edgeclf_training.data import Sample
+from edgeclf_training.data import Sample, spread
 from edgeclf_training.networks import Network
 from edgeclf_training.runs import Run
 from numpy.typing import NDArray
@@ -94,10 +94,10 @@ def export_run(
     manifest = _manifest(run, card or Card())
     if not run.figures:
         console.line("this run is unfinished: its best weights so far are exported, without figures")
-    held_out = _spread(run.split.test or run.split.val, check_photos, run.options.seed)
+    held_out = spread(run.split.test or run.split.val, check_photos, run.options.seed)
     files = [export_network(network, manifest)]
     if int8:
-        chosen = _spread(run.split.train, calibration_photos, run.options.seed)
+        chosen = spread(run.split.train, calibration_photos, run.options.seed)
         with console.progress("calibrating") as progress:
             photos = (network_input(sample.path, run.contract) for sample in chosen)
             files.append(export_network(network, manifest, photos, lambda done: progress(done, len(chosen))))
@@ -171,19 +171,6 @@ def _manifest(run: Run, card: Card) -> Manifest:
             error.message, "change what was given to --author, --license, --description or a name"
         ) from error
     return manifest
-
-
-def _spread(samples: Sequence[Sample], most: int, seed: int) -> list[Sample]:
-    """A seeded choice of at most ``most`` samples, spread evenly over the classes, in their own order."""
-    if len(samples) <= most:
-        return list(samples)
-    taken: dict[str, int] = {}
-    ranked: list[tuple[int, int, int]] = []
-    for index in np.random.default_rng(seed).permutation(len(samples)):
-        label = samples[index].label
-        taken[label] = taken.get(label, 0) + 1
-        ranked.append((taken[label], len(ranked), int(index)))  # the first of every class, the second of every class
-    return [samples[index] for *_, index in sorted(sorted(ranked)[:most], key=lambda entry: entry[2])]
 
 
 def _tell(progress: Callable[[int, int], None], total: int, before: int, done: int) -> None:

@@ -15,26 +15,20 @@ import numpy as np
 import pytest
 import torch
 from edgeclf.classifier import Classifier
-from edgeclf.contract import ImageContract
 from edgeclf.errors import DataError
 from edgeclf.image import network_input
 from edgeclf.manifest import Calibration, Figures
 from edgeclf_export.exporting import export_run
 from edgeclf_training.data import Sample
-from edgeclf_training.evaluation import ask
-from edgeclf_training.networks import Head, Network
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.report import write_report
 from edgeclf_training.report.facts import best_epoch, confused, per_class
 from edgeclf_training.report.figures import curve, matrix
-from edgeclf_training.report.heat import evidence, heat_maps
 from edgeclf_training.report.writing import spread
 from edgeclf_training.runs import Run, load_run
 from edgeclf_training.training import train
-from helpers import SIZE, draw, write_class_folders
+from helpers import write_class_folders
 from numpy.typing import NDArray
-from PIL import Image
-from torch import nn
 
 HOSTILE = {"adelie": "<script>alert(1)", "gentoo": "\"'><img src=x onerror=y>", "king": "$a_b$ & ペンギン"}
 QUICK = TrainOptions(
@@ -212,124 +206,6 @@ def test_mistakes_are_drawn_three_times_with_alternative_texts(run: Run, metrics
     assert all(a["aria-label"] and a["role"] == "img" for a in drawings)
     ids = [a["id"] for _, a in page_of(run).tags if "id" in a]
     assert len(ids) == len(set(ids))
-
-
-def test_heat_maps_are_those_of_the_exported_file(run: Run, tmp_path: Path) -> None:
-    """The MLP head here; the linear one below."""
-    export_run(run, tmp_path / "model.onnx")
-    _same_maps(run.network(), Classifier(tmp_path / "model.onnx"), [s.path for s in run.split.test[:4]])
-
-
-def test_heat_maps_of_a_linear_head(make_model: Callable[..., Path]) -> None:
-    network = _tiny()
-    classifier = Classifier(make_model(resize="pad"))
-    _same_maps(network, classifier, [draw(i) for i in range(4)])
-
-
-def _tiny() -> Network:
-    """The network of ``make_model``."""
-    torch.manual_seed(7)
-    stages = [
-        ("one", nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU())),
-        ("two", nn.Sequential(nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU())),
-    ]
-    return Network(stages, None, Head(16, (SIZE // 4) ** 2, (), 3), (127.0,) * 3, (64.0,) * 3).eval()
-
-
-def _same_maps(network: Network, classifier: Classifier, photos: list[Any]) -> None:
-    seen = 0
-    for photo in photos:
-        why = classifier.explain(photo)
-        (cam,) = heat_maps(network, network_input(photo, classifier.manifest.contract))
-        assert cam.shape == why.cam.shape
-        seen += bool(cam.max() > 0)
-        np.testing.assert_allclose(cam / max(cam.max(), 1e-9), why.cam / max(why.cam.max(), 1e-9), atol=1e-4)
-    assert seen, "only dead maps would prove nothing"
-
-
-@pytest.fixture(scope="module")
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
-    """Twelve wide photos and twelve tall ones, bright everywhere; the tall ones are red."""
-    folder = tmp_path_factory.mktemp("shapes")
-    samples = []
-    for number in range(24):
-        wide = number % 2 == 0
-        image = draw(number, *((96, 48) if wide else (48, 96)), hue=(180, 180, 180) if wide else (250, 60, 60))
-        path = folder / f"{number}.png"
-        image.save(path)
-        samples.append(Sample(path, "wide" if wide else "tall", path.stat().st_size))
-    return samples
-
-
-def _colour_network(weights: list[list[float]], bias: list[float], head: list[list[float]]) -> Network:
-    """One 1x1 convolution on the normalised colours, then a linear head."""
-    convolution = nn.Conv2d(3, len(weights), 1)
-    convolution.weight.data = torch.tensor(weights)[:, :, None, None]
-    convolution.bias.data = torch.tensor(bias)
-    last = Head(len(weights), 1, (), len(head))
-    last.linears[0].weight.data = torch.tensor(head)
-    last.linears[0].bias.data.zero_()
-    return Network([("one", nn.Sequential(convolution, nn.ReLU()))], None, last, (0.0,) * 3, (255.0,) * 3).eval()
-
-
-def test_a_network_that_decides_by_its_padding_is_warned_of(shapes: list[Sample], run: Run, tmp_path: Path) -> None:
-    black = _colour_network([[-9.0, -9.0, -9.0]], [1.0], [[1.0], [0.5]])
-    contract = ImageContract(32, "pad")
-    # It does decide by it: without padding there is no evidence left.
-    image = network_input(shapes[0].path, contract)
-    with torch.inference_mode():
-        assert black(torch.from_numpy(image)[None]).max() > 0.3
-        assert black(torch.from_numpy(np.maximum(image, 60))[None]).max() == 0
-    found = evidence(black, shapes, contract)
-    assert found.padding is not None
-    assert found.padding.warning
-    assert found.padding.energy > 0.95
-    assert found.padding.area == pytest.approx(0.5)
-
-    answers = ask(black, shapes, ("tall", "wide"), contract, "validation")
-    padded = replace(
-        run,
-        folder=tmp_path,
-        classes=("tall", "wide"),
-        contract=contract,
-        split=replace(run.split, classes=("tall", "wide"), val=tuple(shapes), test=()),
-    )
-    assert write_report(padded, black, [answers])["evidence"]["padding"]["warning"]
-    assert "decides by its padding" in page_of(padded).text
-
-
-def test_a_network_that_looks_at_the_photo_is_not(shapes: list[Sample]) -> None:
-    colour = _colour_network([[1.0, -1.0, 0.0], [0.0, 1.0, 0.0]], [0.0, 0.0], [[3.0, 0.0], [0.0, 1.0]])
-    for resize in ("pad", "crop"):
-        found = evidence(colour, shapes, ImageContract(32, resize))  # type: ignore[arg-type]
-        assert found.photos == 24
-        assert found.border is not None
-        assert not found.border.warning
-        assert (found.padding is None) == (resize == "crop")
-        if found.padding:
-            assert found.padding.energy < 0.1
-            assert not found.padding.warning
-
-
-def test_a_network_that_looks_at_the_border_is_warned_of(tmp_path: Path) -> None:
-    samples = []
-    for number in range(12):
-        image = Image.new("RGB", (64, 64), (200, 30, 30))
-        image.paste(draw(number, 56, 56, (20, 20, 200)), (4, 4))
-        image.save(tmp_path / f"{number}.png")
-        samples.append(Sample(tmp_path / f"{number}.png", "a", 1))
-    red = _colour_network([[1.0, 0.0, -1.0]], [0.0], [[1.0], [0.0]])
-    found = evidence(red, samples, ImageContract(64))
-    assert found.border is not None
-    assert found.border.warning
-    assert found.border.energy > 0.8
-    assert found.border.area == pytest.approx(1 - (52 / 64) ** 2)
-
-
-def test_empty_maps_are_counted_not_averaged(shapes: list[Sample]) -> None:
-    dead = _colour_network([[-1.0, -1.0, -1.0]], [0.0], [[1.0], [0.5]])
-    found = evidence(dead, [*shapes, Sample(Path("gone.png"), "wide", 1)], ImageContract(32))
-    assert (found.photos, found.without_map, found.border, found.padding) == (24, 24, None, None)
 
 
 def test_photos_that_vanished_are_told_and_the_rest_goes_on(

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 from edgeclf.errors import DataError
 from edgeclf.files import write_atomically
 from edgeclf.image import SUFFIXES
@@ -277,3 +278,15 @@ def _shuffle_key(found: _Placed, seed: int) -> bytes:
     """A seeded order that depends on nothing but the class and the place within its folder."""
     key = f"{seed}\0{found.sample.label}\0{found.place}"
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def spread(samples: Sequence[Sample], most: int, seed: int) -> list[Sample]:
+    """A seeded choice of at most ``most`` samples, as evenly from all classes as they allow, in their own order."""
+    turn: dict[str, int] = {}
+    ranked = []
+    for position in np.random.default_rng(seed).permutation(len(samples)):
+        label = samples[position].label
+        turn[label] = turn.get(label, 0) + 1
+        ranked.append((turn[label], int(position)))  # the first of every class, then the second of every class
+    chosen = sorted(ranked, key=lambda r: r[0])[:most]
+    return [samples[position] for position in sorted(position for _, position in chosen)]

@@ -65,7 +65,7 @@ class TrainOptions:
     )
     frozen_rate: float | None = _key(None, "The head's rate while the base is frozen; default: --head-rate.", "R", 0)
     base_rate: float | None = _key(
-        None, "Peak learning rate of the last stage; default: 2e-4 if pretrained, else 1e-3.", "R", 0
+        None, "Peak learning rate of the last stage; default: 3e-4 if pretrained, else 1e-3.", "R", 0
     )
     stage_decay: float = _key(1.0, "Each earlier stage learns slower by this factor; 1: all at one rate.", "F", 0.01, 1)
     momentum: float = _key(0.9, "Of SGD and RMSprop.", "M", 0, 0.999)
@@ -82,7 +82,7 @@ class TrainOptions:
     cutmix: float = _key(1.0, "CutMix: alpha of the Beta distribution; 0: off.", "A", 0, 100)
     mix_share: float | None = _key(
         None,
-        "Share of batches that are mixed; default: 0.5; 0 without augmentation or in < 50 epochs from scratch.",
+        "Share of batches that are mixed; default: 0.5; 0 in < 50 epochs or without augmentation.",
         "F",
         0,
         1,
@@ -97,7 +97,7 @@ class TrainOptions:
     augment: Literal["default", "none"] = _key("default", "Augmentation of training photos; none turns all of it off.")
     crop_scale: float | None = _key(
         None,
-        "Smallest share of the area a random crop keeps; 1: no crops; default: 0.5, or 0.8 where nothing is mixed.",
+        "Smallest share of the area a random crop keeps; 1: no crops; default: 0.5; 0.8 in < 50 epochs.",
         "F",
         0.05,
         1,

@@ -1,5 +1,6 @@
 """What the user left open is decided here, once, before anything is written."""
 
+import os
 from dataclasses import replace
 from typing import TypeVar
 
@@ -32,11 +33,13 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
         options = replace(options, weights="none", **{key: getattr(start, key) for key in kept})
     spec = get_architecture(options.arch)
     weights = options.weights or ("imagenet" if spec.imagenet else "none")
+    if weights not in ("imagenet", "none"):
+        weights = os.path.abspath(weights)  # a run is resumed from anywhere
     pretrained = weights != "none" or start is not None
     if (options.freeze_epochs or 0) > options.epochs:
         raise UsageError(f"--freeze-epochs {options.freeze_epochs}: more than --epochs {options.epochs}")
-    # Strong augmentation is for networks that would else learn the photos by heart: not for short runs from scratch.
-    short = not pretrained and options.epochs < _LONG
+    # Strong augmentation is for networks that would else learn the photos by heart: not for short runs (docs/study.md).
+    short = options.epochs < _LONG
     # A crop already moves, shears and scales; letterboxed and squashed photos would else always lie the same way.
     moves = (0.0, 0.0, 0.0, 0.0) if options.resize == "crop" else (15.0, 0.1, 8.0, 0.2)
     rotation, shift, shear, zoom = moves
@@ -50,7 +53,7 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
             freeze_epochs=_or(options.freeze_epochs, min(1 if pretrained else 0, options.epochs - 1)),
             head_rate=_or(options.head_rate, 3e-3 if pretrained else spec.scratch_rate),
             frozen_rate=_or(options.frozen_rate, _or(options.head_rate, 3e-3 if pretrained else spec.scratch_rate)),
-            base_rate=_or(options.base_rate, 2e-4 if pretrained else spec.scratch_rate),
+            base_rate=_or(options.base_rate, 3e-4 if pretrained else spec.scratch_rate),
             batch_norm=options.batch_norm or ("keep" if pretrained else "update"),
             mix_share=_or(options.mix_share, 0.0 if short or options.augment == "none" else 0.5),
             crop_scale=_or(options.crop_scale, 0.8 if short else 0.5),

@@ -7,7 +7,6 @@ checkpoint.pt    all it takes to go on, until the run has finished
 metrics.csv      one row per epoch
 split/*.txt      which photo was trained on, validated with, tested, skipped; notes on duplicates
 confusion.csv    counts on the test photos, or on the validation photos where there is no test folder
-confusion.png    the same as a picture
 report.html      what to look at: figures, mistakes with heat maps, calibration; one self-contained file
 metrics.json     the report's figures, for programs
 """

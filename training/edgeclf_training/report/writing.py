@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 from edgeclf.errors import DataError
 from edgeclf.files import write_atomically
 
 from edgeclf_training.calibration import calibrate
 from edgeclf_training.console import Console
-from edgeclf_training.data import Sample
+from edgeclf_training.data import spread
 from edgeclf_training.evaluation import Answers, ask
 from edgeclf_training.networks import Network
 from edgeclf_training.report.facts import facts
@@ -91,15 +90,3 @@ def _ask(run: Run, network: Network, console: Console) -> list[Answers]:
     if len(missing) > 5:
         console.line(f"left out: {len(missing) - 5} more")
     return answers
-
-
-def spread(samples: Sequence[Sample], most: int, seed: int) -> list[Sample]:
-    """A seeded choice of at most ``most`` samples, as evenly from all classes as they allow."""
-    order = np.random.default_rng(seed).permutation(len(samples))
-    turn: dict[str, int] = {}
-    ranked = []
-    for position in order:
-        label = samples[position].label
-        turn[label] = turn.get(label, 0) + 1
-        ranked.append((turn[label], int(position)))  # the first of every class, then the second of every class
-    return [samples[position] for position in sorted(p for _, p in sorted(ranked, key=lambda r: r[0])[:most])]
