@@ -3,6 +3,7 @@
 The schema is versioned. Files of older schemas keep loading; a newer one is refused with a clear error.
 """
 
+import base64
 import functools
 import json
 import types
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 from edgeclf.contract import ImageContract
 from edgeclf.errors import EdgeclfError, ModelTooNewError, NotAModelError
 
-SCHEMA_VERSION = 2  # 2: calibration
+SCHEMA_VERSION = 3  # 2: calibration; 3: golden photos, gate
 _MAX_TEXT = 2000
 T = TypeVar("T")
 
@@ -64,6 +65,77 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class GoldenPhoto:
+    """One photo of the self-test: what the door must make of it, and what the network must answer.
+
+    Attributes:
+        label: its true class.
+        jpeg: a small JPEG of it, without EXIF.
+        pixels: what the door made of the JPEG at export, averaged over blocks: uint8 ``[side, side, 3]``, row by row.
+        logits: of the network, given ``pixels`` enlarged: float32 ``[classes]``, little-endian.
+    """
+
+    label: str
+    jpeg: bytes
+    pixels: bytes
+    logits: bytes
+
+
+@dataclass(frozen=True)
+class Golden:
+    """The self-test a model file carries.
+
+    Attributes:
+        side: height and width of ``GoldenPhoto.pixels``, at most the network's input size.
+        tolerance: largest difference of a logit, relative to the photo's largest one; 0: the same bits.
+        photos: held-out photos that cover the classes, and those between two classes.
+    """
+
+    side: int
+    tolerance: float
+    photos: tuple[GoldenPhoto, ...]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How this file compares with the trained network on held-out photos, through onnxruntime, and what was allowed.
+
+    Attributes:
+        split: "validation" or "test".
+        photos: photos both were asked about.
+        correct_before, correct_after: photos right by the trained network and by this file.
+        agreeing: photos both give the same class.
+        drop: accuracy lost, in points; negative where the file does better.
+        drop_low, drop_high: its paired 95 % interval.
+        worst_class: the class that lost most, None where none lost.
+        worst_drop: points it lost.
+        ece_before, ece_after: expected calibration error, 0..1.
+        max_drop, max_class_drop: the budget, in points.
+        calibration: how INT8 ranges were chosen ("minmax", ...), "none" for floats.
+        float_layers: layers left in float, by their node's name.
+        passed: within the budget, as far as the sample can tell.
+    """
+
+    split: str
+    photos: int
+    correct_before: int
+    correct_after: int
+    agreeing: int
+    drop: float
+    drop_low: float
+    drop_high: float
+    worst_class: str | None
+    worst_drop: float
+    ece_before: float
+    ece_after: float
+    max_drop: float
+    max_class_drop: float
+    calibration: str
+    float_layers: tuple[str, ...]
+    passed: bool
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Where the model comes from.
 
@@ -93,12 +165,15 @@ class Manifest:
         contract: how photos become network input.
         contract_sha256: ``contract.digest()`` as it was at export.
         architecture, head: such as "resnet50" and "linear".
-        precision: "fp32" or "int8".
+        precision: "fp32", "fp16", "int8", or "mixed": INT8 with some layers in float.
         cam_classes: heat maps per photo: those of the best-ranked classes.
         opset, ir_version: of the ONNX file.
         min_onnxruntime: the lowest onnxruntime that loads it.
         figures: counts on held-out photos, per split.
         calibration: temperature and "unknown" threshold; None where nothing was calibrated (schema 1: always).
+        gate: how the file compares with the trained network; None where no photos were held out. A file that did not
+            pass was written by force.
+        golden: the self-test; None where the file carries no photos.
         display_names: class name -> name for people, in any script; may leave classes out.
         provenance: where it comes from.
         author, licence, description: free text, None if not given.
@@ -118,6 +193,8 @@ class Manifest:
     provenance: Provenance
     figures: tuple[Figures, ...] = ()
     calibration: Calibration | None = None
+    gate: Gate | None = None
+    golden: Golden | None = None
     display_names: Mapping[str, str] = field(default_factory=dict)
     author: str | None = None
     licence: str | None = None
@@ -125,7 +202,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, plain ASCII."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), default=_base64)
 
     @staticmethod
     def from_json(text: str, path: str) -> "Manifest":
@@ -160,6 +237,10 @@ class Manifest:
         return manifest
 
 
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
 def _check(manifest: Manifest) -> None:
     names = manifest.classes
     if not names or len(set(names)) != len(names):
@@ -177,6 +258,12 @@ def _check(manifest: Manifest) -> None:
             raise ValueError(f"the temperature is {c.temperature}")
         if not 0 <= c.threshold <= 1:
             raise ValueError(f"the threshold is {c.threshold}")
+    if (g := manifest.golden) is not None:
+        if not (0 < g.side <= manifest.contract.size and 0 <= g.tolerance < float("inf")):
+            raise ValueError("the self-test's side or tolerance makes no sense")
+        for photo in g.photos:
+            if len(photo.pixels) != g.side * g.side * 3 or len(photo.logits) != 4 * len(names):
+                raise ValueError("a golden photo has not the size it should have")
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
@@ -197,6 +284,9 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     if origin is not None:  # Mapping[str, str]
         _expect(value, dict, where)
         return {str(k): _build(str, v, f"{where}.{k}") for k, v in value.items()}
+    if kind is bytes:
+        _expect(value, str, where)
+        return base64.b64decode(value, validate=True)
     _expect(value, (int, float) if kind is float else kind, where)
     if kind is str and not (value.isprintable() and len(value) <= _MAX_TEXT):  # it will be printed on terminals
         raise ValueError(f"{where} is too long or not printable")

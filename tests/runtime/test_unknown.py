@@ -12,7 +12,7 @@ from edgeclf import Classifier, UsageError
 from edgeclf.manifest import Calibration
 
 Cli = Callable[..., CompletedProcess[str]]
-SCHEMA_1 = Path(__file__).parent / "models" / "schema1.onnx"
+MODELS = Path(__file__).parent / "models"
 
 
 @pytest.fixture(scope="module")
@@ -96,11 +96,15 @@ def test_info_tells_what_the_threshold_gave(edgeclf: Cli, make: Callable[..., Pa
     assert shown["calibration"]["temperature"] == 1.25
 
 
-def test_a_file_of_the_first_schema_answers(edgeclf: Cli, photo: Path) -> None:
-    """Written by the first version and committed: it must answer as long as there is an edgeclf."""
-    classifier = Classifier(SCHEMA_1)
-    assert (classifier.manifest.schema_version, classifier.manifest.calibration) == (1, None)
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_older_schema_answers(version: int, edgeclf: Cli, photo: Path) -> None:
+    """Written by the edgeclf of its time and committed: it must answer as long as there is an edgeclf."""
+    path = MODELS / f"schema{version}.onnx"
+    classifier = Classifier(path)
+    manifest = classifier.manifest
+    assert (manifest.schema_version, manifest.gate, manifest.golden) == (version, None, None)
+    assert (manifest.calibration is None) == (version == 1)
     prediction = classifier.predict(photo)
     assert sum(entry.probability for entry in prediction.ranking) == pytest.approx(1)
-    assert not prediction.unknown
-    assert "calibrated" not in edgeclf("info", SCHEMA_1).stdout
+    assert prediction.unknown == (version == 2), "its threshold is 0.4"
+    assert ("calibrated" in edgeclf("info", path).stdout) == (version == 2)
