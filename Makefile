@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel check format bench study default-model clean
+.PHONY: help demo test test-wheel test-cpus check format bench study default-model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,11 +20,14 @@ $(READY): pyproject.toml
 demo: $(READY) ## draw penguins, fine-tune, export FP32 and INT8, predict with a heat map
 	@BIN=$(abspath $(BIN)) sh tools/demo.sh $(DEMO)
 
-test: $(READY) ## run all tests
-	$(BIN)/python -m pytest -q
+test: $(READY) ## run all tests, one process per CPU
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 
 test-wheel: $(READY) ## build the wheel, install it in a clean environment with [cpu] only, predict, explain
 	sh tools/test_wheel.sh $(abspath $(BIN))/python
+
+test-cpus: $(READY) ## the same answers on an AVX2 laptop, a Raspberry Pi 4 and a Pi 5, emulated
+	$(BIN)/python tools/cpus
 
 check: $(READY) ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .

@@ -123,3 +123,17 @@ def test_what_is_left_open_is_resolved_by_network_and_weights() -> None:
     assert resolve(TrainOptions(resize="crop")).rotation == 0
     assert resolve(TrainOptions(resize="pad")).rotation == 15
     assert resolve(TrainOptions(resize="pad", rotation=0.0)).rotation == 0
+
+
+def test_short_runs_mix_nothing_and_crop_little() -> None:
+    short, long = resolve(TrainOptions(epochs=49)), resolve(TrainOptions(epochs=50))
+    assert (short.mix_share, short.crop_scale) == (0.0, 0.8)
+    assert (long.mix_share, long.crop_scale) == (0.5, 0.5)
+    assert resolve(TrainOptions(epochs=50, augment="none")).mix_share == 0
+    asked = resolve(TrainOptions(epochs=3, mix_share=0.3, crop_scale=0.4))
+    assert (asked.mix_share, asked.crop_scale) == (0.3, 0.4)
+
+
+def test_a_file_of_weights_is_found_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert resolve(TrainOptions(weights="mine.pth")).weights == str(tmp_path / "mine.pth")
