@@ -166,10 +166,3 @@ def test_a_network_that_answers_nan_is_not_exported(run: Run, tmp_path: Path) ->
     with pytest.raises(ExportError):
         export_run(spoiled, tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
-
-
-def test_calibration_photos_are_spread_over_the_classes(run: Run) -> None:
-    chosen = exporting._spread(run.split.train, 7, 0)
-    counts = [sum(s.label == name for s in chosen) for name in run.classes]
-    assert sorted(counts) == [2, 2, 3]
-    assert chosen == sorted(chosen) == exporting._spread(run.split.train, 7, 0)
