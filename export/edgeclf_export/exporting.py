@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from edgeclf_training.networks import Network
 from edgeclf_training.runs import Run
 from numpy.typing import NDArray
 
+from edgeclf_export.golden import CANDIDATES, with_golden
 from edgeclf_export.packing import draft_manifest, export_network
 from edgeclf_export.verify import Answers, file_answers, torch_answers, truth
 
@@ -65,6 +66,7 @@ def export_run(
     card: Card | None = None,
     calibration_photos: int = 256,
     check_photos: int = 1000,
+    golden: bool = True,
     console: Console | None = None,
 ) -> Exported:
     """Write a run's network as one model file.
@@ -79,6 +81,7 @@ def export_run(
         card: what to say about the model.
         calibration_photos: at most so many, spread over the classes.
         check_photos: at most so many held-out photos are checked.
+        golden: embed a few held-out photos, small and without EXIF, for the self-test.
         console: where to report; silent if None.
 
     Raises:
@@ -103,12 +106,17 @@ def export_run(
             files.append(export_network(network, manifest, photos, lambda done: progress(done, len(chosen))))
     answers = _ask(network, run, held_out, files, console)
     _check_parity(answers[0], answers[1])
+    data = files[-1]
+    if golden:
+        data, count = with_golden(data, [(s.path, s.label) for s in spread(held_out, CANDIDATES, run.options.seed)])
+        console.line(f"embeds {count} held-out photos, small and without EXIF; --no-golden leaves them out")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, lambda file: file.write(files[-1]))
+        write_atomically(out, lambda file: file.write(data))
     except OSError as error:
         raise UsageError(f"{out} cannot be written ({error.strerror or error})", "choose another -o") from error
     rows = tuple(_row(a, answers[0], truth(held_out, run.classes)) for a in answers)
+    rows = (*rows[:-1], replace(rows[-1], size=len(data)))
     return Exported(out, "test" if run.split.test else "validation", len(held_out), rows)
 
 

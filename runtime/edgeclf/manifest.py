@@ -262,6 +262,8 @@ def _check(manifest: Manifest) -> None:
         if not (0 < g.side <= manifest.contract.size and 0 <= g.tolerance < float("inf")):
             raise ValueError("the self-test's side or tolerance makes no sense")
         for photo in g.photos:
+            if photo.label not in names:
+                raise ValueError("a golden photo is of no class")
             if len(photo.pixels) != g.side * g.side * 3 or len(photo.logits) != 4 * len(names):
                 raise ValueError("a golden photo has not the size it should have")
 

@@ -18,14 +18,18 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_CLOSED_PIPE = 141  # 128 + SIGPIPE
 
 # The runtime's own commands; training and export add theirs through the entry-point group.
-_OWN = {"predict": "edgeclf.cli.predict:predict", "info": "edgeclf.cli.info:info"}
+_OWN = {
+    "predict": "edgeclf.cli.predict:predict",
+    "info": "edgeclf.cli.info:info",
+    "doctor": "edgeclf.cli.doctor:doctor",
+}
 _GROUP = "edgeclf.commands"
 
 EPILOG = (
     "Exit codes: 0 all answered, 1 some or all photos could not be read or explained, or `data check` found "
-    "problems, 2 usage, 3 the model file cannot be used, 4 the backend, the device or an extra is not to be had, 5 "
-    "training photos, weights or a run folder cannot be used, 6 an exported file did not pass its checks, 130 "
-    "interrupted, 141 the reader of the output went away."
+    "problems, 2 usage, 3 the model file cannot be used or fails its self-test, 4 the backend, the device or an extra "
+    "is not to be had, 5 training photos, weights or a run folder cannot be used, 6 an exported file did not pass its "
+    "checks, 130 interrupted, 141 the reader of the output went away."
 )
 
 
@@ -81,7 +85,8 @@ _app = typer.Typer(
     "edgeclf predict photo.jpg                   classify a photo\n"
     "edgeclf predict photo.jpg --cam why.png     and show where the evidence lies\n"
     "edgeclf train photos/ --out runs/birds      fine-tune on class folders\n"
-    "edgeclf export runs/birds -o birds.onnx     one file for the field",
+    "edgeclf export runs/birds -o birds.onnx     one file for the field\n"
+    "edgeclf doctor birds.onnx                   does it answer here as it did there",
 )
 
 

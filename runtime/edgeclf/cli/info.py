@@ -1,7 +1,6 @@
 """``edgeclf info``: what a model file says about itself."""
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,7 +29,8 @@ def info(
 
     file = read_model_file(model or default_model())
     if as_json:
-        print(json.dumps({"path": file.path, "bytes": file.size, "sha256": file.sha256, **asdict(file.manifest)}))
+        manifest = json.loads(file.manifest.to_json())  # bytes become Base64
+        print(json.dumps({"path": file.path, "bytes": file.size, "sha256": file.sha256, **manifest}))
         return
     m, origin = file.manifest, file.manifest.provenance
     resize = {
@@ -47,6 +47,7 @@ def info(
         ("needs", f"onnxruntime {m.min_onnxruntime} or newer (opset {m.opset}, IR {m.ir_version})"),
         *((f.split, f"{f.correct} of {f.photos} photos right ({f.accuracy:.1%}){counted}") for f in m.figures),
         *([("calibrated", _calibrated(m.calibration))] if m.calibration else []),
+        *([("self-test", f"{len(m.golden.photos)} photos inside, see `edgeclf doctor MODEL`")] if m.golden else []),
         ("trained", origin.trained + (f", seed {origin.seed}" if origin.seed is not None else "")),
         *(("weights", line) for line in origin.weights),
         *((key, value) for key in ("author", "licence", "description") if (value := getattr(m, key))),

@@ -1,0 +1,41 @@
+"""``edgeclf doctor``: is this device fit, and does it answer as the exporting machine did?"""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Default: $EDGECLF_MODEL, else the network inside.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One object with all facts.")] = False,
+) -> None:
+    """Check this device, and that a model answers here as it did where it was exported.
+
+    \b
+    edgeclf doctor
+    edgeclf doctor birds.onnx
+    edgeclf doctor birds.onnx --json
+
+    Looks at Python, processor, memory, onnxruntime and Pillow, then runs the photos that the model file carries on
+    the CPU: an INT8 network must give the very same bits. What could crash runs in a child process. Ends with 0 if all
+    is well (warnings included), 4 if onnxruntime or Pillow fails, else 3 if the model file or its self-test does.
+    """
+    from edgeclf.cli.console import printable
+    from edgeclf.doctor import diagnose
+
+    found = diagnose(model)
+    if as_json:
+        checks = [asdict(check) for check in found.checks]
+        print(
+            json.dumps({"passed": found.exit_code == 0, "exit_code": found.exit_code, "checks": checks, **found.facts})
+        )
+    else:
+        for check in found.checks:
+            print(f"{check.name:<12} {check.status:<8} {printable(check.detail)}")
+            if check.remedy:
+                print(f"{'':<12} {'':<8} -> {printable(check.remedy)}")
+    raise typer.Exit(found.exit_code)
