@@ -18,7 +18,7 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_CLOSED_PIPE = 141  # 128 + SIGPIPE
 
 # The runtime's own commands; training and export add theirs through the entry-point group.
-_OWN = {name: f"edgeclf.cli.{name}:{name}" for name in ("predict", "info", "evaluate")}
+_OWN = {name: f"edgeclf.cli.{name}:{name}" for name in ("predict", "info", "evaluate", "compare")}
 _GROUP = "edgeclf.commands"
 
 EPILOG = (
@@ -81,6 +81,7 @@ _app = typer.Typer(
     "edgeclf predict photo.jpg                   classify a photo\n"
     "edgeclf predict photo.jpg --cam why.png     and show where the evidence lies\n"
     "edgeclf evaluate birds.onnx photos/         count right and wrong answers\n"
+    "edgeclf compare a.onnx b.onnx photos/       two models on the same photos\n"
     "edgeclf train photos/ --out runs/birds      fine-tune on class folders\n"
     "edgeclf export runs/birds -o birds.onnx     one file for the field",
 )
