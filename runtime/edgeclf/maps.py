@@ -28,8 +28,6 @@ def correlation(
     Returns:
         None where a map is dead: constant, so that it correlates with nothing.
     """
-    if any(np.ptp(one) == 0 for one in maps):  # before anything is resized: rounding must not bring it to life
-        return None
     views = [(c.resize, c.crop_fraction if c.resize == "crop" else 1.0) for c in contracts]
     one, two = _on_one_grid(*maps) if views[0] == views[1] else _on_the_photo(maps, contracts, photo)
     if not one.size or np.ptp(one) == 0 or np.ptp(two) == 0:
