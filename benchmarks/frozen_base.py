@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from edgeclf_training.console import Console
+from edgeclf.cli.console import Console
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.training import train
 

@@ -43,7 +43,7 @@ def export(
     the trained network are printed side by side.
     """
     require("export", "torch", "torchvision", "onnx", "onnxscript")
-    from edgeclf_training.console import Console
+    from edgeclf.cli.console import Console
     from edgeclf_training.runs import load_run
 
     from edgeclf_export.exporting import Card, export_run, read_display_names

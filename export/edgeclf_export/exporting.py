@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from edgeclf.classifier import Classifier
+from edgeclf.cli.console import Console
 from edgeclf.errors import ExportError, NotAModelError, UsageError
 from edgeclf.files import write_atomically
 from edgeclf.image import network_input
 from edgeclf.manifest import SCHEMA_VERSION, Manifest
-from edgeclf_training.console import Console
 from edgeclf_training.data import Sample, spread
 from edgeclf_training.networks import Network
 from edgeclf_training.runs import Run

@@ -39,6 +39,8 @@ class Classifier:
         threads: CPU threads of one inference; as many as the process may use if None.
         threshold: photos whose best probability is below it are "unknown", 0..1; 0 always answers. The model's own if
             None, which is 0 where it was not calibrated.
+        spin: CPU threads wait for the next photo by spinning for a while, onnxruntime's default. Not, where two
+            classifiers take turns: one's waiting threads would slow the other down.
 
     Raises:
         ModelError: the file cannot be used.
@@ -53,6 +55,7 @@ class Classifier:
         threads: int | None = None,
         *,
         threshold: float | None = None,
+        spin: bool = True,
     ) -> None:
         if threshold is not None and not 0 <= threshold <= 1:
             raise UsageError(f"threshold is {threshold}", "give a probability, 0..1")
@@ -60,9 +63,9 @@ class Classifier:
             raise UsageError(f"threads is {threads}", "give at least 1")
         self._file = read_model_file(model if model is not None else default_model())
         calibration = self._file.manifest.calibration
-        self._temperature = calibration.temperature if calibration else 1.0
+        self.temperature = calibration.temperature if calibration else 1.0
         self.threshold = threshold if threshold is not None else calibration.threshold if calibration else 0.0
-        self._session, self.device = open_session(self._file, device, threads)
+        self._session, self.device = open_session(self._file, device, threads, spin=spin)
 
     @property
     def manifest(self) -> Manifest:
@@ -89,7 +92,7 @@ class Classifier:
         _check_top_k(top_k)
         image = network_input(photo, self.manifest.contract)
         (scores,) = self._session.run(["logits"], {"image": image[None]})
-        return self._rank(scores[0], top_k, logits)
+        return self.rank(scores[0], top_k, logits=logits)
 
     def predict_many(self, photos: Iterable[Photo], top_k: int = 5) -> Iterator[Prediction | PhotoError]:
         """Answer photos lazily, in order; one that cannot be read yields its error and the rest go on.
@@ -117,9 +120,8 @@ class Classifier:
         wanted = self.index(label) if label is not None else None
         if not isinstance(photo, str | os.PathLike) and hasattr(photo, "read"):
             photo = read_photo_file(photo)  # decoded twice below: once for the network, once for the eye
-        image = network_input(photo, self.manifest.contract)
-        scores, cams, cam_class = self._session.run(["logits", "cam", "cam_class"], {"image": image[None]})
-        explained = [int(index) for index in cam_class[0]]
+        scores, cams, cam_class = self.infer(network_input(photo, self.manifest.contract))
+        explained = [int(index) for index in cam_class]
         wanted = explained[0] if wanted is None and explained else wanted
         if wanted is None or wanted not in explained:
             raise ExplainError(
@@ -127,17 +129,40 @@ class Classifier:
                 f"{len(explained)} best-ranked classes of a photo",
                 "choose a class that ranks higher",
             )
-        everything = self._rank(scores[0], len(self.labels), False)
+        everything = self.rank(scores, len(self.labels))
         shown, photo_size = upright_with_size(photo, _DISPLAY)
         shown.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE))
         return Explanation(
             prediction=Prediction(everything.ranking[:top_k], everything.unknown),
             label=next(entry for entry in everything.ranking if entry.index == wanted),
-            cam=cams[0, explained.index(wanted)],
+            cam=cams[explained.index(wanted)],
             photo=shown,
             photo_size=photo_size,
             contract=self.manifest.contract,
         )
+
+    def infer(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+        """The network alone, without the door: for those who time it, or decode a photo once for several networks.
+
+        Args:
+            image: RGB uint8 ``[size, size, 3]``, as ``network_input`` gives it.
+
+        Returns:
+            Logits float32 ``[classes]``, heat maps float32 ``[maps, h, w]``, and which classes they explain, int64
+            ``[maps]``, best-ranked first.
+        """
+        scores, cams, cam_class = self._session.run(["logits", "cam", "cam_class"], {"image": image[None]})
+        return scores[0], cams[0], cam_class[0]
+
+    def rank(self, scores: NDArray[np.float32], top_k: int = 5, *, logits: bool = False) -> Prediction:
+        """What logits, float32 ``[classes]``, mean: ``top_k`` and ``logits`` as for ``predict``."""
+        wide = scores.astype(np.float64)
+        shares = np.exp((wide - wide.max()) / self.temperature)
+        shares /= shares.sum()
+        order = np.argsort(-wide, kind="stable")[:top_k]  # stable: equal logits rank by index, on every machine
+        names, shown = self.labels, self.manifest.display_names
+        ranking = tuple(RankedLabel(names[i], int(i), float(shares[i]), shown.get(names[i])) for i in order)
+        return Prediction(ranking, bool(shares[order[0]] < self.threshold), scores if logits else None)
 
     def index(self, label: str) -> int:
         """The index of a class name.
@@ -161,15 +186,6 @@ class Classifier:
             return self.predict(photo, top_k)
         except PhotoError as error:
             return error
-
-    def _rank(self, scores: NDArray[np.float32], top_k: int, keep: bool) -> Prediction:
-        wide = scores.astype(np.float64)
-        shares = np.exp((wide - wide.max()) / self._temperature)
-        shares /= shares.sum()
-        order = np.argsort(-wide, kind="stable")[:top_k]  # stable: equal logits rank by index, on every machine
-        names, shown = self.labels, self.manifest.display_names
-        ranking = tuple(RankedLabel(names[i], int(i), float(shares[i]), shown.get(names[i])) for i in order)
-        return Prediction(ranking, bool(shares[order[0]] < self.threshold), scores if keep else None)
 
 
 def _check_top_k(top_k: int) -> None:

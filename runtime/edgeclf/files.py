@@ -8,6 +8,9 @@ from typing import IO, Any
 
 from edgeclf.image import SUFFIXES
 
+OVERLAY_ENDING = "-cam.jpg"
+OVERLAY_MARK = b"edgeclf heat map"  # JPEG comment of every overlay in a folder
+
 _UMASK = os.umask(0o077)  # can only be read by setting it: once, here, before there are threads to race with
 os.umask(_UMASK)
 
@@ -35,10 +38,27 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         raise
 
 
-def image_files(folder: str) -> Iterator[str]:
-    """Files with an image suffix below a folder, sorted within each folder; what is hidden is left out."""
-    for parent, folders, files in os.walk(folder):
+def image_files(folder: str, onerror: Callable[[OSError], Any] | None = None) -> Iterator[str]:
+    """Photos below a folder: what has an image suffix, sorted within each folder, hidden files and overlays left out.
+
+    Args:
+        folder: links to further folders inside it are not followed.
+        onerror: called for a folder that cannot be listed, which is passed over without it.
+    """
+    for parent, folders, files in os.walk(folder, onerror=onerror):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
-                yield os.path.join(parent, name)
+            if name.startswith(".") or os.path.splitext(name)[1].lower() not in SUFFIXES:
+                continue
+            path = os.path.join(parent, name)
+            if not (name.endswith(OVERLAY_ENDING) and is_overlay(path)):
+                yield path
+
+
+def is_overlay(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a heat map of ours drawn on a photo, which may be replaced and need not be classified."""
+    try:
+        with open(path, "rb") as file:
+            return OVERLAY_MARK in file.read(256)
+    except OSError:
+        return False

@@ -58,7 +58,7 @@ def test_logits_are_those_of_the_network(model: Path, classifier: Classifier) ->
 
 
 def test_extreme_logits_neither_overflow_nor_lose_their_order(classifier: Classifier) -> None:
-    ranking = classifier._rank(np.array([900.0, -900.0, 900.0], np.float32), 3, False).ranking
+    ranking = classifier.rank(np.array([900.0, -900.0, 900.0], np.float32), 3).ranking
     assert [(entry.index, entry.probability) for entry in ranking] == [(0, 0.5), (2, 0.5), (1, 0.0)]
 
 

@@ -52,6 +52,10 @@ def test_the_probe_can_see_heavy_modules() -> None:
         (["predict", "PHOTO"], 0),
         (["predict", "PHOTO", "--cam", "FOLDER"], 0),
         (["info"], 0),
+        (["evaluate", "--help"], 0),
+        (["evaluate", "MODEL", "CLASS_FOLDERS"], 0),
+        (["compare", "--help"], 0),
+        (["compare", "MODEL", "MODEL", "PHOTO"], 0),
         (["predict"], 2),
         (["predict", "PHOTO", "--nonsense"], 2),
         (["predict", "missing.jpg"], 1),
@@ -59,15 +63,19 @@ def test_the_probe_can_see_heavy_modules() -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
-def test_command_line_loads_nothing_heavy(arguments: list[str], code: int, photo: Path, tmp_path: Path) -> None:
-    given = [{"PHOTO": str(photo), "FOLDER": str(tmp_path / "why")}.get(word, word) for word in arguments]
+def test_command_line_loads_nothing_heavy(
+    arguments: list[str], code: int, photo: Path, class_folders: Path, tmp_path: Path
+) -> None:
+    model = Path(__file__).parent / "models" / "schema2.onnx"
+    places = {"PHOTO": photo, "FOLDER": tmp_path / "why", "CLASS_FOLDERS": class_folders, "MODEL": model}
+    given = [str(places.get(word, word)) for word in arguments]
     ended, modules = child(PROBE, *given)
     assert ended == code
     assert [name for name in HEAVY if name in modules] == []
 
 
 def test_usage_errors_and_help_do_not_load_the_network_runtime() -> None:
-    for arguments in (["--help"], ["predict"], ["predict", "--help"]):
+    for arguments in (["--help"], ["predict"], ["predict", "--help"], ["evaluate", "--help"], ["compare", "--help"]):
         _, modules = child(PROBE, *arguments)
         assert not {"numpy", "onnxruntime", "PIL"} & set(modules)
 

@@ -1,4 +1,4 @@
-"""Temperature, threshold, calibration error and intervals, against brute force."""
+"""Temperature and threshold, against brute force."""
 
 import numpy as np
 import pytest
@@ -8,10 +8,7 @@ from edgeclf_training.calibration import (
     calibrate,
     choose_threshold,
     confidence,
-    expected_error,
     fit_temperature,
-    reliability,
-    wilson,
 )
 from numpy.typing import NDArray
 
@@ -110,21 +107,3 @@ def test_without_a_good_threshold_the_least_wrong_one_is_taken_and_says_so() -> 
     assert (found.value, found.answered, found.wrong, found.reached) == (0.7, 3, 1, False)
     none_right = choose_threshold(confidences, np.zeros(6, bool))
     assert (none_right.answered, none_right.wrong, none_right.reached) == (1, 1, False)
-
-
-def test_calibration_error_by_hand() -> None:
-    bins = reliability(np.array([0.95, 0.97, 0.61, 0.65, 1.0]), np.array([True, False, True, True, True]))
-    assert [b.photos for b in bins] == [2, 3]
-    assert [b.accuracy for b in bins] == pytest.approx([1.0, 2 / 3])
-    assert expected_error(bins) == pytest.approx((2 * (1 - 0.63) + 3 * abs(2.92 / 3 - 2 / 3)) / 5)
-    assert all(b.low < b.confidence <= b.high for b in bins)
-    assert expected_error(()) == 0.0
-
-
-def test_wilson_interval_of_published_examples() -> None:
-    """Newcombe 1998, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29."""
-    for part, whole, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)):
-        assert wilson(part, whole) == pytest.approx((low, high), abs=1e-4)
-    assert wilson(1, 29) == pytest.approx((0.0061, 0.1718), abs=1e-4)
-    assert wilson(20, 20)[1] == 1.0
-    assert wilson(0, 0) == (0.0, 1.0)

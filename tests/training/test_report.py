@@ -22,7 +22,7 @@ from edgeclf_export.exporting import export_run
 from edgeclf_training.data import Sample
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.report import write_report
-from edgeclf_training.report.facts import best_epoch, confused, per_class
+from edgeclf_training.report.facts import best_epoch
 from edgeclf_training.report.figures import curve, matrix
 from edgeclf_training.report.writing import spread
 from edgeclf_training.runs import Run, load_run
@@ -256,15 +256,6 @@ def test_the_best_epoch_is_none_where_the_start_was_better() -> None:
     assert best_epoch(rows, [figures]) == 2
     assert best_epoch(rows, [replace(figures, correct=6)]) == 0
     assert best_epoch([{"epoch": 1, "val_accuracy": 0.5, "val_loss": None}], []) is None
-
-
-def test_shares_of_nothing_are_none_not_zero() -> None:
-    figures = Figures("test", 3, 2, ((2, 0, 0), (1, 0, 0), (0, 0, 0)))
-    rows = per_class(figures, ("a", "b", "c"))
-    assert [r["precision"] for r in rows] == [pytest.approx(2 / 3), None, None]
-    assert [r["recall"] for r in rows] == [1.0, 0.0, None]
-    assert [r["f1"] for r in rows] == [pytest.approx(0.8), 0.0, None]
-    assert confused(figures, ("a", "b", "c")) == [{"true": "b", "given": "a", "photos": 1, "of": 1}]
 
 
 @pytest.mark.parametrize("classes", [2, 40, 200])

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 import torch
+from edgeclf.cli.console import Console
 from edgeclf.errors import DataError, UsageError
-from edgeclf_training.console import Console
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.runs import Run, load_run
 from edgeclf_training.training import resume, train

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from edgeclf.cli.console import Console
 from edgeclf.errors import BackendError, DataError, UsageError
 from edgeclf_training import fine_tuning
-from edgeclf_training.console import Console
 from edgeclf_training.data import Split
 from edgeclf_training.dataset import PhotoDataset, loader
 from edgeclf_training.evaluation import evaluate

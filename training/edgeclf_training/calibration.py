@@ -8,37 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from edgeclf.counting import Floats, Labels, Truths, expected_error, reliability
 from edgeclf.manifest import Calibration
 from numpy.typing import NDArray
-
-Floats = NDArray[np.floating]
-Labels = NDArray[np.int64]
-Truths = NDArray[np.bool_]
 
 TEMPERATURES = (0.05, 20.0)
 WRONG_SHARE = 0.05  # of the answered photos
 KEPT_SHARE = 0.99  # of the right answers
-BINS = 15
 _GRID = 10_000  # thresholds are multiples of 1 / _GRID
 _ROWS = 4096  # at a time: softmax in double precision of a hundred thousand photos need not lie in memory at once
-
-
-@dataclass(frozen=True)
-class Bin:
-    """One bar of a reliability diagram.
-
-    Attributes:
-        low, high: the confidences it holds, low < confidence <= high.
-        photos: how many.
-        confidence: their mean confidence, 0..1.
-        accuracy: their share of right answers, 0..1.
-    """
-
-    low: float
-    high: float
-    photos: int
-    confidence: float
-    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -129,27 +107,6 @@ def confidence(logits: Floats, labels: Labels, temperature: float = 1.0) -> tupl
     return best, np.asarray(logits.argmax(1) == labels)
 
 
-def reliability(confidences: Floats, right: Truths, bins: int = BINS) -> tuple[Bin, ...]:
-    """Confidence against accuracy in bins of equal width, as in Guo et al. 2017; empty bins are left out."""
-    number = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
-    return tuple(
-        Bin(
-            int(i) / bins,
-            (int(i) + 1) / bins,
-            int((number == i).sum()),
-            float(confidences[number == i].mean()),
-            float(right[number == i].mean()),
-        )
-        for i in np.unique(number)
-    )
-
-
-def expected_error(bins: tuple[Bin, ...]) -> float:
-    """Expected calibration error, 0..1: the mean gap between confidence and accuracy, weighted by photos."""
-    photos = sum(b.photos for b in bins)
-    return sum(b.photos * abs(b.confidence - b.accuracy) for b in bins) / photos if photos else 0.0
-
-
 def choose_threshold(confidences: Floats, right: Truths) -> Threshold:
     """The lowest threshold, so the most coverage, at which at most ``WRONG_SHARE`` of the answered photos are wrong.
 
@@ -169,18 +126,6 @@ def choose_threshold(confidences: Floats, right: Truths) -> Threshold:
             return found
         candidates.append(found)
     return min(candidates, key=lambda t: (t.wrong / t.answered, t.wrong))
-
-
-def wilson(part: int, whole: int) -> tuple[float, float]:
-    """95 % confidence interval of a share (Wilson 1927): low and high, 0..1; all of it without photos."""
-    if not whole:
-        return 0.0, 1.0
-    z = 1.959964
-    share = part / whole
-    middle = share + z * z / (2 * whole)
-    reach = z * math.sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole))
-    scale = 1 + z * z / whole
-    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
 
 
 def _shifted(logits: Floats) -> NDArray[np.float64]:

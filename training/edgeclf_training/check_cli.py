@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from edgeclf.cli.console import printable
+from edgeclf.cli.console import Console, printable
 
 JSON_SCHEMA = 1
 EXIT_PROBLEMS = 1
@@ -37,7 +37,6 @@ def check(
     Exits with 0 if nothing is wrong, 1 if there are problems, 5 if the data cannot be used at all.
     """
     from edgeclf_training.check import check_data
-    from edgeclf_training.console import Console
     from edgeclf_training.quarantine import write_quarantine
     from edgeclf_training.zips import data_name, open_data
 

@@ -65,7 +65,8 @@ def train(
     others = {"--from": start, "--out": out, "--quarantine": quarantine, "--recipe": recipe != "default"}
     _check_combination(data, resume, others, chosen)
     require("train", "torch", "torchvision", "pytorch_lightning", "torchmetrics", "albumentations", "matplotlib")
-    from edgeclf_training.console import Console
+    from edgeclf.cli.console import Console
+
     from edgeclf_training.data import find_photos
     from edgeclf_training.quarantine import read_quarantine
     from edgeclf_training.zips import data_name, open_data
@@ -163,7 +164,8 @@ def sample_data(
     Something to try everything on, offline: each species has its real field marks, and marks.json holds, for each
     photo, the box of the mark that tells the species.
     """
-    from edgeclf_training.console import Console
+    from edgeclf.cli.console import Console
+
     from edgeclf_training.sample_data import write_sample_data
 
     try:

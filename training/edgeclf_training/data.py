@@ -14,11 +14,11 @@ from typing import IO
 import numpy as np
 from edgeclf.errors import DataError
 from edgeclf.files import write_atomically
+from edgeclf.folders import VAL_NAMES
 from edgeclf.image import SUFFIXES
 
 SPLITS = ("train", "val", "test")
-_VAL_NAMES = ("val", "valid", "validation")
-_SPLIT_NAMES = frozenset((*_VAL_NAMES, "train", "training", "test", "testing"))
+_SPLIT_NAMES = frozenset((*VAL_NAMES, "train", "training", "test", "testing"))
 
 
 @dataclass(frozen=True, order=True)
@@ -183,7 +183,7 @@ def _parts(root: Path) -> dict[str, Path]:
     if not (root / "train").is_dir():
         return {"train": root}
     parts = {"train": root / "train"}
-    for name in _VAL_NAMES:
+    for name in VAL_NAMES:
         if (root / name).is_dir():
             parts["val"] = root / name
             break

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from edgeclf.contract import ImageContract
+from edgeclf.counting import count
 from edgeclf.errors import PhotoError
 from edgeclf.files import write_atomically
 from edgeclf.image import network_input
@@ -45,7 +46,7 @@ class Answers:
     @property
     def figures(self) -> Figures:
         """The counts."""
-        return count(self.logits, self.labels, self.split)
+        return count(self.labels, self.logits.argmax(1), self.logits.shape[1], self.split)
 
 
 def ask(
@@ -116,14 +117,6 @@ def _read(sample: Sample, contract: ImageContract) -> NDArray[np.uint8] | PhotoE
         return error
 
 
-def count(logits: NDArray[np.float32], labels: NDArray[np.int64], split: str) -> Figures:
-    """Right and wrong answers of logits ``[photos, classes]`` whose true classes are ``labels``."""
-    classes = logits.shape[1]
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (labels, logits.argmax(1)), 1)
-    return Figures(split, len(labels), int(confusion.trace()), tuple(tuple(row) for row in confusion.tolist()))
-
-
 def evaluate(network: Network, photos: DataLoader[Any], classes: int, split: str, device: str = "cpu") -> Figures:
     """Count right and wrong answers.
 
@@ -141,7 +134,7 @@ def evaluate(network: Network, photos: DataLoader[Any], classes: int, split: str
             logits.append(network(images.to(device)).float().cpu().numpy())
             labels.append(truth.numpy())
     network.cpu()
-    return count(np.concatenate(logits), np.concatenate(labels), split)
+    return count(np.concatenate(labels), np.concatenate(logits).argmax(1), classes, split)
 
 
 def write_confusion(figures: Figures, classes: Sequence[str], folder: Path) -> None:

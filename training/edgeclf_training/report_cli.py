@@ -22,7 +22,7 @@ def report(
     needs no network. metrics.json: the same for programs. Photos that vanished since are told and left out.
     """
     require("train", "torch", "torchvision", "matplotlib", "jinja2")
-    from edgeclf_training.console import Console
+    from edgeclf.cli.console import Console
 
     console = Console()
     with console.waiting("loading torch"):

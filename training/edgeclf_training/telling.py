@@ -2,9 +2,8 @@
 
 import shutil
 
-from edgeclf.cli.console import printable
+from edgeclf.cli.console import Console, printable
 
-from edgeclf_training.console import Console
 from edgeclf_training.history import Epoch, History
 from edgeclf_training.networks import Loaded
 from edgeclf_training.runs import Run

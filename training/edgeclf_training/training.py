@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from edgeclf.cli.console import Console
 from edgeclf.contract import ImageContract
 from edgeclf.errors import BackendError, DataError, UsageError
 from edgeclf.manifest import Provenance
 
 from edgeclf_training.calibration import calibrate
-from edgeclf_training.console import Console
 from edgeclf_training.data import Sample, Split, write_lists
 from edgeclf_training.dataset import PhotoDataset, loader
 from edgeclf_training.evaluation import ask, evaluate, write_confusion

@@ -18,11 +18,7 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_CLOSED_PIPE = 141  # 128 + SIGPIPE
 
 # The runtime's own commands; training and export add theirs through the entry-point group.
-_OWN = {
-    "predict": "edgeclf.cli.predict:predict",
-    "info": "edgeclf.cli.info:info",
-    "doctor": "edgeclf.cli.doctor:doctor",
-}
+_OWN = {name: f"edgeclf.cli.{name}:{name}" for name in ("predict", "evaluate", "compare", "info", "doctor")}
 _GROUP = "edgeclf.commands"
 
 EPILOG = (
@@ -84,6 +80,8 @@ _app = typer.Typer(
     "\b\n"
     "edgeclf predict photo.jpg                   classify a photo\n"
     "edgeclf predict photo.jpg --cam why.png     and show where the evidence lies\n"
+    "edgeclf evaluate birds.onnx photos/         count right and wrong answers\n"
+    "edgeclf compare a.onnx b.onnx photos/       two models on the same photos\n"
     "edgeclf train photos/ --out runs/birds      fine-tune on class folders\n"
     "edgeclf export runs/birds -o birds.onnx     one file for the field\n"
     "edgeclf doctor birds.onnx                   does it answer here as it did there",

@@ -10,12 +10,10 @@ from pathlib import Path
 from PIL import Image
 
 from edgeclf.errors import PhotoError, UsageError
-from edgeclf.files import image_files, write_atomically
+from edgeclf.files import OVERLAY_ENDING, OVERLAY_MARK, image_files, is_overlay, write_atomically
 from edgeclf.image import read_photo_file
 
 STDIN = "-"
-_OVERLAY = "-cam.jpg"
-_MARK = b"edgeclf heat map"  # JPEG comment of every overlay in a folder
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ def find_photos(arguments: list[str]) -> Iterator[Found]:
             yield Found(STDIN, read_photo_file(sys.stdin.buffer))
         elif os.path.isdir(argument):
             yield from _or_error(
-                _walk(argument), argument, "no-images", "no images in this folder", "give a folder of photos"
+                image_files(argument), argument, "no-images", "no images in this folder", "give a folder of photos"
             )
         elif _is_glob(argument):
             matches = sorted(glob.glob(argument, recursive=True))
@@ -57,22 +55,8 @@ def _or_error(names: Iterator[str], argument: str, kind: str, what: str, remedy:
         yield Found(argument, PhotoError(kind, f"{argument}: {what}", remedy, argument))
 
 
-def _walk(folder: str) -> Iterator[str]:
-    """Photos of a folder, but for overlays that an earlier ``--cam`` left there."""
-    return (name for name in image_files(folder) if not (name.endswith(_OVERLAY) and _is_overlay(Path(name))))
-
-
 def _is_glob(argument: str) -> bool:
     return glob.has_magic(argument) and not os.path.exists(argument)
-
-
-def _is_overlay(path: Path) -> bool:
-    """Whether a file is an overlay of ours, which may be replaced and need not be classified."""
-    try:
-        with path.open("rb") as file:
-            return _MARK in file.read(256)
-    except OSError:
-        return False
 
 
 class OverlayFiles:
@@ -106,7 +90,7 @@ class OverlayFiles:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             kind = {".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower(), "JPEG")
-            extra = {"comment": _MARK} if kind == "JPEG" else {}
+            extra = {"comment": OVERLAY_MARK} if kind == "JPEG" else {}
             write_atomically(path, lambda file: overlay.save(file, kind, quality=90, **extra))
         except OSError as error:
             raise UsageError(f"--cam {path}: cannot be written ({error.strerror})", "choose another place") from error
@@ -114,13 +98,13 @@ class OverlayFiles:
 
     def _unused(self, stem: str) -> str:
         stem = stem.encode("utf-8", "surrogateescape")[:150].decode("utf-8", "ignore")  # names end at 255 bytes
-        name, number = f"{stem}{_OVERLAY}", 1
+        name, number = f"{stem}{OVERLAY_ENDING}", 1
         while name.casefold() in self._taken or self._is_foreign(name):
             number += 1
-            name = f"{stem}-{number}{_OVERLAY}"
+            name = f"{stem}-{number}{OVERLAY_ENDING}"
         self._taken.add(name.casefold())
         return name
 
     def _is_foreign(self, name: str) -> bool:
         path = self._folder / name
-        return path.exists() and not _is_overlay(path)
+        return path.exists() and not is_overlay(path)

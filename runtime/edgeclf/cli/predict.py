@@ -11,6 +11,12 @@ import typer
 from edgeclf.cli.console import printable
 from edgeclf.errors import ExplainError, PhotoError
 
+# Options of every command that runs a model.
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="What to compute on.")]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: all this process may use.")
+]
+
 
 def predict(
     photos: Annotated[
@@ -43,10 +49,8 @@ def predict(
             help='Best probability below which a photo is "unknown"; 0: always answer; default: the model\'s own.',
         ),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="What to compute on.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: all this process may use.")
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
     """Classify photos.
 

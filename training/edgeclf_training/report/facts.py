@@ -7,16 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from edgeclf.counting import confused, expected_error, per_class, reliability, wilson
 from edgeclf.manifest import Calibration, Figures
 
-from edgeclf_training.calibration import WRONG_SHARE, confidence, expected_error, reliability, wilson
+from edgeclf_training.calibration import WRONG_SHARE, confidence
 from edgeclf_training.evaluation import Answers
 from edgeclf_training.report.heat import Evidence
 from edgeclf_training.runs import Run
 
 SCHEMA_VERSION = 1
-_PAIRS = 20  # most confused pairs told
 
 
 def facts(
@@ -76,8 +75,8 @@ def _split_facts(answers: Answers, classes: Sequence[str], calibration: Calibrat
         "interval": list(wilson(figures.correct, figures.photos)),
         "missing": len(answers.missing),
         "confusion": [list(row) for row in figures.confusion],
-        "per_class": per_class(figures, classes),
-        "confused": confused(figures, classes),
+        "per_class": [asdict(one) for one in per_class(figures, classes)],
+        "confused": [asdict(pair) for pair in confused(figures, classes)],
         "calibration": None,
     }
     if calibration is not None and figures.photos:
@@ -92,38 +91,6 @@ def _split_facts(answers: Answers, classes: Sequence[str], calibration: Calibrat
             "wrong": int((kept & ~right).sum()),
         }
     return values
-
-
-def per_class(figures: Figures, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Precision, recall, F1 (0..1; None where nothing was given or nothing is there) and support of each class."""
-    rows = []
-    for index, label in enumerate(classes):
-        right = figures.confusion[index][index]
-        support = sum(figures.confusion[index])
-        given = sum(row[index] for row in figures.confusion)
-        rows.append(
-            {
-                "label": label,
-                "precision": right / given if given else None,
-                "recall": right / support if support else None,
-                "f1": 2 * right / (support + given) if support + given else None,
-                "support": support,
-            }
-        )
-    return rows
-
-
-def confused(figures: Figures, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """The most confused pairs, most photos first: ``photos`` of the class ``true`` (``of`` in all) got ``given``."""
-    counts = np.array(figures.confusion)
-    support = counts.sum(1)
-    np.fill_diagonal(counts, 0)
-    order = np.argsort(-counts, axis=None, kind="stable")[:_PAIRS]
-    return [
-        {"true": classes[i], "given": classes[j], "photos": int(counts[i, j]), "of": int(support[i])}
-        for i, j in (divmod(int(flat), len(classes)) for flat in order)
-        if counts[i, j]
-    ]
 
 
 def read_curves(path: Path) -> list[dict[str, Any]]:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
+from edgeclf.counting import wilson
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from edgeclf_training.calibration import KEPT_SHARE, WRONG_SHARE, wilson
+from edgeclf_training.calibration import KEPT_SHARE, WRONG_SHARE
 from edgeclf_training.data import Skipped
 from edgeclf_training.report.figures import curve, diagram, matrix
 from edgeclf_training.report.gallery import Mistake

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from edgeclf.cli.console import Console
 from edgeclf.errors import DataError
 from edgeclf.files import write_atomically
 
 from edgeclf_training.calibration import calibrate
-from edgeclf_training.console import Console
 from edgeclf_training.data import spread
 from edgeclf_training.evaluation import Answers, ask
 from edgeclf_training.networks import Network

@@ -1,0 +1,101 @@
+"""How well a model file answers photos whose classes are known."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeclf.classifier import Classifier
+from edgeclf.counting import (
+    ClassFigures,
+    Confused,
+    confused,
+    count,
+    expected_error,
+    per_class,
+    reliability,
+    wilson,
+)
+from edgeclf.errors import PhotoError
+from edgeclf.folders import ClassFolders
+from edgeclf.manifest import Figures
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was counted on labelled photos. Shares are 0..1.
+
+    Attributes:
+        figures: photos, right answers and confusion matrix. A photo below the "unknown" threshold counts by its
+            best-ranked class like any other.
+        interval: 95 % interval of the accuracy (Wilson).
+        per_class: recall, precision and F1 of each class, in class order.
+        confused: the pairs most often confused, at most 20.
+        ece: expected calibration error with the model's temperature, in 15 bins; None without photos.
+        temperature: the model's; 1 where it was not calibrated.
+        threshold: a photo whose best probability is below it is "unknown".
+        answered: photos that reach the threshold.
+        wrong: how many of those answered are wrong.
+        unreadable: photos that could not be read; counted nowhere else.
+    """
+
+    figures: Figures
+    interval: tuple[float, float]
+    per_class: tuple[ClassFigures, ...]
+    confused: tuple[Confused, ...]
+    ece: float | None
+    temperature: float
+    threshold: float
+    answered: int
+    wrong: int
+    unreadable: tuple[PhotoError, ...]
+
+
+def evaluate(
+    classifier: Classifier,
+    found: ClassFolders,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    report: Callable[[PhotoError], None] | None = None,
+) -> Evaluation:
+    """Answer every photo and count.
+
+    Args:
+        classifier: answers one photo after the other, as in the field.
+        found: the photos, labelled with the classifier's classes.
+        progress: called with (photos done, photos in all).
+        report: called with the error of each photo that cannot be read, when it comes up; the rest go on.
+    """
+    labels: list[int] = []
+    given: list[int] = []
+    confidences: list[float] = []
+    unknown: list[bool] = []
+    unreadable: list[PhotoError] = []
+    answers = classifier.predict_many((path for path, _ in found.photos), top_k=1)
+    for done, (answer, (_, label)) in enumerate(zip(answers, found.photos, strict=True), 1):
+        if isinstance(answer, PhotoError):
+            unreadable.append(answer)
+            if report:
+                report(answer)
+        else:
+            labels.append(label)
+            given.append(answer.best.index)
+            confidences.append(answer.best.probability)
+            unknown.append(answer.unknown)
+        if progress:
+            progress(done, len(found.photos))
+    truth, answered = np.array(labels, np.int64), ~np.array(unknown, bool)
+    figures = count(truth, np.array(given, np.int64), len(classifier.labels), found.split)
+    right = truth == np.array(given, np.int64)
+    return Evaluation(
+        figures,
+        wilson(figures.correct, figures.photos),
+        per_class(figures, classifier.labels),
+        confused(figures, classifier.labels),
+        expected_error(reliability(np.array(confidences), right)) if labels else None,
+        classifier.temperature,
+        classifier.threshold,
+        int(answered.sum()),
+        int((answered & ~right).sum()),
+        tuple(unreadable),
+    )
