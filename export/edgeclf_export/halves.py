@@ -25,7 +25,7 @@ def store_in_half(graph: onnx.GraphProto, names: str | None = None) -> None:
             continue
         values = numpy_helper.to_array(tensor)
         largest = np.abs(values).max(initial=0.0)
-        if not 1e3 * np.finfo(np.float16).tiny < largest <= np.finfo(np.float16).max:
+        if not np.finfo(np.float16).tiny <= largest <= np.finfo(np.float16).max:
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))

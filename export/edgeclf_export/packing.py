@@ -87,6 +87,12 @@ def pack(model: onnx.ModelProto, network: Network, manifest: Manifest, precision
     return _sealed(whole, finished)
 
 
+def manifest_of(data: bytes) -> Manifest:
+    """The manifest inside a finished model file."""
+    metadata = {entry.key: entry.value for entry in onnx.load_model_from_string(data).metadata_props}
+    return Manifest.from_json(metadata[MANIFEST_KEY], "the file")
+
+
 def with_manifest(data: bytes, manifest: Manifest) -> bytes:
     """A finished model file with another manifest, sealed anew; the same arguments give the same bytes."""
     model = onnx.load_model_from_string(data)

@@ -52,6 +52,8 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] =
             return next(self._photos, None)
 
     excluded = _with_passing(model.graph, in_float)
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)  # onnxruntime moves the tensors of what it is given to a file of its own
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)  # it advises a pre-processing that torch's exporter has done already
@@ -59,7 +61,7 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] =
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "int8.onnx"
             quantization.quantize_static(
-                model,
+                copied,
                 target,
                 Reader(),
                 quant_format=quantization.QuantFormat.QDQ,
