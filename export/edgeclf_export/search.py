@@ -21,11 +21,14 @@ from edgeclf_export.verify import Answers
 
 MOST_FLOAT_LAYERS = 8  # and at most half of all: beyond that FP16 serves better
 
-# How a range is chosen from a histogram; tried in this order after the extremes themselves ("minmax").
+# How a range is chosen from a histogram; tried in this order after the extremes themselves ("minmax"). Root mean square
+# error of the logits on 100 photos, EfficientNet-Lite0 / SqueezeNet 1.1 (the latter over their deviation), ranges from
+# 48 others: minmax 0.141 / 0.061, 99.999 % 0.141 / 0.059, least error 0.142 / 0.060, 99.99 % 0.144 / 0.069,
+# 99.9 % 0.191 / 0.130. So extremes come first, and nothing beyond 99.99 % is tried.
 CALIBRATIONS: dict[str, Callable[[Histogram], tuple[float, float]]] = {
-    "percentile 99.99": lambda histogram: percentile(histogram, 0.9999),
+    "percentile 99.999": lambda histogram: percentile(histogram, 0.99999),
     "least error": least_error,
-    "percentile 99.9": lambda histogram: percentile(histogram, 0.999),
+    "percentile 99.99": lambda histogram: percentile(histogram, 0.9999),
 }
 
 
