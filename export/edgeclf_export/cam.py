@@ -22,6 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgeclf_export.graph import AFTER_ACTIVATION, LINEAR, multiply_adds
 
 COST_SHARE = 0.01  # of the network's multiply-adds
+CAM_TABLE = "cam_back_"  # what the names of the tables begin with that carry an MLP head's gradient back
 
 
 def affordable_maps(network: Network, size: int, activation: tuple[int, int, int]) -> int:
@@ -73,7 +74,7 @@ def _step_weights(graph: "_Builder", linears: list[onnx.NodeProto], number: int,
     weights = graph.values(linears[number - 1].input[1])
     if number == 1:
         weights = weights.reshape(weights.shape[0], channels, -1).sum(2)
-    return graph.constant(f"cam_back_{number}", weights.astype(np.float32))
+    return graph.constant(f"{CAM_TABLE}{number}", weights.astype(np.float32))
 
 
 class _Builder:

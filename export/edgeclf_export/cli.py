@@ -10,11 +10,22 @@ from edgeclf.cli.extras import require
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `edgeclf train`.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="A run folder made by `edgeclf train`, or its checkpoint.pt (best so far)."),
+    ],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="MODEL.onnx", help="The file to write; default: RUN's name.")
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Quantize: a quarter of the size, faster on CPUs.")] = False,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Store weights in 16 bits: half the size.")] = False,
+    max_drop: Annotated[
+        float, typer.Option(metavar="POINTS", min=0, help="Accuracy the file may lose on the held-out photos.")
+    ] = 0.5,
+    max_class_drop: Annotated[
+        float, typer.Option(metavar="POINTS", min=0, help="Accuracy it may lose in any one class.")
+    ] = 2.0,
+    force: Annotated[bool, typer.Option("--force", help="Write a file that is out of budget; it says so.")] = False,
     calibration_photos: Annotated[
         int, typer.Option(metavar="N", min=1, help="Training photos that calibrate INT8.")
     ] = 256,
@@ -37,27 +48,39 @@ def export(
     \b
     edgeclf export runs/birds -o birds.onnx
     edgeclf export runs/birds -o birds-int8.onnx --int8
+    edgeclf export runs/birds -o birds.onnx --fp16
     edgeclf export runs/birds -o birds.onnx --display-names names.json --author "A. Birder"
 
     Before the file is put in place it answers held-out photos through the runtime; size, accuracy and agreement with
-    the trained network are printed side by side.
+    the trained network are printed side by side. A file that loses more than the budget is not written (exit code 6):
+    INT8 is first tried with other calibrations, then with the most harmful layers in float.
+
+    \b
+    A drop beyond the budget fails
+    - if its paired 95 % interval lies above 0 (the loss is no chance), or
+    - if it is more than two photos and one point (in a class: ten points) beyond the budget.
     """
     require("export", "torch", "torchvision", "onnx", "onnxscript")
     from edgeclf.cli.console import Console
-    from edgeclf_training.runs import load_run
+    from edgeclf_training.runs import load_run_or_checkpoint
 
     from edgeclf_export.exporting import Card, export_run, read_display_names
+    from edgeclf_export.gate import Budget
+    from edgeclf_export.search import verdict
 
-    trained = load_run(run)
+    trained = load_run_or_checkpoint(run)
     names = read_display_names(display_names, trained.classes) if display_names else {}
     done = export_run(
         trained,
-        out or Path(f"{run.resolve().name}{'-int8' if int8 else ''}.onnx"),
+        out or Path(f"{trained.folder.resolve().name}{'-int8' if int8 else '-fp16' if fp16 else ''}.onnx"),
         int8=int8,
+        fp16=fp16,
         card=Card(author, licence, description, names),
         calibration_photos=calibration_photos,
         check_photos=check_photos,
         golden=golden,
+        budget=Budget(max_drop, max_class_drop),
+        force=force,
         console=Console(),
     )
     if as_json:
@@ -69,4 +92,5 @@ def export(
             f"{row.name:<12} {row.size / 1e6:>6.1f} MB  {row.correct:>6} of {done.photos:<4} "
             f"{row.correct / done.photos:>6.1%}  {row.agreeing:>4} of {done.photos:<4}  {row.difference:.1e}"
         )
-    print(f"wrote {done.path}")
+    print(verdict(done.gate))
+    print(f"wrote {done.path}{'' if done.gate.passed else ', by force'}")

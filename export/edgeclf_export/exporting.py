@@ -2,9 +2,8 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +12,25 @@ from edgeclf.cli.console import Console
 from edgeclf.errors import ExportError, NotAModelError, UsageError
 from edgeclf.files import write_atomically
 from edgeclf.image import network_input
-from edgeclf.manifest import SCHEMA_VERSION, Manifest
-from edgeclf_training.data import Sample, spread
-from edgeclf_training.networks import Network
+from edgeclf.manifest import SCHEMA_VERSION, Gate, Manifest
+from edgeclf_training.data import spread
 from edgeclf_training.runs import Run
 from numpy.typing import NDArray
 
+from edgeclf_export.gate import Budget, HeldOut, measure
 from edgeclf_export.golden import CANDIDATES, with_golden
-from edgeclf_export.packing import draft_manifest, export_network
+from edgeclf_export.graph import to_onnx
+from edgeclf_export.layers import Harm
+from edgeclf_export.packing import draft_manifest, manifest_of, pack, with_manifest
+from edgeclf_export.search import search_int8, verdict
 from edgeclf_export.verify import Answers, file_answers, torch_answers, truth
 
 # Relative to the largest logit: what reordering float sums can do, and no more.
 FP32_TOLERANCE = 1e-4
+# Held-out photos on which the harm of quantizing a layer is measured; their labels are not looked at.
+_PROBES = 16
+# Expected calibration error by which a file may exceed the trained network's before that is remarked on.
+_CALIBRATION_SLACK = 0.05
 
 
 @dataclass(frozen=True)
@@ -50,12 +56,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Exported:
-    """A written model file and how it compares on held-out photos: torch first, then the files."""
+    """A written model file and how it compares on held-out photos: torch first, then the files.
+
+    Attributes:
+        gate: the judgement on the file written; not passed where it was forced.
+        tried: the judgements on everything tried, in order; the last one is not always the one chosen.
+        harms: what quantizing each layer alone does, the most harmful first; empty where it was not needed.
+    """
 
     path: Path
     split: str
     photos: int
     rows: tuple[Row, ...]
+    gate: Gate
+    tried: tuple[Gate, ...]
+    harms: tuple[Harm, ...] = ()
 
 
 def export_run(
@@ -63,78 +78,131 @@ def export_run(
     out: Path,
     *,
     int8: bool = False,
+    fp16: bool = False,
     card: Card | None = None,
     calibration_photos: int = 256,
     check_photos: int = 1000,
     golden: bool = True,
+    budget: Budget | None = None,
+    force: bool = False,
     console: Console | None = None,
 ) -> Exported:
     """Write a run's network as one model file.
 
     The finished file answers held-out photos (the test split, else the validation split) through the runtime's
-    ``Classifier`` before it is put in place.
+    ``Classifier`` before it is put in place, and must be within the budget. INT8 that is not is tried again with other
+    calibrations and then with the most harmful layers in float.
 
     Args:
-        run: a finished run.
+        run: a run; of an unfinished one the best weights so far.
         out: the ``.onnx`` file to create or replace.
         int8: quantize, calibrated on training photos.
+        fp16: store the weights in 16 bits; not together with ``int8``.
         card: what to say about the model.
         calibration_photos: at most so many, spread over the classes.
         check_photos: at most so many held-out photos are checked.
         golden: embed a few held-out photos, small and without EXIF, for the self-test.
+        budget: what the file may lose; the default budget if None.
+        force: write it even if it is out of budget; its manifest says so.
         console: where to report; silent if None.
 
     Raises:
         DataError: the run folder cannot be used.
         PhotoError: a photo of the run is no longer there.
-        UsageError: ``out`` cannot be written, or the card holds what no manifest may.
-        ExportError: the FP32 file does not answer as the trained network does; nothing is written then.
+        UsageError: ``out`` cannot be written, the card holds what no manifest may, or ``int8`` and ``fp16``.
+        ExportError: the FP32 file does not answer as the trained network does, or the file is out of budget; nothing
+            is written then.
     """
     console = console or Console(quiet=True)
+    budget = budget or Budget()
+    if int8 and fp16:
+        raise UsageError("INT8 and FP16 at once", "choose one of --int8 and --fp16")
     if out.suffix != ".onnx" or out.is_dir():
         raise UsageError(f"{out}: not a name for a model file", "give -o NAME.onnx")
     network = run.network()
     manifest = _manifest(run, card or Card())
     if not run.figures:
         console.line("this run is unfinished: its best weights so far are exported, without figures")
-    held_out = spread(run.split.test or run.split.val, check_photos, run.options.seed)
-    files = [export_network(network, manifest)]
+    samples = spread(run.split.test or run.split.val, check_photos, run.options.seed)
+
+    def ask(data: bytes) -> Answers:
+        """As the field will: through the runtime."""
+        with tempfile.TemporaryDirectory() as folder, console.progress("checking") as progress:
+            path = Path(folder) / "model.onnx"
+            path.write_bytes(data)
+            return file_answers(
+                Classifier(path, device="cpu"), samples, len(data), lambda done: progress(done, len(samples))
+            )
+
+    with console.progress("asking the trained network") as progress:
+        reference = torch_answers(network, run.contract, samples, lambda done: progress(done, len(samples)))
+    held_out = HeldOut(
+        "test" if run.split.test else "validation",
+        run.classes,
+        truth(samples, run.classes),
+        reference,
+        run.calibration.temperature if run.calibration else 1.0,
+    )
+    model = to_onnx(network, run.contract.size)
+    data = pack(model, network, manifest, "fp32")
+    answers = [reference, ask(data)]
+    _check_parity(reference, answers[1])
+    gate = measure(held_out, answers[1], budget)
+    tried: tuple[Gate, ...] = (gate,)
+    harms: tuple[Harm, ...] = ()
     if int8:
         chosen = spread(run.split.train, calibration_photos, run.options.seed)
-        with console.progress("calibrating") as progress:
-            photos = (network_input(sample.path, run.contract) for sample in chosen)
-            files.append(export_network(network, manifest, photos, lambda done: progress(done, len(chosen))))
-    answers = _ask(network, run, held_out, files, console)
-    _check_parity(answers[0], answers[1])
-    data = files[-1]
+        probes = spread(samples, _PROBES, run.options.seed)
+        found = search_int8(
+            model,
+            lambda: (network_input(sample.path, run.contract) for sample in chosen),
+            len(chosen),
+            lambda: (network_input(sample.path, run.contract) for sample in probes),
+            held_out,
+            budget,
+            lambda quantized, precision: pack(quantized, network, manifest, precision),
+            ask,
+            console,
+        )
+        data, gate, tried, harms = found.chosen.data, found.chosen.gate, found.tried, found.harms
+        answers.append(found.chosen.answers)
+    elif fp16:
+        data = pack(model, network, manifest, "fp16")
+        answers.append(ask(data))
+        gate = measure(held_out, answers[-1], budget)
+        tried = (gate,)
+    if not gate.passed and not force:
+        raise ExportError(f"{verdict(gate)}; nothing was written", _remedy(tried, int8))
+    if gate.ece_after > gate.ece_before + _CALIBRATION_SLACK:
+        console.line(
+            f"its confidence is less to be believed: expected calibration error {gate.ece_after:.3f}, "
+            f"{gate.ece_before:.3f} before"
+        )
+    data = with_manifest(data, replace(manifest_of(data), gate=gate))
     if golden:
-        data, count = with_golden(data, [(s.path, s.label) for s in spread(held_out, CANDIDATES, run.options.seed)])
+        data, count = with_golden(data, [(s.path, s.label) for s in spread(samples, CANDIDATES, run.options.seed)])
         console.line(f"embeds {count} held-out photos, small and without EXIF; --no-golden leaves them out")
+    _write(out, data)
+    rows = tuple(_row(a, reference, held_out.labels) for a in (*answers[:-1], replace(answers[-1], size=len(data))))
+    return Exported(out, held_out.split, len(samples), rows, gate, tried, harms)
+
+
+def _remedy(tried: tuple[Gate, ...], int8: bool) -> str:
+    if not int8:
+        return "--max-drop and --max-class-drop set the budget, --force writes it all the same"
+    most = max(len(gate.float_layers) for gate in tried)
+    return (
+        f"{len(tried)} ways were tried, up to {most} layers in float; try --fp16 or more --calibration-photos; "
+        "--max-drop and --max-class-drop set the budget, --force writes it all the same"
+    )
+
+
+def _write(out: Path, data: bytes) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out, lambda file: file.write(data))
     except OSError as error:
         raise UsageError(f"{out} cannot be written ({error.strerror or error})", "choose another -o") from error
-    rows = tuple(_row(a, answers[0], truth(held_out, run.classes)) for a in answers)
-    rows = (*rows[:-1], replace(rows[-1], size=len(data)))
-    return Exported(out, "test" if run.split.test else "validation", len(held_out), rows)
-
-
-def _ask(
-    network: Network, run: Run, samples: Sequence[Sample], files: Sequence[bytes], console: Console
-) -> list[Answers]:
-    """What the network answers, then what each file answers through the runtime, as the field will ask it."""
-    total = len(samples) * (len(files) + 1)
-    with tempfile.TemporaryDirectory() as folder, console.progress("checking") as progress:
-        weights = (run.folder / "network.pt").stat().st_size
-        answers = [torch_answers(network, run.contract, samples, weights, lambda done: progress(done, total))]
-        for number, data in enumerate(files, 1):
-            path = Path(folder) / f"{number}.onnx"
-            path.write_bytes(data)
-            before = number * len(samples)
-            tell = partial(_tell, progress, total, before)
-            answers.append(file_answers(Classifier(path, device="cpu"), samples, len(data), tell))
-    return answers
 
 
 def read_display_names(path: Path, classes: Sequence[str]) -> dict[str, str]:
@@ -179,10 +247,6 @@ def _manifest(run: Run, card: Card) -> Manifest:
             error.message, "change what was given to --author, --license, --description or a name"
         ) from error
     return manifest
-
-
-def _tell(progress: Callable[[int, int], None], total: int, before: int, done: int) -> None:
-    progress(before + done, total)
 
 
 def _check_parity(reference: Answers, answers: Answers) -> None:

@@ -11,11 +11,13 @@ import onnx
 from edgeclf.contract import ImageContract
 from edgeclf.errors import ExportError
 from edgeclf.image import Photo, upright_rgb
-from edgeclf.manifest import SCHEMA_VERSION, Golden, GoldenPhoto, Manifest
-from edgeclf.modelfile import MANIFEST_KEY, SEAL_LENGTH, read_model_file, seal
+from edgeclf.manifest import SCHEMA_VERSION, Golden, GoldenPhoto
+from edgeclf.modelfile import SEAL_LENGTH, read_model_file
 from edgeclf.selftest import door_pixels, network_logits, run_selftest
 from edgeclf.session import open_session
 from PIL import Image
+
+from edgeclf_export.packing import with_manifest
 
 # Largest difference of a logit, relative to the photo's largest, by precision. Integers are the same everywhere;
 # "mixed" sums some layers in float, in another order on another CPU.
@@ -71,14 +73,6 @@ def with_golden(data: bytes, photos: Iterable[tuple[Photo, str]]) -> tuple[bytes
                 "please report this with the versions that `edgeclf info` prints",
             )
     return with_manifest(data, finished), len(chosen)
-
-
-def with_manifest(data: bytes, manifest: Manifest) -> bytes:
-    """Replace the manifest of a model file's bytes, and seal them again. The network stays as it is."""
-    model = onnx.load_from_string(data[:-SEAL_LENGTH])
-    (entry,) = (entry for entry in model.metadata_props if entry.key == MANIFEST_KEY)
-    entry.value = manifest.to_json()
-    return seal(model.SerializeToString(deterministic=True))
 
 
 def choose(candidates: Sequence[GoldenPhoto], budget: int) -> tuple[GoldenPhoto, ...]:

@@ -12,9 +12,11 @@ from edgeclf.modelfile import MANIFEST_KEY, seal
 from edgeclf_training.networks import Network
 from numpy.typing import NDArray
 
-from edgeclf_export.cam import affordable_maps, attach_cam
+from edgeclf_export.cam import CAM_TABLE, affordable_maps, attach_cam
 from edgeclf_export.graph import IR_VERSION, MIN_ONNXRUNTIME, OPSET, strip, to_onnx
+from edgeclf_export.halves import store_in_half
 from edgeclf_export.quantize import quantize
+from edgeclf_export.ranges import minmax
 
 
 def export_network(
@@ -22,38 +24,57 @@ def export_network(
     manifest: Manifest,
     calibration: Iterable[NDArray[np.uint8]] | None = None,
     progress: Callable[[int], None] | None = None,
+    *,
+    fp16: bool = False,
 ) -> bytes:
-    """Build a model file.
+    """Build a model file; nothing is compared with anything, see ``edgeclf_export.exporting`` for that.
 
     Args:
         network: in eval mode, on the CPU.
         manifest: as the caller knows it; precision, heat maps, opset, IR version, lowest onnxruntime and the exporting
             packages' versions are filled in here.
-        calibration: photos as the network takes them, uint8 ``[size, size, 3]``: makes the file INT8; FP32 if None.
+        calibration: photos as the network takes them, uint8 ``[size, size, 3]``: makes the file INT8; floats if None.
         progress: called with the number of calibration photos done.
+        fp16: keep float weights in 16 bits; not together with ``calibration``.
 
     Returns:
         The file's bytes: input ``image``; outputs ``logits``, ``cam``, ``cam_class``; manifest; seal. The same network,
         manifest and photos give the same bytes on the same machine.
     """
-    size = manifest.contract.size
-    model = to_onnx(network, size)
-    if calibration is not None:
-        model = quantize(model, calibration, progress)
-    activation = _activation_shape(network, size)
-    maps = affordable_maps(network, size, activation)
-    attach_cam(model, maps, activation)
-    strip(model)
-    del model.graph.value_info[:]
+    model = to_onnx(network, manifest.contract.size)
+    if calibration is None:
+        return pack(model, network, manifest, "fp16" if fp16 else "fp32")
+    return pack(quantize(model, minmax(model, calibration, progress)), network, manifest, "int8")
+
+
+def pack(model: onnx.ModelProto, network: Network, manifest: Manifest, precision: str) -> bytes:
+    """Complete a graph of ``to_onnx`` or ``quantize``: heat maps, manifest, seal.
+
+    Args:
+        model: not changed.
+        network: what it was made from.
+        manifest: as for ``export_network``.
+        precision: "fp32", "fp16" (stores the weights so), "int8" or "mixed".
+    """
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    activation = _activation_shape(network, manifest.contract.size)
+    maps = affordable_maps(network, manifest.contract.size, activation)
+    attach_cam(whole, maps, activation)
+    if precision != "fp32":
+        # The heat maps' own table would otherwise be as large as an INT8 head, or larger.
+        store_in_half(whole.graph, None if precision == "fp16" else CAM_TABLE)
+    strip(whole)
+    del whole.graph.value_info[:]
     # The quantizer lists its own domains, used or not.
-    used = {node.domain for node in model.graph.node}
-    for entry in [entry for entry in model.opset_import if entry.domain not in used]:
-        model.opset_import.remove(entry)
-    model.ir_version = IR_VERSION
-    onnx.checker.check_model(model)
+    used = {node.domain for node in whole.graph.node}
+    for entry in [entry for entry in whole.opset_import if entry.domain not in used]:
+        whole.opset_import.remove(entry)
+    whole.ir_version = IR_VERSION
+    onnx.checker.check_model(whole)
     finished = replace(
         manifest,
-        precision="fp32" if calibration is None else "int8",
+        precision=precision,
         cam_classes=maps,
         opset=OPSET,
         ir_version=IR_VERSION,
@@ -63,8 +84,25 @@ def export_network(
             versions={**manifest.provenance.versions, **{name: version(name) for name in ("onnx", "onnxscript")}},
         ),
     )
+    return _sealed(whole, finished)
+
+
+def manifest_of(data: bytes) -> Manifest:
+    """The manifest inside a finished model file."""
+    metadata = {entry.key: entry.value for entry in onnx.load_model_from_string(data).metadata_props}
+    return Manifest.from_json(metadata[MANIFEST_KEY], "the file")
+
+
+def with_manifest(data: bytes, manifest: Manifest) -> bytes:
+    """A finished model file with another manifest, sealed anew; the same arguments give the same bytes."""
+    model = onnx.load_model_from_string(data)
+    return _sealed(model, manifest)
+
+
+def _sealed(model: onnx.ModelProto, manifest: Manifest) -> bytes:
+    del model.metadata_props[:]  # an earlier manifest, and the seal, which is the last entry
     entry = model.metadata_props.add()
-    entry.key, entry.value = MANIFEST_KEY, finished.to_json()
+    entry.key, entry.value = MANIFEST_KEY, manifest.to_json()
     return seal(model.SerializeToString(deterministic=True))
 
 

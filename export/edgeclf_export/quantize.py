@@ -7,7 +7,7 @@ the sum of two *adjacent* products must fit, so each output channel is scaled by
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,20 @@ from edgeclf.session import import_onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-# What onnxruntime runs in integers on a CPU, plus what only moves values.
-_OPERATORS = ["Conv", "Gemm", "Add", "Relu", "Clip", "MaxPool", "GlobalAveragePool", "Flatten", "Reshape", "Transpose"]
+from edgeclf_export.ranges import OPERATORS, Ranges
+
+LAYERS = ("Conv", "Gemm")
+_PASSING = ("Relu", "Clip", "MaxPool", "Flatten", "Reshape", "Transpose")  # what may lie between two layers
+_ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 
 
-def quantize(
-    model: onnx.ModelProto,
-    photos: Iterable[NDArray[np.uint8]],
-    progress: Callable[[int], None] | None = None,
-) -> onnx.ModelProto:
+def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] = ()) -> onnx.ModelProto:
     """Quantize a graph of ``to_onnx``.
 
     Args:
         model: float; not changed.
-        photos: calibration photos as the network takes them, uint8 ``[size, size, 3]``; read once, one at a time.
-        progress: called with the number of photos done.
+        ranges: of every activation, see ``edgeclf_export.ranges``.
+        in_float: names of the layers (nodes of ``LAYERS``) whose weights and input stay in float.
 
     Returns:
         A QDQ graph with the same input and output. Logits leave it in float: their ranking is not rounded.
@@ -43,17 +42,18 @@ def quantize(
     from onnxruntime import quantization
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+        """One black photo: onnxruntime insists on calibrating, but every range is given."""
+
         def __init__(self) -> None:
-            self._photos = enumerate(photos, 1)
+            shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[1:]]
+            self._photos = iter([{"image": np.zeros((1, *shape), np.uint8)}])
 
         def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-            done, photo = next(self._photos, (0, None))
-            if photo is None:
-                return None
-            if progress:
-                progress(done)
-            return {"image": photo[None]}
+            return next(self._photos, None)
 
+    excluded = _with_passing(model.graph, in_float)
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)  # onnxruntime moves the tensors of what it is given to a file of its own
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)  # it advises a pre-processing that torch's exporter has done already
@@ -61,23 +61,69 @@ def quantize(
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "int8.onnx"
             quantization.quantize_static(
-                model,
+                copied,
                 target,
                 Reader(),
                 quant_format=quantization.QuantFormat.QDQ,
-                op_types_to_quantize=_OPERATORS,
+                op_types_to_quantize=list(OPERATORS),
+                nodes_to_exclude=sorted(excluded),
                 per_channel=True,
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
                 calibrate_method=quantization.CalibrationMethod.MinMax,
                 extra_options={
-                    "TensorQuantOverrides": _pair_ranges(model.graph),
+                    "TensorQuantOverrides": {
+                        **_pair_ranges(model.graph, in_float),
+                        **_activation_ranges(model.graph, ranges, excluded),
+                    },
                     "OpTypesToExcludeOutputQuantization": ["Gemm"],
                 },
             )
-            return onnx.load(target)
+            quantized = onnx.load(target)
     finally:
         root.setLevel(level)
+    _unround(quantized.graph, excluded)
+    return quantized
+
+
+def layer_names(graph: onnx.GraphProto) -> list[str]:
+    """The layers that can be left in float, in forward order."""
+    return [node.name for node in graph.node if node.op_type in LAYERS]
+
+
+def _with_passing(graph: onnx.GraphProto, in_float: Collection[str]) -> set[str]:
+    """Layers, and the activations and poolings before them: these would be folded into rounding otherwise."""
+    producers = {output: node for node in graph.node for output in node.output}
+    excluded: set[str] = set()
+    for node in graph.node:
+        if node.name in in_float:
+            before: onnx.NodeProto | None = node
+            while before is not None and (before is node or before.op_type in _PASSING):
+                excluded.add(before.name)
+                before = producers.get(before.input[0])
+    return excluded
+
+
+def _unround(graph: onnx.GraphProto, excluded: Collection[str]) -> None:
+    """Let float nodes take what was there before it was rounded, and drop the rounding nobody takes any more.
+
+    onnxruntime's quantizer gives a rounded tensor to all its takers, excluded ones too.
+    """
+    producers = {output: node for node in graph.node for output in node.output}
+    for node in graph.node:
+        if node.name in excluded:
+            rounded = producers.get(node.input[0])
+            if rounded is not None and rounded.op_type == "DequantizeLinear":
+                node.input[0] = producers[rounded.input[0]].input[0]
+    while True:
+        used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+        dead = [node for node in graph.node if node.op_type in _ROUNDING and not used.intersection(node.output)]
+        for node in dead:
+            graph.node.remove(node)
+        if not dead:
+            break
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
 
 
 def pair_safe_peak(weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -105,13 +151,28 @@ def pair_safe_peak(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.maximum(peak, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
-def _pair_ranges(graph: onnx.GraphProto) -> dict[str, list[dict[str, Any]]]:
+def _pair_ranges(graph: onnx.GraphProto, in_float: Collection[str]) -> dict[str, list[dict[str, Any]]]:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     ranges = {}
     for node in graph.node:
-        if node.op_type in ("Conv", "Gemm") and node.input[1] in constants:
+        if node.op_type in LAYERS and node.input[1] in constants and node.name not in in_float:
             peaks = pair_safe_peak(numpy_helper.to_array(constants[node.input[1]]))
             ranges[node.input[1]] = [
                 {"axis": 0, "rmin": np.float32(-peak), "rmax": np.float32(peak), "symmetric": True} for peak in peaks
             ]
     return ranges
+
+
+def _activation_ranges(
+    graph: onnx.GraphProto, ranges: Ranges, excluded: Collection[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Ranges as overrides; what an activation function will cut off anyway gets no steps of its own."""
+    takers: dict[str, int] = {}
+    for node in graph.node:
+        for name in node.input:
+            takers[name] = takers.get(name, 0) + 1
+    chosen = dict(ranges)
+    for node in graph.node:
+        if node.op_type in ("Relu", "Clip") and node.name not in excluded and takers[node.input[0]] == 1:
+            chosen[node.input[0]] = ranges[node.output[0]]
+    return {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in chosen.items()}

@@ -37,7 +37,7 @@ class Answers:
 
 
 def torch_answers(
-    network: Network, contract: ImageContract, samples: Sequence[Sample], size: int, progress: Callable[[int], None]
+    network: Network, contract: ImageContract, samples: Sequence[Sample], progress: Callable[[int], None]
 ) -> Answers:
     """What the network itself answers, in torch."""
     rows = []
@@ -47,6 +47,7 @@ def torch_answers(
             images = np.stack([network_input(s.path, contract) for s in batch])
             rows.append(network(torch.from_numpy(images)).numpy())
             progress(start + len(batch))
+    size = sum(tensor.nbytes for tensor in network.state_dict().values())
     return Answers("torch fp32", np.concatenate(rows), size)
 
 

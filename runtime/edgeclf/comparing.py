@@ -56,7 +56,7 @@ class PairedCounts:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval of the second's accuracy minus the first's, -1..1 (``counting.paired_interval``)."""
-        return paired_interval(self.both, self.second_only, self.first_only, self.neither)
+        return paired_interval(self.second_only, self.first_only, self.photos)
 
 
 @dataclass(frozen=True)

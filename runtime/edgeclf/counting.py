@@ -6,6 +6,7 @@ Plain numpy, so that training, export and the edge count alike. Shares are 0..1 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,36 +162,45 @@ def wilson(part: int, whole: int) -> tuple[float, float]:
     return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
 
 
-def paired_interval(both: int, first: int, second: int, neither: int) -> tuple[float, float]:
-    """95 % confidence interval of the difference of two accuracies counted on the same photos: first minus second.
+def paired_interval(lost: int, gained: int, photos: int, level: float = 0.95) -> tuple[float, float]:
+    """Confidence interval of the accuracy lost between two classifiers that answered the same photos.
 
-    Method 10 of Newcombe 1998 (Statistics in Medicine 17, 2635-2650): the Wilson intervals of the two shares, put
-    together with the correlation of the answers. Its cover is close to 95 % for few photos and for accuracies near 1
-    too, and it is no point even where the two never differ.
+    Tango's score interval for the difference of paired proportions (Tango 1998, Statistics in Medicine 17:891-908;
+    recommended for small samples by Fagerland, Lydersen and Laake 2014, Statistics in Medicine 33:2850-2875). It
+    leaves out 0 exactly where McNemar's test does.
 
     Args:
-        both: photos both answer rightly.
-        first: photos only the first answers rightly.
-        second: photos only the second answers rightly.
-        neither: photos neither answers rightly.
+        lost: photos right by the first only.
+        gained: photos right by the second only.
+        photos: all photos.
+        level: of confidence, 0..1.
 
     Returns:
-        Low and high, -1..1; all of it without photos.
+        Low and high as shares, -1..1; positive where the second is worse. Everything without photos.
     """
-    photos = both + first + second + neither
     if not photos:
         return -1.0, 1.0
-    one, two = (both + first) / photos, (both + second) / photos
-    (low1, high1), (low2, high2) = wilson(both + first, photos), wilson(both + second, photos)
-    product = (both + first) * (second + neither) * (both + second) * (first + neither)
-    excess: float = both * neither - first * second
-    if excess > 0:  # the continuity correction, which never turns the sign
-        excess = max(excess - photos / 2, 0.0)
-    phi = excess / math.sqrt(product) if product else 0.0
-    down = _reach(one - low1, high2 - two, phi)
-    up = _reach(high1 - one, two - low2, phi)
-    return max(-1.0, one - two - down), min(1.0, one - two + up)
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    estimate = (lost - gained) / photos
 
+    def score(difference: float) -> float:
+        """How many standard errors the estimate lies above a supposed difference; falls as that grows."""
+        b = -lost - gained + (2 * photos - lost + gained) * difference
+        c = -gained * difference * (1 - difference)
+        share = (math.sqrt(max(0.0, b * b - 8 * photos * c)) - b) / (4 * photos)  # of photos gained, likeliest
+        variance = photos * (2 * share + difference * (1 - difference))
+        distance = lost - gained - photos * difference
+        return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance)
 
-def _reach(one: float, two: float, phi: float) -> float:
-    return math.sqrt(max(0.0, one * one - 2 * phi * one * two + two * two))  # rounding may go below 0
+    def bisect(inside: float, outside: float, sign: int) -> float:
+        for _ in range(60):
+            middle = (inside + outside) / 2
+            if sign * score(middle) < z:
+                inside = middle
+            else:
+                outside = middle
+        return inside
+
+    low = -1.0 if estimate == -1 else bisect(estimate, -1.0, 1)
+    high = 1.0 if estimate == 1 else bisect(estimate, 1.0, -1)
+    return low, high

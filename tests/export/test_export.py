@@ -102,17 +102,17 @@ def test_a_file_that_answers_otherwise_is_never_put_in_place(
 ) -> None:
     out = tmp_path / "model.onnx"
     out.write_bytes(b"an earlier model")
-    real = exporting.export_network
+    real = exporting.to_onnx
 
-    def spoiled(network: torch.nn.Module, *arguments: object) -> bytes:
+    def spoiled(network: torch.nn.Module, *arguments: object) -> onnx.ModelProto:
         with torch.no_grad():
             network.head.linears[-1].bias += 0.01  # type: ignore[union-attr, index, operator]
-        data = real(network, *arguments)  # type: ignore[arg-type]
+        model = real(network, *arguments)  # type: ignore[arg-type]
         with torch.no_grad():
             network.head.linears[-1].bias -= 0.01  # type: ignore[union-attr, index, operator]
-        return data
+        return model
 
-    monkeypatch.setattr(exporting, "export_network", spoiled)
+    monkeypatch.setattr(exporting, "to_onnx", spoiled)
     with pytest.raises(ExportError, match="logits differ"):
         export_run(run, out)
     assert out.read_bytes() == b"an earlier model"

@@ -13,7 +13,7 @@ metrics.json     the report's figures, for programs
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from edgeclf.contract import ImageContract
 from edgeclf.errors import DataError, EdgeclfError
 from edgeclf.files import write_atomically
 from edgeclf.manifest import Calibration, Figures, Provenance
+from torch import Tensor
 
 from edgeclf_training.data import Split, read_lists
 from edgeclf_training.networks import Network, build_network, read_state
@@ -45,6 +46,7 @@ class Run:
         provenance: date, seed, data fingerprint, weights, versions.
         start: the folder of the run this one went on from, None for none.
         calibration: temperature and "unknown" threshold, chosen on the validation photos; None if interrupted.
+        checkpoint: where to take the best weights so far from in place of ``network.pt``.
     """
 
     folder: Path
@@ -57,20 +59,21 @@ class Run:
     provenance: Provenance
     start: Path | None = None
     calibration: Calibration | None = None
+    checkpoint: Path | None = None
 
     def network(self) -> Network:
         """The trained network, in eval mode.
 
         Raises:
-            DataError: ``network.pt`` is missing, damaged or of another network.
+            DataError: ``network.pt`` (or the checkpoint) is missing, damaged or of another network.
         """
         o = self.options
         network, _ = build_network(
             o.arch, len(self.classes), head=o.head, image_size=o.image_size, normalize=o.normalize, dropout=o.dropout
         )
-        path = self.folder / "network.pt"
+        path = self.checkpoint or self.folder / "network.pt"
         try:
-            network.load_state_dict(read_state(path))
+            network.load_state_dict(_best_weights(path) if self.checkpoint else read_state(path))
         except (RuntimeError, EdgeclfError) as error:
             raise DataError(f"{path} cannot be used ({_first_line(error)})", "train again") from error
         return network.eval()
@@ -93,6 +96,28 @@ def save_run(run: Run) -> None:
     text = json.dumps(values, indent=2, sort_keys=True)
     write_recipe(run.options, run.folder / "recipe.toml")
     write_atomically(run.folder / "run.json", lambda f: f.write(f"{text}\n".encode("utf-8", "surrogateescape")))
+
+
+def load_run_or_checkpoint(path: Path) -> Run:
+    """Read a run folder, or the checkpoint of an unfinished run in its folder: the best weights so far count then.
+
+    Raises:
+        DataError: as ``load_run``.
+    """
+    return replace(load_run(path.parent), checkpoint=path) if path.is_file() else load_run(path)
+
+
+def _best_weights(checkpoint: Path) -> dict[str, Tensor]:
+    from edgeclf_training.history import History, read_checkpoint
+
+    saved = read_checkpoint(checkpoint)
+    try:
+        weights: dict[str, Tensor] = saved["callbacks"][History.__qualname__]["weights"]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{checkpoint}: not a checkpoint of a run", "give a run folder or its checkpoint.pt") from error
+    if not weights:
+        raise DataError(f"{checkpoint}: no epoch has finished well yet", "go on with `edgeclf train --resume`")
+    return weights
 
 
 def load_run(folder: Path) -> Run:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from edgeclf.manifest import Calibration
+    from edgeclf.manifest import Calibration, Gate
 
 
 def info(
@@ -38,7 +38,7 @@ def info(
         "pad": "whole photo, letterboxed in black",
         "squash": "whole photo, aspect ratio ignored",
     }[m.contract.resize]
-    counted = ", counted before quantization" if m.precision == "int8" else ""
+    counted = "" if m.precision == "fp32" else ", by the trained network"
     rows = [
         ("file", f"{printable(file.path)} ({file.size / 1e6:.1f} MB, sha256 {file.sha256[:12]}, seal intact)"),
         ("network", f"{m.architecture}, {m.head} head, {m.precision}"),
@@ -46,6 +46,7 @@ def info(
         ("heat maps", f"of the {m.cam_classes} best-ranked classes"),
         ("needs", f"onnxruntime {m.min_onnxruntime} or newer (opset {m.opset}, IR {m.ir_version})"),
         *((f.split, f"{f.correct} of {f.photos} photos right ({f.accuracy:.1%}){counted}") for f in m.figures),
+        *([("this file", _judged(m.gate))] if m.gate else []),
         *([("calibrated", _calibrated(m.calibration))] if m.calibration else []),
         *([("self-test", f"{len(m.golden.photos)} photos inside, see `edgeclf doctor MODEL`")] if m.golden else []),
         ("trained", origin.trained + (f", seed {origin.seed}" if origin.seed is not None else "")),
@@ -64,4 +65,17 @@ def _calibrated(c: "Calibration") -> str:
     return (
         f"temperature {c.temperature:.3g}; unknown below {c.threshold:.4g}: on {c.photos} validation photos "
         f"{c.answered} answered, {c.wrong} of them wrong"
+    )
+
+
+def _judged(g: "Gate") -> str:
+    layers = len(g.float_layers)
+    return (
+        ("" if g.passed else "FORCED, out of budget: ")
+        + f"{g.correct_after} of {g.photos} {g.split} photos right, the trained network {g.correct_before}; "
+        + f"lost {g.drop:.1f} points (95 % interval {g.drop_low:.1f} to {g.drop_high:.1f})"
+        + (f", most in {g.worst_class} ({g.worst_drop:.1f})" if g.worst_class else "")
+        + f"; {g.max_drop:g} allowed, {g.max_class_drop:g} in a class"
+        + (f"; ranges by {g.calibration}" if g.calibration != "none" else "")
+        + (f", {layers} layer{'s' * (layers > 1)} in float" if layers else "")
     )

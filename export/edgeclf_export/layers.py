@@ -1,0 +1,83 @@
+"""How much each layer suffers from INT8: the error of the logits when it alone is quantized."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from edgeclf.session import import_onnxruntime, usable_threads
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from edgeclf_export.quantize import layer_names, pair_safe_peak
+from edgeclf_export.ranges import Ranges
+
+
+@dataclass(frozen=True)
+class Harm:
+    """A layer, by its node's name, and the root mean square error of the logits when only it is quantized."""
+
+    layer: str
+    error: float
+
+
+def measure_harm(
+    model: onnx.ModelProto,
+    ranges: Ranges,
+    photos: Sequence[NDArray[np.uint8]],
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Harm, ...]:
+    """Quantize each layer alone, its weights and its input, and compare the logits with the float network's.
+
+    Args:
+        model: a float graph of ``to_onnx``; not changed.
+        ranges: of its activations.
+        photos: as the network takes them, uint8 ``[size, size, 3]``.
+        progress: called with (layers done, all layers).
+
+    Returns:
+        The most harmful first; of equals the earliest layer.
+    """
+    names = layer_names(model.graph)
+    reference = _logits(model, photos)
+    found = []
+    for done, name in enumerate(names, 1):
+        error = _logits(_one_rounded(model, name, ranges), photos) - reference
+        found.append(Harm(name, float(np.sqrt(np.mean(np.square(error, dtype=np.float64))))))
+        if progress:
+            progress(done, len(names))
+    return tuple(sorted(found, key=lambda harm: -harm.error))
+
+
+def _one_rounded(model: onnx.ModelProto, name: str, ranges: Ranges) -> onnx.ModelProto:
+    rounded = onnx.ModelProto()
+    rounded.CopyFrom(model)
+    graph = rounded.graph
+    position, node = next((i, n) for i, n in enumerate(graph.node) if n.name == name)
+    for tensor in graph.initializer:
+        if tensor.name == node.input[1]:
+            tensor.CopyFrom(numpy_helper.from_array(_round(numpy_helper.to_array(tensor)), tensor.name))
+    low, high = min(ranges[node.input[0]][0], 0.0), max(ranges[node.input[0]][1], 0.0)
+    scale = np.float32((high - low) / 255 or 1.0)
+    graph.initializer.append(numpy_helper.from_array(np.array(scale), "harm_scale"))
+    graph.initializer.append(numpy_helper.from_array(np.array(np.rint(-low / scale), np.uint8), "harm_zero"))
+    source = node.input[0]
+    node.input[0] = "harm_input"
+    steps = ["harm_scale", "harm_zero"]
+    graph.node.insert(position, helper.make_node("DequantizeLinear", ["harm_steps", *steps], ["harm_input"]))
+    graph.node.insert(position, helper.make_node("QuantizeLinear", [source, *steps], ["harm_steps"]))
+    return rounded
+
+
+def _round(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    scale = (pair_safe_peak(weights) / 127).reshape(-1, *[1] * (weights.ndim - 1))
+    return np.asarray(np.clip(np.rint(weights / scale), -127, 127) * scale, dtype=np.float32)
+
+
+def _logits(model: onnx.ModelProto, photos: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads, options.inter_op_num_threads = usable_threads(), 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(["logits"], {"image": photo[None]})[0] for photo in photos])
