@@ -128,8 +128,8 @@ def ablation_lite0(places: Places) -> list[Experiment]:
 
 def ablation_cnn4(places: Places) -> list[Experiment]:
     """Each switch off that matters from scratch, cnn4 on food5."""
-    base = places.options(TrainOptions(arch="cnn4", image_size=64, epochs=40), epochs=15)
-    few = None if places.large else 150
+    base = places.options(TrainOptions(arch="cnn4", image_size=64, epochs=40), epochs=10)
+    few = None if places.large else 100
     return list(_ablation("ablation_cnn4", places.held_out("food5"), base, FROM_SCRATCH, few))
 
 

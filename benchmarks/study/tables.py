@@ -43,7 +43,7 @@ TEXTS = {
     ),
     "ablation_cnn4": (
         "Each switch off: cnn4 from scratch, food5",
-        "150 photos a class, 64 px, 15 epochs, counted on test photos that select nothing.",
+        "100 photos a class, 64 px, 10 epochs, counted on test photos that select nothing.",
     ),
 }
 
