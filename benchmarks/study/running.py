@@ -55,8 +55,9 @@ def key(experiment: Experiment) -> str:
     """Names a run by what it computes, not by which table shows it; a change of the training code is not seen."""
     from edgeclf_training.resolve import resolve
 
-    resolved = dataclasses.asdict(resolve(experiment.options))
-    computed = {name: value for name, value in resolved.items() if name not in MACHINE}
+    resolved = resolve(experiment.options)
+    resolved = dataclasses.replace(resolved, weights=Path(str(resolved.weights)).name)  # wherever the file lies
+    computed = {name: value for name, value in dataclasses.asdict(resolved).items() if name not in MACHINE}
     said = json.dumps([str(experiment.data), computed, experiment.max_per_class])
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 

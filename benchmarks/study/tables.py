@@ -56,7 +56,7 @@ def write_tables(results: Sequence[Mapping[str, Any]], path: Path, large: bool) 
     parts = [INTRO.format(large=" --large" if large else "")]
     for name, (title, text) in TEXTS.items():
         if name in found:
-            make = {"walk_throughs": _duel, "goals": _plain}.get(name, _ladder)
+            make = {"walk_throughs": _duel, "goals": _plain, "vgg16": _causes}.get(name, _ladder)
             table = make(found[name])
             parts.append(f"## {title}\n\n{text}\n\n{table}")
         else:
@@ -79,6 +79,19 @@ def _ladder(rows: Rows) -> str:
         difference = f"{_mean(runs) - first:+.1f}" if row != next(iter(rows)) else ""
         lines.append(f"| {row} | {_mean(runs):.1f} | {_interval(runs)} | {_each(runs)} | {difference} |")
     return "\n".join(lines) + "\n"
+
+
+def _causes(rows: Rows) -> str:
+    """A ladder, and which single change did most."""
+    base, *changes = rows
+    alone = [row for row in changes if not row.startswith("all")]
+    cause = max(alone, key=lambda row: _mean(rows[row]))
+    others = max((_mean(rows[row]) - _mean(rows[base]) for row in alone if row != cause), default=0.0)
+    gained = _mean(rows[cause]) - _mean(rows[base])
+    return (
+        f'{_ladder(rows)}\nChanged alone, "{cause}" does most: {gained:+.1f} points; of the others none does more than '
+        f"{others:+.1f}.\n"
+    )
 
 
 def _duel(rows: Rows) -> str:
