@@ -21,7 +21,7 @@ demo: $(READY) ## draw penguins, fine-tune, export FP32 and INT8, predict with a
 	@BIN=$(abspath $(BIN)) sh tools/demo.sh $(DEMO)
 
 test: $(READY) ## run all tests, one process per CPU
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
 
 test-wheel: $(READY) ## build the wheel, install it in a clean environment with [cpu] only, predict, explain
 	sh tools/test_wheel.sh $(abspath $(BIN))/python

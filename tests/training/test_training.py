@@ -233,12 +233,7 @@ def test_training_that_diverges_is_one_clear_error(class_folders: Path, tmp_path
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("architecture", "head", "weights"),
-    [
-        ("resnet50", "linear", "none"),
-        ("resnet50", "mlp", "file"),
-        ("vgg16", "linear", "file"),
-        ("vgg16", "mlp", "none"),
-    ],
+    [("resnet50", "mlp", "file"), ("vgg16", "linear", "none")],  # minutes each; between them, every choice once
 )
 def test_deep_networks_overfit_32_real_photos_and_export_agrees(
     architecture: str, head: str, weights: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
