@@ -1,0 +1,33 @@
+"""What this CPU answers, as JSON on stdout: started on each CPU by ``tools/cpus``, with the runtime package alone.
+
+python answer.py MODEL PHOTO...
+"""
+
+import base64
+import hashlib
+import json
+import platform
+import sys
+
+import onnxruntime
+from edgeclf import Classifier
+from edgeclf.image import network_input
+
+
+def main() -> None:
+    model, *photos = sys.argv[1:]
+    classifier = Classifier(model, device="cpu", threads=1)
+    rows = {}
+    for photo in photos:
+        logits = classifier.predict(photo, logits=True).logits
+        assert logits is not None
+        pixels = network_input(photo, classifier.manifest.contract)
+        rows[photo] = {
+            "pixels": hashlib.sha256(pixels.tobytes()).hexdigest(),
+            "logits": base64.b64encode(logits.astype("<f4").tobytes()).decode(),
+        }
+    print(json.dumps({"onnxruntime": onnxruntime.__version__, "machine": platform.machine(), "photos": rows}))
+
+
+if __name__ == "__main__":
+    main()

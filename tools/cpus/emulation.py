@@ -1,0 +1,103 @@
+"""Running a Python program on CPUs this machine does not have: QEMU user emulation. Right answers, not speeds.
+
+The arm64 CPUs get a small Debian with Python 3.11 and aarch64 wheels, laid once below the user's cache folder.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+CPUS = {"haswell": "Haswell", "cortex-a72": "cortex-a72", "cortex-a76": "cortex-a76"}
+# onnxruntime 1.28 and later die at import under QEMU 7.2 (Debian 12), on arm64 only.
+WHEELS = ("onnxruntime==1.26.0", "numpy", "pillow", "flatbuffers", "protobuf", "packaging")
+_DEBS = """
+libc6 libgcc-s1 libstdc++6 zlib1g libexpat1 libssl3 libffi8 libbz2-1.0 liblzma5 libsqlite3-0 libuuid1 libreadline8
+libtinfo6 libncursesw6 libcrypt1 libgomp1 python3.11-minimal python3.11 libpython3.11-minimal libpython3.11-stdlib
+"""
+
+
+class UnavailableError(Exception):
+    """Why a CPU cannot be emulated here."""
+
+
+def command(cpu: str, wheels: tuple[str, ...] = WHEELS) -> tuple[list[str], dict[str, str]]:
+    """The command that starts Python on a CPU, and the environment it needs.
+
+    Args:
+        cpu: a key of ``CPUS``.
+        wheels: what is installed for arm64; Haswell uses this interpreter's own packages.
+
+    Raises:
+        UnavailableError: with the reason.
+    """
+    if cpu == "haswell":
+        return [_qemu("x86_64"), "-cpu", CPUS[cpu], sys.executable], {}
+    qemu = _qemu("aarch64")
+    home = Path(os.environ.get("EDGECLF_CACHE") or Path.home() / ".cache" / "edgeclf") / "emulation"
+    root = _once(home / "debian-arm64", _lay_system)
+    names = "_".join(wheels).replace("=", "").replace("<", "").replace(">", "")
+    site = _once(home / f"site-{names}", lambda folder: _lay_wheels(folder, wheels))
+    python = [qemu, "-cpu", CPUS[cpu], "-L", str(root), str(root / "usr/bin/python3.11")]
+    return python, {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(site)}
+
+
+def _qemu(architecture: str) -> str:
+    name = f"qemu-{architecture}-static"
+    if shutil.which(name) is None and shutil.which("apt-get") and os.geteuid() == 0:
+        _run("apt-get", "update", "-qq")
+        _run("apt-get", "install", "-y", "-qq", "qemu-user-static")
+    found = shutil.which(name)
+    if found is None:
+        raise UnavailableError(f"{name} is not installed: sudo apt-get install qemu-user-static")
+    return found
+
+
+def _once(folder: Path, lay: Callable[[Path], None]) -> Path:
+    """A folder laid whole or not at all."""
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            lay(Path(temporary) / "new")
+            os.replace(Path(temporary) / "new", folder)
+    return folder
+
+
+def _lay_system(root: Path) -> None:
+    """Unpack arm64 packages of the Debian this machine has its sources for; nothing of them is installed."""
+    if shutil.which("apt-get") is None:
+        raise UnavailableError("the arm64 system is fetched with apt-get, which is not here")
+    root.mkdir()
+    with tempfile.TemporaryDirectory() as folder:
+        lists = Path(folder, "lists")
+        (lists / "partial").mkdir(parents=True)
+        options = ("APT::Architecture=arm64", "APT::Architectures=arm64", f"Dir::State::Lists={lists}")
+        apt = ["apt-get", "-qq", *(f"-o{option}" for option in options)]
+        _run(*apt, "update")
+        _run(*apt, "download", *_DEBS.split(), cwd=folder)
+        for package in sorted(Path(folder).glob("*.deb")):
+            _run("dpkg", "-x", str(package), str(root))
+
+
+def _lay_wheels(site: Path, wheels: tuple[str, ...]) -> None:
+    site.mkdir()
+    platforms = ["any", "manylinux2014_aarch64", *(f"manylinux_2_{n}_aarch64" for n in (28, 27, 26, 24, 17))]
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = [word for platform in platforms for word in ("--platform", platform)]
+        python = ["--python-version", "3.11", "--implementation", "cp"]
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        _run(*pip, *python, *chosen, "-d", folder, *wheels)
+        for wheel in Path(folder).glob("*.whl"):
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(site)
+
+
+def _run(*words: str, cwd: str | None = None) -> None:
+    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]
+        raise UnavailableError(f"{' '.join(words[:3])} failed: {last[0]}")
