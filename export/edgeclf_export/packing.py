@@ -13,6 +13,7 @@ from edgeclf_training.networks import Network
 from numpy.typing import NDArray
 
 from edgeclf_export.cam import CAM_TABLE, affordable_maps, attach_cam
+from edgeclf_export.compact import compact
 from edgeclf_export.graph import IR_VERSION, MIN_ONNXRUNTIME, OPSET, strip, to_onnx
 from edgeclf_export.halves import store_in_half
 from edgeclf_export.quantize import quantize
@@ -64,6 +65,8 @@ def pack(model: onnx.ModelProto, network: Network, manifest: Manifest, precision
     if precision != "fp32":
         # The heat maps' own table would otherwise be as large as an INT8 head, or larger.
         store_in_half(whole.graph, None if precision == "fp16" else CAM_TABLE)
+    if precision in ("int8", "mixed"):
+        compact(whole.graph)
     strip(whole)
     del whole.graph.value_info[:]
     # The quantizer lists its own domains, used or not.

@@ -138,13 +138,17 @@ def _harms(
 
 def verdict(gate: Gate) -> str:
     """What a gate found, in one line."""
-    worst = f", {gate.worst_class} lost {gate.worst_drop:.1f}" if gate.worst_class else ""
-    allowed = f"{gate.max_drop:g} allowed, {gate.max_class_drop:g} in a class"
+    worst = f", {gate.worst_class} {_change(gate.worst_drop)}" if gate.worst_class else ""
+    allowed = f"-{gate.max_drop:g} allowed, -{gate.max_class_drop:g} in a class"
     return (
         f"{gate.correct_after} of {gate.photos} {gate.split} photos right, {gate.correct_before} before: "
-        f"lost {gate.drop:.1f} points ({gate.drop_low:.1f} to {gate.drop_high:.1f}){worst}; {allowed}: "
+        f"{_change(gate.drop)} points ({_change(gate.drop_high)} to {_change(gate.drop_low)}){worst}; {allowed}: "
         f"{'within budget' if gate.passed else 'OUT OF BUDGET'}"
     )
+
+
+def _change(drop: float) -> str:
+    return f"{-drop + 0.0:+.1f}"
 
 
 def _described(gate: Gate) -> str:

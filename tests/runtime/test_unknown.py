@@ -108,3 +108,15 @@ def test_a_file_of_an_older_schema_answers(version: int, edgeclf: Cli, photo: Pa
     assert sum(entry.probability for entry in prediction.ranking) == pytest.approx(1)
     assert prediction.unknown == (version == 2), "its threshold is 0.4"
     assert ("calibrated" in edgeclf("info", path).stdout) == (version == 2)
+
+
+def test_a_file_of_schema_3_passes_its_own_self_test(edgeclf: Cli, photo: Path) -> None:
+    path = MODELS / "schema3.onnx"
+    manifest = Classifier(path).manifest
+    assert manifest.schema_version == 3
+    assert manifest.gate is not None
+    assert manifest.gate.worst_class == "king"
+    assert manifest.golden is not None
+    assert len(manifest.golden.photos) == 8
+    assert edgeclf("doctor", path).returncode == 0
+    assert edgeclf("predict", photo, "-m", path).returncode == 0

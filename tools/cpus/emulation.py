@@ -3,18 +3,42 @@
 The arm64 CPUs get a small Debian with Python 3.11 and aarch64 wheels, laid once below the user's cache folder.
 """
 
+import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-CPUS = {"haswell": "Haswell", "cortex-a72": "cortex-a72", "cortex-a76": "cortex-a76"}
-# onnxruntime 1.28 and later die at import under QEMU 7.2 (Debian 12), on arm64 only.
-WHEELS = ("onnxruntime==1.26.0", "numpy", "pillow", "flatbuffers", "protobuf", "packaging")
+
+@dataclass(frozen=True)
+class Place:
+    """Somewhere Python runs: the command that starts it there, and the environment that needs."""
+
+    name: str
+    python: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+HERE = Place("here", (sys.executable,))
+
+# What is asked, with which packages; None: those of this interpreter. onnxruntime 1.28 and later die at import under
+# QEMU 7.2 (Debian 12), on arm64 only. 1.16.3 is the oldest that model files name; on arm64 1.20 is tried.
+_ANY = ("numpy", "pillow", "flatbuffers", "protobuf", "packaging")
+_OLD = ("numpy==1.26.4", "pillow", "flatbuffers", "protobuf<6", "packaging", "coloredlogs", "humanfriendly")
+_OLD = (*_OLD, "sympy", "mpmath")
+PLACES: dict[str, tuple[str | None, tuple[str, ...] | None]] = {
+    "haswell": ("Haswell", None),
+    "cortex-a72": ("cortex-a72", ("onnxruntime==1.26.0", *_ANY)),
+    "cortex-a76": ("cortex-a76", ("onnxruntime==1.26.0", *_ANY)),
+    "x86-old": (None, ("onnxruntime==1.16.3", *_OLD)),
+    "cortex-a72-old": ("cortex-a72", ("onnxruntime==1.20.1", *_OLD)),
+}
 _DEBS = """
 libc6 libgcc-s1 libstdc++6 zlib1g libexpat1 libssl3 libffi8 libbz2-1.0 liblzma5 libsqlite3-0 libuuid1 libreadline8
 libtinfo6 libncursesw6 libcrypt1 libgomp1 python3.11-minimal python3.11 libpython3.11-minimal libpython3.11-stdlib
@@ -25,25 +49,29 @@ class UnavailableError(Exception):
     """Why a CPU cannot be emulated here."""
 
 
-def command(cpu: str, wheels: tuple[str, ...] = WHEELS) -> tuple[list[str], dict[str, str]]:
-    """The command that starts Python on a CPU, and the environment it needs.
-
-    Args:
-        cpu: a key of ``CPUS``.
-        wheels: what is installed for arm64; Haswell uses this interpreter's own packages.
+def prepare(name: str) -> Place:
+    """Make a place of ``PLACES`` ready; what it needs is laid once below the user's cache folder.
 
     Raises:
         UnavailableError: with the reason.
     """
-    if cpu == "haswell":
-        return [_qemu("x86_64"), "-cpu", CPUS[cpu], sys.executable], {}
-    qemu = _qemu("aarch64")
+    cpu, wheels = PLACES[name]
+    if cpu == "Haswell":
+        return Place(name, (_qemu("x86_64"), "-cpu", cpu, sys.executable))
+    assert wheels is not None
     home = Path(os.environ.get("EDGECLF_CACHE") or Path.home() / ".cache" / "edgeclf") / "emulation"
+    machine = "aarch64" if cpu else "x86_64"
+    key = hashlib.sha256(" ".join(wheels).encode()).hexdigest()[:12]
+    if cpu is None:
+        if sys.version_info[:2] != (3, 11) or platform.machine() != "x86_64" or sys.platform != "linux":
+            raise UnavailableError(f"{wheels[0]} is tried with Python 3.11 on x86-64 Linux")
+        site = _once(home / f"site-{machine}-{key}", lambda folder: _lay_wheels(folder, wheels, machine))
+        return Place(name, (sys.executable, "-S"), {"PYTHONPATH": str(site)})
+    qemu = _qemu("aarch64")
     root = _once(home / "debian-arm64", _lay_system)
-    names = "_".join(wheels).replace("=", "").replace("<", "").replace(">", "")
-    site = _once(home / f"site-{names}", lambda folder: _lay_wheels(folder, wheels))
-    python = [qemu, "-cpu", CPUS[cpu], "-L", str(root), str(root / "usr/bin/python3.11")]
-    return python, {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(site)}
+    site = _once(home / f"site-{machine}-{key}", lambda folder: _lay_wheels(folder, wheels, machine))
+    python = (qemu, "-cpu", cpu, "-L", str(root), str(root / "usr/bin/python3.11"))
+    return Place(name, python, {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(site)})
 
 
 def _qemu(architecture: str) -> str:
@@ -83,9 +111,9 @@ def _lay_system(root: Path) -> None:
             _run("dpkg", "-x", str(package), str(root))
 
 
-def _lay_wheels(site: Path, wheels: tuple[str, ...]) -> None:
+def _lay_wheels(site: Path, wheels: tuple[str, ...], machine: str) -> None:
     site.mkdir()
-    platforms = ["any", "manylinux2014_aarch64", *(f"manylinux_2_{n}_aarch64" for n in (28, 27, 26, 24, 17))]
+    platforms = ["any", f"manylinux2014_{machine}", *(f"manylinux_2_{n}_{machine}" for n in (28, 27, 26, 24, 17))]
     with tempfile.TemporaryDirectory() as folder:
         chosen = [word for platform in platforms for word in ("--platform", platform)]
         python = ["--python-version", "3.11", "--implementation", "cp"]

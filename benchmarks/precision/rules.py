@@ -1,0 +1,80 @@
+"""What each rule for INT8 weights costs in accuracy, and which of them an AVX2 machine without VNNI answers wrongly."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from edgeclf.image import network_input
+from edgeclf_export.packing import draft_manifest, export_network
+from edgeclf_export.verify import Answers, file_answers, torch_answers, truth
+from edgeclf_training.data import spread
+from edgeclf_training.runs import Run
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "cpus"))
+
+from asking import ask, compare
+from edgeclf import Classifier
+from edgeclf.manifest import SCHEMA_VERSION
+from emulation import HERE, UnavailableError, prepare
+from weight_rules import RULES, weights_by
+
+NETWORKS = {"efficientnet_lite0": 200, "resnet50": 200, "vgg16 linear": 100}  # photos asked on the emulated CPU
+CALIBRATION_PHOTOS = 256
+
+
+def rows(name: str, run: Run) -> list[dict[str, Any]]:
+    """One row per rule: counts on all test photos here, and on some of them on Haswell."""
+    network, contract, samples = run.network(), run.contract, run.split.test
+    labels = truth(samples, run.classes)
+    reference = torch_answers(network, contract, samples, lambda done: None)
+    chosen = spread(run.split.train, CALIBRATION_PHOTOS, run.options.seed)
+    pixels = [network_input(sample.path, contract) for sample in chosen]
+    emulated = spread(samples, NETWORKS[name], run.options.seed)
+    manifest = draft_manifest(
+        schema_version=SCHEMA_VERSION,
+        classes=run.classes,
+        contract=contract,
+        contract_sha256=contract.digest(),
+        architecture=run.options.arch,
+        head=run.options.head or "linear",
+        provenance=run.provenance,
+    )
+    found = []
+    for rule in RULES:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "int8.onnx")
+            with weights_by(rule):
+                path.write_bytes(export_network(network, manifest, pixels))
+            answers = file_answers(Classifier(path, device="cpu"), samples, 0, lambda done: None)
+            row = {"name": name, "rule": rule, "photos": len(samples), **_counts(answers, reference, labels)}
+            try:
+                row |= _on_haswell(path, run, [Path(sample.path) for sample in emulated], truth(emulated, run.classes))
+            except UnavailableError as reason:
+                print(f"Haswell: left out, {reason}", file=sys.stderr)
+        found.append(row)
+    return found
+
+
+def _counts(answers: Answers, reference: Answers, labels: np.ndarray[Any, Any]) -> dict[str, Any]:
+    apart = np.sqrt(np.mean((answers.logits - reference.logits) ** 2, dtype=np.float64))
+    return {
+        "trained_correct": reference.correct(labels),
+        "correct": answers.correct(labels),
+        "agreeing": answers.agreeing(reference),
+        "logit_error": float(apart / reference.logits.std()),
+    }
+
+
+def _on_haswell(path: Path, run: Run, photos: list[Path], labels: np.ndarray[Any, Any]) -> dict[str, Any]:
+    here, there = ask(HERE, path, photos), ask(prepare("haswell"), path, photos)
+    difference = compare(here, there)
+    return {
+        "emulated": len(photos),
+        "here_correct": int((here.logits.argmax(1) == labels).sum()),
+        "there_correct": int((there.logits.argmax(1) == labels).sum()),
+        "changed": difference.answers,
+        "logits": difference.logits,
+        "pixels": difference.same_pixels,
+    }
