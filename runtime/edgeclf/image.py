@@ -17,9 +17,9 @@ Rules, the same everywhere:
 * Bounds: at most ``MAX_DECODED_PIXELS`` pixels are decoded (at the reduced scale, where one applies; JPEGs that come in
   several scans count in full, for so they lie in memory): 192 MiB as Pillow holds them, two to three times that while
   transparency or 16 bits are converted, five times for JPEG 2000. A JPEG's pixels times its scans are at most a
-  billion; what Pillow decodes in Python has lower limits (``edgeclf.opening``); ``edgeclf.headers`` refuses files of endless
-  small parts. At most ``MAX_FILE_BYTES`` are read, whole, before anything is decoded; of a stream, no more than that.
-  Pillow's own global limit is left alone.
+  billion; what Pillow decodes in Python has lower limits (``edgeclf.opening``), files of endless small parts are
+  refused (``edgeclf.headers``). At most ``MAX_FILE_BYTES`` are read, whole, before anything is decoded; of a stream,
+  no more than that. Pillow's own global limit is left alone.
 * A file whose disk does not answer is given up: ``edgeclf.reading``.
 """
 
@@ -226,6 +226,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _to_8_bits(values: NDArray[Any], *, stretch: bool) -> NDArray[np.uint8]:
     floats = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
     low, high = (float(floats.min()), float(floats.max())) if stretch else (0.0, 65535.0)
+    if not 1e-30 < high - low < 1e38:  # their difference, or its inverse, is beyond float32
+        floats = floats.astype(np.float64)
     scaled = (floats - low) * (255.0 / (high - low)) if high > low else np.zeros_like(floats)
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""From a photo's bytes to a Pillow image that is about to be decoded: everything but JPEG, which the door opens itself."""
+"""From a photo's bytes to a Pillow image about to be decoded; all formats but JPEG, which the door opens itself."""
 
 import contextlib
 import functools
@@ -44,7 +44,7 @@ def open_photo(data: bytes, kind: str) -> Image.Image:
     if kind == "HEIC":
         return _open_heic(data)
     if kind == "TIFF":
-        _hush_libtiff()
+        _hush_tiff()
     Image.init()
     try:
         return Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
@@ -98,11 +98,13 @@ def _open_heic(data: bytes) -> Image.Image:
 
 
 @functools.cache
-def _hush_libtiff() -> None:
-    """libtiff prints what it dislikes to stderr, besides failing; the error raised says it already."""
+def _hush_tiff() -> None:
+    """libtiff prints to stderr what it dislikes, Pillow logs it to there; the error that is raised says it already."""
     import ctypes
+    import logging
 
     from PIL import _imaging
 
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # who asks for logs gets them all the same
     with contextlib.suppress(AttributeError, OSError):  # linked in another way: its lines stay
         ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
