@@ -33,7 +33,7 @@ _RARE = {0xC3: "lossless", 0xCB: "lossless", **dict.fromkeys((0xC5, 0xC6, 0xC7, 
 _BARE = {0x01, *range(0xD0, 0xDA)}  # markers without content
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _MARKER_IN_SCAN = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
-_NETPBM = re.compile(rb"P[1-6fF](?:(?:\s|#[^\r\n]*[\r\n])+[-\d.]+){2,3}")
+_NETPBM = re.compile(rb"P[1-6fF](?:(?:\s++|#[^\r\n]*+[\r\n])++[-\d.]++){2,3}")
 
 
 class UnfitError(Exception):
