@@ -224,12 +224,23 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(values: NDArray[Any], *, stretch: bool) -> NDArray[np.uint8]:
-    floats = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
-    low, high = (float(floats.min()), float(floats.max())) if stretch else (0.0, 65535.0)
-    if not 1e-30 < high - low < 1e38:  # their difference, or its inverse, is beyond float32
-        floats = floats.astype(np.float64)
-    scaled = (floats - low) * (255.0 / (high - low)) if high > low else np.zeros_like(floats)
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    rows = max(1, 2**20 // values.shape[1])  # a megapixel at a time: as floats all would take several times the memory
+    blocks = [slice(start, start + rows) for start in range(0, len(values), rows)]
+
+    def floats(block: slice) -> NDArray[np.float32]:
+        return np.nan_to_num(values[block].astype(np.float32), posinf=0.0, neginf=0.0)
+
+    low, high = 0.0, 65535.0
+    if stretch:
+        extremes = [(float(part.min()), float(part.max())) for part in map(floats, blocks)]
+        low, high = min(pair[0] for pair in extremes), max(pair[1] for pair in extremes)
+    fits = 1e-30 < high - low < 1e38  # the difference and its inverse, in float32
+    result = np.zeros(values.shape, np.uint8)
+    if high > low:
+        for block in blocks:
+            part = floats(block) if fits else floats(block).astype(np.float64)
+            result[block] = np.clip(np.rint((part - low) * (255.0 / (high - low))), 0, 255)
+    return result
 
 
 def _from_array(array: NDArray[np.uint8]) -> Image.Image:
