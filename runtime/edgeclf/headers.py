@@ -31,8 +31,8 @@ _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xC
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _RARE = {0xC3: "lossless", 0xCB: "lossless", **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical")}
 _BARE = {0x01, *range(0xD0, 0xDA)}  # markers without content
-_MARKER = re.compile(rb"\xff+([^\x00\xff])")
-_MARKER_IN_SCAN = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
+_MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # without a "+" it is 20 times faster
 _NETPBM = re.compile(rb"P[1-6fF](?:(?:\s++|#[^\r\n]*+[\r\n])++[-\d.]++){2,3}")
 
 
@@ -106,7 +106,7 @@ def jpeg_header(data: bytes, max_scans: int) -> JpegHeader:
         junk += found.end() - 2 - position
         if junk > _MAX_JUNK:
             raise _too_many_parts()
-        position, marker = found.end(), found[1][0]
+        position, marker = found.end(), found[0][1]
         if marker in _BARE:
             continue
         length = int.from_bytes(data[position : position + 2], "big")
@@ -139,9 +139,9 @@ def _count_scans(data: bytes, position: int, most: int) -> int:
         if marker not in _BARE:
             position += max(int.from_bytes(data[position : position + 2], "big"), 2)
         found = _MARKER_IN_SCAN.search(data, position)
-        if found is None or found[1][0] == _EOI:
+        if found is None or found[0][1] == _EOI:
             return scans
-        position, marker = found.end(), found[1][0]
+        position, marker = found.end(), found[0][1]
         scans += marker == _SOS
         if scans > most:
             raise UnfitError("too-large", f"more than {most} scans", "save it as a plain JPEG")
