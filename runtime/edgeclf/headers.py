@@ -128,7 +128,8 @@ def _header(data: bytes, position: int, frame: bytes, code: int, max_scans: int)
         raise UnfitError("damaged", "damaged (its header says it has no pixels)")
     rare = f"{bits}-bit" if bits != 8 else _RARE.get(code, "")
     held_whole = code in _PROGRESSIVE or data[position + 2 : position + 3] < bytes([components])  # as libjpeg decides
-    scans = _count_scans(data, position, min(MAX_PARTS, max_scans * 10**6 // (width * height))) if held_whole else 1
+    most = max(10, min(MAX_PARTS, max_scans * 10**6 // (width * height)))  # what needs fewer is too large anyway
+    scans = _count_scans(data, position, most) if held_whole else 1
     return JpegHeader(width, height, rare, held_whole, scans)
 
 
