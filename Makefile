@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-cpus check format bench study default-model clean
+.PHONY: help demo test test-wheel test-cpus check format bench fuzz study default-model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ format: $(READY) ## fix what ruff can fix
 
 bench: $(READY) ## one photo from the shell, against a hand-written onnxruntime script
 	$(BIN)/python benchmarks/one_photo.py
+
+fuzz: $(READY) ## 20,000 damaged photos and model files; FUZZ="--seed 7 --door 100000" for more
+	$(BIN)/python tools/fuzz $(FUZZ)
 
 study: $(READY) ## what each part of the default recipe is worth, into docs/study.md (about an hour; needs our photos)
 	$(BIN)/python benchmarks/study $(STUDY)

@@ -40,7 +40,8 @@ class PhotoError(EdgeclfError):
     """A photo cannot be read.
 
     Attributes:
-        kind: "not-found", "not-a-file", "empty", "not-an-image", "damaged", "too-large" or "unreadable".
+        kind: "not-found", "not-a-file", "empty", "not-an-image", "damaged", "too-large", "unreadable", "unsupported"
+            (an image that this installation cannot decode) or "timeout" (its disk does not answer).
         path: the photo as the caller named it, None if it has no name.
     """
 

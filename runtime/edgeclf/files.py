@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from edgeclf.errors import PhotoError
 from edgeclf.image import SUFFIXES
+from edgeclf.reading import patiently, read_start
 
 OVERLAY_ENDING = "-cam.jpg"
 OVERLAY_MARK = b"edgeclf heat map"  # JPEG comment of every overlay in a folder
@@ -44,8 +46,13 @@ def image_files(folder: str, onerror: Callable[[OSError], Any] | None = None) ->
     Args:
         folder: links to further folders inside it are not followed.
         onerror: called for a folder that cannot be listed, which is passed over without it.
+
+    Raises:
+        PhotoError: "timeout": the disk does not answer.
     """
-    for parent, folders, files in os.walk(folder, onerror=onerror):
+    walk = os.walk(folder, onerror=onerror)
+    while (found := patiently(lambda _: next(walk, None), folder)) is not None:
+        parent, folders, files = found
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if name.startswith(".") or os.path.splitext(name)[1].lower() not in SUFFIXES:
@@ -58,7 +65,6 @@ def image_files(folder: str, onerror: Callable[[OSError], Any] | None = None) ->
 def is_overlay(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a heat map of ours drawn on a photo, which may be replaced and need not be classified."""
     try:
-        with open(path, "rb") as file:
-            return OVERLAY_MARK in file.read(256)
-    except OSError:
+        return OVERLAY_MARK in read_start(os.fspath(path), 256)
+    except PhotoError:
         return False

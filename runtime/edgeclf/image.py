@@ -5,24 +5,28 @@
 Rules, the same everywhere:
 
 * Upright: all eight EXIF orientations are applied. Unreadable EXIF counts as upright.
-* RGB: grey becomes three equal channels; transparency is laid over white; palette, CMYK, YCbCr, LAB and HSV are
-  converted by Pillow; 16- and 32-bit integers are taken as 0..65535 and scaled to 0..255; floats are stretched from
-  their own minimum..maximum; colour profiles are ignored; of an animation or a stack the first frame counts.
+* Formats: JPEG (progressive, arithmetic-coded, CMYK; 8 bits), MPO, PNG, GIF, BMP, TIFF, WebP, AVIF, JPEG 2000, PPM and
+  kin, TGA, PCX, and HEIC with the extra ``[heic]``. The content tells, never the file's name. A 12-bit, lossless or
+  hierarchical JPEG is "unsupported" where this Pillow does not read it.
+* RGB: grey becomes three equal channels; transparency is laid over white; palette, CMYK (inverted, as Adobe writes it
+  into JPEGs), YCbCr, LAB and HSV are converted by Pillow; of 16-bit colour the high byte counts; 16- and 32-bit grey
+  integers are taken as 0..65535 and scaled to 0..255; floats are stretched from their own minimum..maximum; colour
+  profiles are ignored; of an animation or a stack the first frame counts.
 * JPEGs from a path, bytes or a file object decode at 1/2, 1/4 or 1/8 scale as long as the decoded photo is still
   ``draft_margin`` times what the network takes; a 12-megapixel photo decodes several times faster so.
-* Bounds: at most ``MAX_DECODED_PIXELS`` pixels are decoded (at the reduced scale, where one applies; progressive
-  JPEGs count in full, for so they lie in memory): 192 MiB as Pillow holds them, two to three times that while
-  transparency or 16 bits are converted. At most ``MAX_FILE_BYTES`` are read. A file that is larger is refused before
-  it is decoded, a stream after that many bytes. Pillow's own global limit is left alone.
+* Bounds: at most ``MAX_DECODED_PIXELS`` pixels are decoded (at the reduced scale, where one applies; JPEGs that come in
+  several scans count in full, for so they lie in memory): 192 MiB as Pillow holds them, two to three times that while
+  transparency or 16 bits are converted, five times for JPEG 2000. A JPEG's pixels times its scans are at most a
+  billion; what Pillow decodes in Python has lower limits (``edgeclf.opening``), files of endless small parts are
+  refused (``edgeclf.headers``). At most ``MAX_FILE_BYTES`` are read, whole, before anything is decoded; of a stream,
+  no more than that. Pillow's own global limit is left alone.
+* A file whose disk does not answer is given up: ``edgeclf.reading``.
 """
 
 import io
-import itertools
 import math
 import os
-import stat
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -31,29 +35,18 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from edgeclf.contract import ImageContract
 from edgeclf.errors import PhotoError
+from edgeclf.headers import UnfitError, check_parts, jpeg_header, sniff
+from edgeclf.opening import SUFFIXES as SUFFIXES
+from edgeclf.opening import open_photo, prepare, tile_size
+from edgeclf.reading import read_regular, reason, too_many_bytes
 
 _Upright: TypeAlias = tuple[Image.Image, tuple[int, int]]
 Photo: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8]
 
 MAX_DECODED_PIXELS = 48 * 2**20
 MAX_FILE_BYTES = 256 * 2**20
+_MAX_SCANS = 1000  # of a 1-megapixel JPEG, which takes about two seconds
 _CHUNK = 2**20
-
-# What photos come in besides JPEG (MPO included), which is told by its first bytes. Left out on purpose: formats that
-# call other programs (EPS), that decode before their size is known (ICO), or that are no pictures.
-_OTHER_FORMATS = {
-    "PNG": (".png",),
-    "GIF": (".gif",),
-    "BMP": (".bmp", ".dib"),
-    "TIFF": (".tif", ".tiff"),
-    "WEBP": (".webp",),
-    "AVIF": (".avif",),
-    "JPEG2000": (".jp2",),
-    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
-    "TGA": (".tga",),
-    "PCX": (".pcx",),
-}
-SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", *itertools.chain(*_OTHER_FORMATS.values())))
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -100,12 +93,11 @@ def upright_with_size(photo: Photo, contract: ImageContract | None) -> tuple[Ima
         return _guarded(lambda: _finish(photo.copy(), photo.size), None)
     if isinstance(photo, bytes | bytearray | memoryview):
         if len(photo) > MAX_FILE_BYTES:
-            raise _too_many_bytes(None)
-        return _decode(io.BytesIO(photo), None, contract)
+            raise too_many_bytes(None, MAX_FILE_BYTES)
+        return _decode(bytes(photo), None, contract)
     if isinstance(photo, str | os.PathLike):
         name = os.fspath(photo)
-        with _open_regular(name) as file:
-            return _decode(file, name, contract)
+        return _decode(read_regular(name, MAX_FILE_BYTES), name, contract)
     if hasattr(photo, "read"):
         return upright_with_size(read_photo_file(photo), contract)
     raise TypeError(
@@ -136,52 +128,44 @@ def read_photo_file(file: Any) -> bytes:
     return b"".join(chunks)
 
 
-def _open_regular(name: str) -> IO[bytes]:
-    """Open a regular file for reading; pipes, sockets and devices could block or never end and are refused."""
-    try:
-        status = os.stat(name)
-        if not stat.S_ISREG(status.st_mode):
-            what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise PhotoError("not-a-file", f"{name}: is {what}", "give an image file", name)
-        if status.st_size == 0:
-            raise PhotoError("empty", f"{name}: the file is empty (0 bytes)", "copy it again from the camera", name)
-        if status.st_size > MAX_FILE_BYTES:
-            raise _too_many_bytes(name)
-        return Path(name).open("rb")
-    except FileNotFoundError as error:
-        raise PhotoError("not-found", f"{name}: no such file or folder", "check the path", name) from error
-    except (OSError, ValueError) as error:
-        raise PhotoError(
-            "unreadable", f"{name}: {_reason(error)}", "check the path and its permissions", name
-        ) from error
-
-
-def _decode(file: IO[bytes], name: str | None, contract: ImageContract | None) -> _Upright:
+def _decode(data: bytes, name: str | None, contract: ImageContract | None) -> _Upright:
     def decode() -> _Upright:
-        magic = file.read(3)
-        file.seek(0)
-        if not magic:
-            raise PhotoError(
-                "empty", f"{name or 'the photo'}: is empty (0 bytes)", "copy it again from the camera", name
-            )
-        image: Image.Image
-        if magic == b"\xff\xd8\xff":
-            # Straight to the plugin: Image.open refuses by the file's own size what decodes small at reduced scale.
-            image = JpegImagePlugin.JpegImageFile(file)
-            if image.info.get("progressive"):  # decodes at full scale inside, whatever comes out
-                _check_pixels(image.size, name)
-            size = image.size
-            if contract is not None:
-                needed = contract.placement(*image.size).scale * contract.draft_margin
-                image.draft(None, tuple(math.ceil(side * needed) for side in image.size))  # type: ignore[arg-type]
-        else:
-            Image.init()
-            image = Image.open(file, formats=[name for name in _OTHER_FORMATS if name in Image.OPEN])
-            size = image.size
-        _check_pixels(image.size, name)
+        if not data:
+            raise UnfitError("empty", "is empty (0 bytes)")
+        kind = sniff(data)
+        if kind == "JPEG":
+            return _decode_jpeg(data, name, contract)
+        check_parts(kind, data)
+        image = open_photo(data, kind)
+        size = image.size
+        _check_pixels(size, name)
+        _check_pixels(tile_size(image), name)
+        image = prepare(image, data)
+        image.load()
+        _check_pixels(image.size, name)  # HEIC may say one size and hold another
         return _finish(image, size)
 
     return _guarded(decode, name)
+
+
+def _decode_jpeg(data: bytes, name: str | None, contract: ImageContract | None) -> _Upright:
+    header = jpeg_header(data, _MAX_SCANS)
+    size = (header.width, header.height)
+    if header.held_whole:  # decodes at full scale inside, whatever comes out
+        _check_pixels(size, name)
+    try:
+        # Straight to the plugin: Image.open refuses by the file's own size what decodes small at reduced scale.
+        image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+        if contract is not None:
+            needed = contract.placement(*image.size).scale * contract.draft_margin
+            image.draft(None, tuple(math.ceil(side * needed) for side in image.size))  # type: ignore[arg-type]
+        _check_pixels(image.size, name)
+        return _finish(image, size)
+    except (OSError, SyntaxError, ValueError) as error:
+        if header.rare:
+            what = f"is a {header.rare} JPEG, which cannot be read here"
+            raise UnfitError("unsupported", what, "save it as a plain JPEG") from error
+        raise
 
 
 def _guarded(decode: Callable[[], _Upright], name: str | None) -> _Upright:
@@ -191,6 +175,8 @@ def _guarded(decode: Callable[[], _Upright], name: str | None) -> _Upright:
         return decode()
     except PhotoError:
         raise
+    except UnfitError as error:
+        raise PhotoError(error.kind, f"{label}: {error.what}", error.remedy, name) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(label, None, name) from error
     except UnidentifiedImageError as error:
@@ -200,7 +186,7 @@ def _guarded(decode: Callable[[], _Upright], name: str | None) -> _Upright:
     except MemoryError as error:
         raise PhotoError("too-large", f"{label}: does not fit in memory", "save it smaller", name) from error
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
-        what = "not an image that edgeclf reads" if isinstance(error, SyntaxError) else f"damaged ({_reason(error)})"
+        what = "not an image that edgeclf reads" if isinstance(error, SyntaxError) else f"damaged ({reason(error)})"
         kind = "not-an-image" if isinstance(error, SyntaxError) else "damaged"
         raise PhotoError(kind, f"{label}: {what}", "copy it again from the camera", name) from error
 
@@ -238,10 +224,23 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(values: NDArray[Any], *, stretch: bool) -> NDArray[np.uint8]:
-    floats = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
-    low, high = (float(floats.min()), float(floats.max())) if stretch else (0.0, 65535.0)
-    scaled = (floats - low) * (255.0 / (high - low)) if high > low else np.zeros_like(floats)
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    rows = max(1, 2**20 // values.shape[1])  # a megapixel at a time: as floats all would take several times the memory
+    blocks = [slice(start, start + rows) for start in range(0, len(values), rows)]
+
+    def floats(block: slice) -> NDArray[np.float32]:
+        return np.nan_to_num(values[block].astype(np.float32), posinf=0.0, neginf=0.0)
+
+    low, high = 0.0, 65535.0
+    if stretch:
+        extremes = [(float(part.min()), float(part.max())) for part in map(floats, blocks)]
+        low, high = min(pair[0] for pair in extremes), max(pair[1] for pair in extremes)
+    fits = 1e-30 < high - low < 1e38  # the difference and its inverse, in float32
+    result = np.zeros(values.shape, np.uint8)
+    if high > low:
+        for block in blocks:
+            part = floats(block) if fits else floats(block).astype(np.float64)
+            result[block] = np.clip(np.rint((part - low) * (255.0 / (high - low))), 0, 255)
+    return result
 
 
 def _from_array(array: NDArray[np.uint8]) -> Image.Image:
@@ -266,14 +265,3 @@ def _too_large(label: str, size: tuple[int, int] | None, name: str | None) -> Ph
     found = f"{size[0]} x {size[1]} pixels to decode" if size else "far too many pixels to decode"
     limit = f"the limit is {MAX_DECODED_PIXELS / 1e6:.0f} megapixels"
     return PhotoError("too-large", f"{label}: {found}, {limit}", "save it smaller, or as JPEG", name)
-
-
-def _too_many_bytes(name: str | None) -> PhotoError:
-    return PhotoError(
-        "too-large", f"{name or 'the photo'}: more than {MAX_FILE_BYTES >> 20} MiB", "save it smaller", name
-    )
-
-
-def _reason(error: BaseException) -> str:
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return text.splitlines()[0]

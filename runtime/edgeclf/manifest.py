@@ -17,6 +17,7 @@ from edgeclf.errors import EdgeclfError, ModelTooNewError, NotAModelError
 
 SCHEMA_VERSION = 3  # 2: calibration; 3: golden photos, gate
 _MAX_TEXT = 2000
+_MAX_REASON = 300
 T = TypeVar("T")
 
 
@@ -229,11 +230,11 @@ class Manifest:
             manifest: Manifest = _build(Manifest, values, "manifest")
             _check(manifest)
         except (ValueError, RecursionError) as error:
-            raise NotAModelError(f"{path}: its manifest is not valid ({error})", "export the model again") from error
+            what = str(error)[:_MAX_REASON]  # it may quote the file
+            raise NotAModelError(f"{path}: its manifest is not valid ({what})", "export the model again") from error
         except EdgeclfError as error:
-            raise type(error)(
-                error.message if path in error.message else f"{path}: {error.message}", error.remedy
-            ) from error
+            what = error.message if path in error.message else f"{path}: {error.message[:_MAX_REASON]}"
+            raise type(error)(what, error.remedy) from error
         return manifest
 
 

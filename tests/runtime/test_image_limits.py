@@ -14,6 +14,7 @@ from edgeclf import image as door
 from edgeclf.contract import ImageContract
 from edgeclf.errors import PhotoError
 from edgeclf.image import fit, upright_rgb
+from edgeclf.opening import FORMATS
 from PIL import Image, PngImagePlugin
 
 CONTRACT = ImageContract(32)
@@ -194,7 +195,7 @@ def test_mutated_files_raise_photo_errors_only() -> None:
     """A few hundred seeded mutations of every format; a longer run of this found RuntimeErrors in AVIF."""
     Image.init()
     rng, small = np.random.default_rng(11), smooth(40, 30)
-    kinds = [kind for kind in ("JPEG", *door._OTHER_FORMATS) if kind in Image.SAVE and kind not in ("TIFF", "JPEG2000")]
+    kinds = [kind for kind in ("JPEG", *FORMATS) if kind in Image.SAVE and kind not in ("TIFF", "JPEG2000")]
     originals = [encoded(small, kind) for kind in kinds] + [encoded(small, "JPEG", progressive=True)]
     assert len(originals) >= 8
     kinds_seen: set[str] = set()

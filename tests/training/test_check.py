@@ -63,8 +63,8 @@ def test_everything_is_found_and_nothing_is_touched(troubled: Path) -> None:
     before = state()
     found = cases(check_data([troubled]))
     assert state() == before
-    assert found["unreadable"] == {"cut.jpg"}
-    assert found["not-an-image"] == {"page.jpg", "phone.jpg"}
+    assert found["unreadable"] == {"cut.jpg", "phone.jpg"}
+    assert found["not-an-image"] == {"page.jpg"}
     assert found["other-files"] == {"notes.txt"}
     assert found["placeholder"] == {"noImage.gif"}
     assert found["label-conflicts"] == {"king_001.jpg", "conflict.jpg"}
@@ -149,7 +149,7 @@ def test_check_then_train_from_the_shell(
     monkeypatch.chdir(work)
     done = edgeclf("data", "check", troubled)
     assert done.returncode == 1, done.stderr
-    assert "problem: damaged or unreadable photos: 1" in done.stdout
+    assert "problem: damaged or unreadable photos: 2" in done.stdout
     assert done.stdout.splitlines()[-1].endswith(f"edgeclf train {troubled} --quarantine birds-quarantine.txt")
     assert os.listdir(work) == ["birds-quarantine.txt"]
     done = edgeclf("data", "check", troubled, "--json", "--quarantine", "mine.txt")

@@ -26,6 +26,7 @@ _SUFFIXES = {
     "TIFF": ".tif .tiff",
     "WEBP": ".webp",
     "AVIF": ".avif",
+    "HEIF": ".heic .heif .hif",
     "JPEG2000": ".jp2",
     "PPM": ".ppm .pgm .pbm .pnm",
     "TGA": ".tga",

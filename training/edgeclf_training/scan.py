@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from edgeclf.contract import ImageContract
 from edgeclf.errors import PhotoError
+from edgeclf.headers import sniff
 from edgeclf.image import MAX_DECODED_PIXELS, upright_rgb, upright_with_size
+from edgeclf.opening import open_photo
 from edgeclf.session import usable_threads
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
@@ -165,10 +167,13 @@ def _colours(photo: Image.Image) -> tuple[float, int]:
 def _header(path: Path) -> tuple[str, str, int, int]:
     """Format, mode, frames and orientation of a file that has been read already."""
     with path.open("rb") as file:
-        jpeg = file.read(3) == b"\xff\xd8\xff"
+        kind = sniff(file.read(64))
         file.seek(0)
-        # As in the door: Image.open would refuse a JPEG by its full size.
-        image: Image.Image = JpegImagePlugin.JpegImageFile(file) if jpeg else Image.open(file)
+        image: Image.Image
+        if kind == "HEIC":
+            image = open_photo(file.read(), kind)
+        else:  # as in the door: Image.open would refuse a JPEG by its full size
+            image = JpegImagePlugin.JpegImageFile(file) if kind == "JPEG" else Image.open(file)
         try:
             orientation = image.getexif().get(_ORIENTATION, 1)
         except Exception:
@@ -182,12 +187,7 @@ def _header(path: Path) -> tuple[str, str, int, int]:
 
 
 _MAGIC = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG", "PNG"),
-    (b"GIF8", "GIF"),
     (b"BM", "BMP"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
     (b"%PDF", "PDF"),
     (b"PK\3\4", "ZIP"),
     (b"<", "HTML or XML"),
@@ -198,12 +198,10 @@ def _sniffed(path: Path) -> str:
     """What an unreadable file seems to be."""
     try:
         with path.open("rb") as file:
-            head = file.read(16)
+            head = file.read(64)
     except OSError:
         return ""
-    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
-        return "HEIC"
-    return next((name for magic, name in _MAGIC if head.startswith(magic)), "")
+    return next((name for magic, name in _MAGIC if head.startswith(magic)), "") or sniff(head)
 
 
 def _recheck(path: Path, result: Scanned, contract: ImageContract) -> Scanned:

@@ -12,6 +12,7 @@ from PIL import Image
 from edgeclf.errors import PhotoError, UsageError
 from edgeclf.files import OVERLAY_ENDING, OVERLAY_MARK, image_files, is_overlay, write_atomically
 from edgeclf.image import read_photo_file
+from edgeclf.reading import patiently
 
 STDIN = "-"
 
@@ -30,20 +31,27 @@ def find_photos(arguments: list[str]) -> Iterator[Found]:
     Folders are walked as they are consumed, never listed whole.
     """
     for argument in arguments:
-        if argument == STDIN:
-            if sys.stdin is None:
-                raise UsageError("-: there is no standard input", "name a photo")
-            yield Found(STDIN, read_photo_file(sys.stdin.buffer))
-        elif os.path.isdir(argument):
-            yield from _or_error(
-                image_files(argument), argument, "no-images", "no images in this folder", "give a folder of photos"
-            )
-        elif _is_glob(argument):
-            matches = sorted(glob.glob(argument, recursive=True))
-            files = (name for name in matches if not os.path.isdir(name))
-            yield from _or_error(files, argument, "not-found", "no file matches", "check the pattern")
-        else:
-            yield Found(argument, argument)
+        try:
+            yield from _expand(argument)
+        except PhotoError as error:  # its disk does not answer
+            yield Found(argument, error)
+
+
+def _expand(argument: str) -> Iterator[Found]:
+    if argument == STDIN:
+        if sys.stdin is None:
+            raise UsageError("-: there is no standard input", "name a photo")
+        yield Found(STDIN, read_photo_file(sys.stdin.buffer))
+    elif patiently(lambda _: os.path.isdir(argument), argument):
+        yield from _or_error(
+            image_files(argument), argument, "no-images", "no images in this folder", "give a folder of photos"
+        )
+    elif _is_glob(argument):
+        matches = sorted(glob.glob(argument, recursive=True))
+        files = (name for name in matches if not os.path.isdir(name))
+        yield from _or_error(files, argument, "not-found", "no file matches", "check the pattern")
+    else:
+        yield Found(argument, argument)
 
 
 def _or_error(names: Iterator[str], argument: str, kind: str, what: str, remedy: str) -> Iterator[Found]:

@@ -1,0 +1,212 @@
+"""The first look at a photo's bytes: what it is, and what it would cost, before a decoder sees it.
+
+Pillow reads headers in Python and trusts what they say. A file of a few megabytes can keep it busy for minutes, or
+make it take gigabytes, long before the number of pixels is asked for; what no camera writes is refused here.
+"""
+
+import contextlib
+import re
+import struct
+from dataclasses import dataclass
+
+MAX_PARTS = 4096  # segments, chunks, tags that hold no pixels
+_MAX_PACKED = 256  # compressed texts and profiles: each may swell to a megabyte
+_MAX_DATA_PARTS = 2**17  # chunks of pixels: 256 MiB in 2 KiB each
+_MAX_JUNK = 2**16  # bytes between parts, which Pillow skips one by one
+_MAX_STRIPS = 2**20
+
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG", "PNG"),
+    (b"GIF8", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"MM\0+", "TIFF"),
+)
+# Marker codes of JPEG (ITU-T T.81, table B.1).
+_SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
+_FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
+_PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
+_RARE = {0xC3: "lossless", 0xCB: "lossless", **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical")}
+_BARE = {0x01, *range(0xD0, 0xDA)}  # markers without content
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
+_MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # without a "+" it is 20 times faster
+_NETPBM = re.compile(rb"P[1-6fF](?:(?:\s++|#[^\r\n]*+[\r\n])++[-\d.]++){2,3}")
+
+
+class UnfitError(Exception):
+    """A photo that no decoder gets to see: ``kind``, what is wrong, and what to do, as ``PhotoError`` has them."""
+
+    def __init__(self, kind: str, what: str, remedy: str = "copy it again from the camera") -> None:
+        super().__init__(kind, what, remedy)
+        self.kind, self.what, self.remedy = kind, what, remedy
+
+
+@dataclass(frozen=True)
+class JpegHeader:
+    """What decides how a JPEG decodes.
+
+    Attributes:
+        width, height: pixels, as stored.
+        rare: "12-bit", "lossless" or "hierarchical", which Pillow or the libjpeg beside it may not read; else "".
+        held_whole: libjpeg keeps all coefficients in memory, at whatever scale the photo comes out: it is progressive,
+            or its colours come one after another.
+        scans: how often the decoder passes over the photo; counted up to ``max_scans``.
+    """
+
+    width: int
+    height: int
+    rare: str
+    held_whole: bool
+    scans: int
+
+
+def sniff(data: bytes) -> str:
+    """ "JPEG", "PNG", "GIF", "TIFF", "HEIC", "AVIF" or "Netpbm" by the first bytes; "" for anything else."""
+    if data[4:8] == b"ftyp":
+        length = int.from_bytes(data[:4], "big")
+        brands = {data[at : at + 4] for at in range(8, min(length, len(data), 256), 4)}
+        if b"avif" in brands or b"avis" in brands:
+            return "AVIF"
+        return "HEIC" if brands & _HEIC_BRANDS or data[8:12] == b"mif1" else ""
+    if data[:1] == b"P" and data[1:2] in b"123456fF":
+        return "Netpbm"
+    return next((name for signature, name in _SIGNATURES if data.startswith(signature)), "")
+
+
+def check_parts(kind: str, data: bytes) -> None:
+    """Refuse a file of ``sniff``'s kind (not JPEG) that consists of far too many parts.
+
+    Raises:
+        UnfitError: it does.
+    """
+    check = {"PNG": _check_png, "GIF": _check_gif, "TIFF": _check_tiff, "Netpbm": _check_netpbm}.get(kind)
+    if check is not None:
+        with contextlib.suppress(struct.error):  # cut short: the decoder will say where
+            check(data)
+
+
+def jpeg_header(data: bytes, max_scans: int) -> JpegHeader:
+    """Walk over a JPEG's segments up to the first scan; over its scans where their number matters.
+
+    Args:
+        data: the file.
+        max_scans: for a photo of 1 megapixel; a larger one may have fewer.
+
+    Raises:
+        UnfitError: no frame, no pixels, or far too many parts or scans.
+    """
+    position, junk, frame, code = 2, 0, b"", 0
+    for _ in range(MAX_PARTS):
+        found = _MARKER.search(data, position)
+        if found is None:
+            break
+        junk += found.end() - 2 - position
+        if junk > _MAX_JUNK:
+            raise _too_many_parts()
+        position, marker = found.end(), found[0][1]
+        if marker in _BARE:
+            continue
+        length = int.from_bytes(data[position : position + 2], "big")
+        if marker in _FRAMES:
+            frame, code = data[position + 2 : position + length], marker
+        elif marker == _SOS:
+            return _header(data, position, frame, code, max_scans)
+        position += max(length, 2)
+    else:
+        raise _too_many_parts()
+    raise UnfitError("damaged", "damaged (no picture in it)")
+
+
+def _header(data: bytes, position: int, frame: bytes, code: int, max_scans: int) -> JpegHeader:
+    if len(frame) < 6:
+        raise UnfitError("damaged", "damaged (no picture before its first scan)")
+    bits, height, width, components = struct.unpack(">BHHB", frame[:6])
+    if not width or not height:
+        raise UnfitError("damaged", "damaged (its header says it has no pixels)")
+    rare = f"{bits}-bit" if bits != 8 else _RARE.get(code, "")
+    held_whole = code in _PROGRESSIVE or data[position + 2 : position + 3] < bytes([components])  # as libjpeg decides
+    most = max(10, min(MAX_PARTS, max_scans * 10**6 // (width * height)))  # what needs fewer is too large anyway
+    scans = _count_scans(data, position, most) if held_whole else 1
+    return JpegHeader(width, height, rare, held_whole, scans)
+
+
+def _count_scans(data: bytes, position: int, most: int) -> int:
+    """Scans from the first one on, whose segment starts at ``position``."""
+    scans, marker = 1, _SOS
+    for _ in range(MAX_PARTS + 4 * most):
+        if marker not in _BARE:
+            position += max(int.from_bytes(data[position : position + 2], "big"), 2)
+        found = _MARKER_IN_SCAN.search(data, position)
+        if found is None or found[0][1] == _EOI:
+            return scans
+        position, marker = found.end(), found[0][1]
+        scans += marker == _SOS
+        if scans > most:
+            raise UnfitError("too-large", f"more than {most} scans", "save it as a plain JPEG")
+    raise _too_many_parts()
+
+
+def _check_png(data: bytes) -> None:
+    position, pixels, packed, others = 8, 0, 0, 0
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        if kind in (b"IDAT", b"fdAT", b"fcTL"):
+            pixels += 1
+        else:
+            others += 1
+            packed += kind in (b"iCCP", b"zTXt", b"iTXt")
+        if others > MAX_PARTS or packed > _MAX_PACKED or pixels > _MAX_DATA_PARTS:
+            raise _too_many_parts()
+        position += 12 + length
+
+
+def _check_gif(data: bytes) -> None:
+    """Up to the first picture: Pillow takes texts together block by block."""
+    position = 13
+    if len(data) > 10 and data[10] & 0x80:
+        position += 3 << (data[10] & 7) + 1
+    inside = False  # an extension, which is blocks until an empty one
+    for _ in range(16 * MAX_PARTS):
+        head = data[position : position + 1]
+        if head == b"" or (not inside and head in b"\x2c\x3b"):
+            return
+        if inside:
+            position += 1 + head[0]
+            inside = head[0] > 0
+        else:
+            inside = head == b"\x21"
+            position += 2 if inside else 1
+    raise _too_many_parts()
+
+
+def _check_tiff(data: bytes) -> None:
+    """The first directory: few tags, that do not hold the same bytes again and again, and not a million strips."""
+    order, big = "<" if data[:1] == b"I" else ">", data[2:4] in (b"+\0", b"\0+")
+    (offset,) = struct.unpack_from(order + "Q", data, 8) if big else struct.unpack_from(order + "I", data, 4)
+    (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, offset)
+    entry, held = struct.Struct(order + ("HHQQ" if big else "HHII")), 0
+    if count > MAX_PARTS:
+        raise _too_many_parts()
+    for number in range(count):
+        tag, kind, values, where = entry.unpack_from(data, offset + (8 if big else 2) + number * entry.size)
+        size = values * _TIFF_BYTES.get(kind, 0)
+        held += size if size > (8 if big else 4) and where + size <= len(data) else 0
+        if held > len(data) or (tag in _TIFF_STRIPS and values > _MAX_STRIPS):
+            raise UnfitError("damaged", "damaged (its tags are larger than the file)")
+
+
+_TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_TIFF_STRIPS = {273, 279, 324, 325}  # offsets and lengths of strips, then of tiles
+
+
+def _check_netpbm(data: bytes) -> None:
+    found = _NETPBM.match(data[: 2 * _MAX_JUNK])
+    if found is None or found.end() > _MAX_JUNK:
+        raise UnfitError("damaged", "damaged (its header does not say how large it is)")
+
+
+def _too_many_parts() -> UnfitError:
+    return UnfitError("damaged", "damaged (it consists of far too many parts)")

@@ -1,0 +1,110 @@
+"""From a photo's bytes to a Pillow image about to be decoded; all formats but JPEG, which the door opens itself."""
+
+import contextlib
+import functools
+import io
+import itertools
+import math
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from edgeclf.headers import UnfitError
+
+# What photos come in besides JPEG (MPO included) and HEIC, which are told by their first bytes. Left out on purpose:
+# formats that call other programs (EPS), that decode before their size is known (ICO), or that are no pictures.
+FORMATS = {
+    "PNG": (".png",),
+    "GIF": (".gif",),
+    "BMP": (".bmp", ".dib"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "AVIF": (".avif",),
+    "JPEG2000": (".jp2",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "TGA": (".tga",),
+    "PCX": (".pcx",),
+}
+_TOLD_BY_BYTES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".heic", ".heif", ".hif")
+SUFFIXES = frozenset((*_TOLD_BY_BYTES, *itertools.chain(*FORMATS.values())))
+_SLOW = {"ppm_plain": 2**18, "bmp_rle": 2**21}  # pixels: Pillow decodes these in Python, a few seconds of them
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
+
+
+def open_photo(data: bytes, kind: str) -> Image.Image:
+    """Read an image file's header.
+
+    Args:
+        data: the file.
+        kind: what ``edgeclf.headers.sniff`` takes it for.
+
+    Raises:
+        UnfitError: it cannot be read with what is installed. Pillow raises nearly anything else.
+    """
+    if kind == "HEIC":
+        return _open_heic(data)
+    if kind == "TIFF":
+        _hush_tiff()
+    Image.init()
+    try:
+        return Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
+    except UnidentifiedImageError as error:
+        if kind == "AVIF" and "AVIF" not in Image.OPEN:
+            raise UnfitError("unsupported", "is AVIF, which needs a newer Pillow", "pip install -U pillow") from error
+        raise
+
+
+def tile_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of a TIFF's tiles, which are decoded whole, however small the photo; else 1 x 1."""
+    tags = getattr(image, "tag_v2", {})
+    width, height = tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1)
+    if not (isinstance(width, int) and isinstance(height, int)):
+        raise UnfitError("damaged", "damaged (its tiles have no size)")
+    return width, height
+
+
+def prepare(image: Image.Image, data: bytes) -> Image.Image:
+    """See to it that decoding takes no longer than the photo's size suggests.
+
+    Raises:
+        UnfitError: "too-large" for the Python code that Pillow would decode it with.
+    """
+    for codec, _, offset, args in getattr(image, "tile", ())[:1]:
+        if image.width * image.height > _SLOW.get(codec, math.inf):
+            what = f"{image.width} x {image.height} pixels, stored in a way that decodes slowly"
+            raise UnfitError("too-large", what, "save it as PNG")
+        if codec == "ppm":
+            return _ppm(image, data, offset, args[-1])
+    return image
+
+
+def _ppm(image: Image.Image, data: bytes, offset: int, most: int) -> Image.Image:
+    """A binary PPM or PGM whose samples are 0..most: what Pillow's Python code makes of it, a hundred times faster."""
+    full, kind = (65535, np.int32) if image.mode == "I" else (255, np.uint8)
+    shape = (image.height, image.width, 3) if image.mode == "RGB" else (image.height, image.width)
+    steps = np.arange(65536 if most > 255 else 256)
+    table = np.minimum(np.rint(steps / most * full), full).astype(kind)
+    samples = np.frombuffer(data, ">u2" if most > 255 else np.uint8, math.prod(shape), offset)
+    return Image.fromarray(table[samples].reshape(shape))
+
+
+def _open_heic(data: bytes) -> Image.Image:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as error:
+        raise UnfitError("unsupported", "is HEIC, which needs an extra", 'pip install "edgeclf[heic]"') from error
+    image: Image.Image = HeifImageFile(io.BytesIO(data))
+    return image
+
+
+@functools.cache
+def _hush_tiff() -> None:
+    """libtiff prints to stderr what it dislikes, Pillow logs it to there; the error that is raised says it already."""
+    import ctypes
+    import logging
+
+    from PIL import _imaging
+
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # who asks for logs gets them all the same
+    with contextlib.suppress(AttributeError, OSError):  # linked in another way: its lines stay
+        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
