@@ -20,7 +20,10 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_CLOSED_PIPE = 141  # 128 + SIGPIPE
 
 # The runtime's own commands; training and export add theirs through the entry-point group.
-_OWN = {name: f"edgeclf.cli.{name}:{name}" for name in ("predict", "evaluate", "compare", "info", "doctor")}
+_OWN = {
+    name: f"edgeclf.cli.{name}:{name}"
+    for name in ("predict", "evaluate", "compare", "info", "doctor", "devices", "bench")
+}
 _GROUP = "edgeclf.commands"
 
 EPILOG = (
@@ -91,7 +94,8 @@ _app = typer.Typer(
     "edgeclf compare a.onnx b.onnx photos/       two models on the same photos\n"
     "edgeclf train photos/ --out runs/birds      fine-tune on class folders\n"
     "edgeclf export runs/birds -o birds.onnx     one file for the field\n"
-    "edgeclf doctor birds.onnx                   does it answer here as it did there",
+    "edgeclf doctor birds.onnx                   does it answer here as it did there\n"
+    "edgeclf bench birds.onnx                    how fast is it here",
 )
 
 
