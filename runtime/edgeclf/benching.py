@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Any, TypeVar
 
@@ -250,7 +251,7 @@ def _once(model: Classifier, photo: Photo) -> list[float]:
     if model.manifest.cam_classes:
         model.explain(photo).overlay()
     marks.append(time.perf_counter())
-    return [after - before for before, after in zip(marks, marks[1:], strict=False)]
+    return [after - before for before, after in pairwise(marks)]
 
 
 def _times(seconds: Sequence[float]) -> Times:
