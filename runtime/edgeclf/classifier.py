@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,11 @@ class Classifier:
         calibration = self._file.manifest.calibration
         self.temperature = calibration.temperature if calibration else 1.0
         self.threshold = threshold if threshold is not None else calibration.threshold if calibration else 0.0
-        self._opened = in_background(lambda: open_session(self._file, device, threads, spin=spin))
+
+        def opening() -> tuple[Any, str]:
+            return open_session(self._file, device, threads, spin=spin)
+
+        self._opened = cache(opening) if wait else in_background(opening)
         if wait:
             self._opened()
 

@@ -146,11 +146,14 @@ def main() -> NoReturn:
     try:
         run()
     except SystemExit as end:
-        if _invoked() not in _OWN or not isinstance(end.code, int):
+        if _invoked() not in _OWN or not isinstance(end.code, int) or "--debug" in sys.argv[1:]:
             raise
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
+        except (OSError, ValueError):  # Python's own way to end knows what to do about closed streams
+            raise end from None
         os._exit(end.code)
 
 

@@ -63,6 +63,7 @@ def predict(
 
     A photo that cannot be read is reported and the rest go on. A calibrated model calls a photo "unknown" where its
     best probability is below the threshold chosen in training (see `edgeclf info`); the ranking is shown all the same.
+    With --json each line also names the execution provider that served, as "device".
     """
     from edgeclf.classifier import Classifier
     from edgeclf.cli.photos import OverlayFiles, find_photos
