@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeclf.background import in_background
 from edgeclf.contract import ImageContract
 from edgeclf.errors import ExplainError, PhotoError, UsageError
 from edgeclf.image import Photo, network_input, read_photo_file, upright_with_size
@@ -41,6 +44,8 @@ class Classifier:
             None, which is 0 where it was not calibrated.
         spin: CPU threads wait for the next photo by spinning for a while, onnxruntime's default. Not, where two
             classifiers take turns: one's waiting threads would slow the other down.
+        wait: until onnxruntime has opened the file. Otherwise it goes on doing so in a thread while the first photo is
+            decoded, and what it finds wrong is raised by the first answer, or by ``device``.
 
     Raises:
         ModelError: the file cannot be used.
@@ -56,6 +61,7 @@ class Classifier:
         *,
         threshold: float | None = None,
         spin: bool = True,
+        wait: bool = True,
     ) -> None:
         if threshold is not None and not 0 <= threshold <= 1:
             raise UsageError(f"threshold is {threshold}", "give a probability, 0..1")
@@ -65,7 +71,22 @@ class Classifier:
         calibration = self._file.manifest.calibration
         self.temperature = calibration.temperature if calibration else 1.0
         self.threshold = threshold if threshold is not None else calibration.threshold if calibration else 0.0
-        self._session, self.device = open_session(self._file, device, threads, spin=spin)
+
+        def opening() -> tuple[Any, str]:
+            return open_session(self._file, device, threads, spin=spin)
+
+        self._opened = cache(opening) if wait else in_background(opening)
+        if wait:
+            self._opened()
+
+    @cached_property
+    def _session(self) -> Any:
+        return self._opened()[0]
+
+    @cached_property
+    def device(self) -> str:
+        """The execution provider that serves, by onnxruntime's name."""
+        return self._opened()[1]
 
     @property
     def manifest(self) -> Manifest:

@@ -114,9 +114,7 @@ def _scan_model(data: Buffer) -> tuple[dict[str, str], set[str], bool]:
     for number, start, end in _fields(data, 0, len(data)):
         if number == 7:  # graph
             has_graph = True
-            # The key every external tensor carries; only where these bytes occur is a closer look worth its time.
-            if data.find(b"location", start, end) >= 0:
-                external = external or _has_external_data(data, start, end, _GRAPH)
+            external = external or _has_external_data(data, start, end, _GRAPH)
         elif number == 8:  # opset_import
             domains.add(_strings(data, start, end).get(1, ""))
         elif number == 14:  # metadata_props
@@ -148,6 +146,9 @@ def _has_external_data(data: Buffer, start: int, end: int, nested: dict[int, str
         if kind == "tensor":
             if any(n == 13 or (n == 14 and value_start != 0) for n, value_start, _ in _fields(data, a, b)):
                 return True
+        # The key every external tensor carries: only a node with these bytes in it is worth a closer look.
+        elif kind == "node" and data.find(b"location", a, b) < 0:
+            continue
         elif kind is not None and _has_external_data(data, a, b, _NESTED[kind]):
             return True
     return False
@@ -156,14 +157,22 @@ def _has_external_data(data: Buffer, start: int, end: int, nested: dict[int, str
 def _fields(data: Buffer, position: int, end: int) -> Iterator[tuple[int, int, int]]:
     """(field number, start, end) of each field of a message; a varint's value comes as start, with end 0."""
     while position < end:
-        key, position = _varint(data, position, end)
+        key = data[position]
+        position += 1
+        if key >= 0x80:
+            key, position = _varint(data, position - 1, end)
         number, wire = key >> 3, key & 7
         if wire == 0:
             value, position = _varint(data, position, end)
             yield number, value, 0
             continue
         if wire == 2:
-            length, position = _varint(data, position, end)
+            if position >= end:
+                raise ValueError("cut short")
+            length = data[position]
+            position += 1
+            if length >= 0x80:
+                length, position = _varint(data, position - 1, end)
         elif wire in (1, 5):
             length = 8 if wire == 1 else 4
         else:

@@ -50,7 +50,8 @@ def test_json_schema_is_exact(edgeclf: Run, model: Path, photo: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     ranking = Classifier(model).predict(photo).ranking
     expected = [{"label": e.label, "index": e.index, "probability": round(e.probability, 6)} for e in ranking]
-    assert answers(done) == [{"path": str(photo), "unknown": False, "predictions": expected}]
+    device = Classifier(model).device
+    assert answers(done) == [{"path": str(photo), "unknown": False, "predictions": expected, "device": device}]
 
 
 def test_path_comes_back_as_given(edgeclf: Run, model: Path, tmp_path: Path) -> None:

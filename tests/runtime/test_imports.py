@@ -14,10 +14,10 @@ HEAVY = ["torch", "torchvision", "cv2", "scipy", "matplotlib", "rich", "pydantic
 # Runs the command line, then says on the last line of stdout what was imported and how it ended.
 PROBE = """
 import json, sys
-from edgeclf.cli import main
+from edgeclf.cli import run
 code = 0
 try:
-    main()
+    run()
 except SystemExit as end:
     code = end.code or 0
 finally:

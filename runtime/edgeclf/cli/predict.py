@@ -63,6 +63,7 @@ def predict(
 
     A photo that cannot be read is reported and the rest go on. A calibrated model calls a photo "unknown" where its
     best probability is below the threshold chosen in training (see `edgeclf info`); the ranking is shown all the same.
+    With --json each line also names the execution provider that served, as "device".
     """
     from edgeclf.classifier import Classifier
     from edgeclf.cli.photos import OverlayFiles, find_photos
@@ -71,7 +72,7 @@ def predict(
         raise typer.BadParameter("it says which class --cam draws; give --cam too", param_hint="--cam-class")
     warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and answers or says what is wrong
     overlays = OverlayFiles(cam, photos) if cam is not None else None
-    classifier = Classifier(model, device, threads, threshold=threshold)
+    classifier = Classifier(model, device, threads, threshold=threshold, wait=False)
     if cam_class is not None:
         classifier.index(cam_class)  # an unknown class is a usage error before any photo is read
     failed = False
@@ -93,6 +94,7 @@ def predict(
             answer["error"] = {"kind": "no-heat-map", "message": str(error)}
         except PhotoError as error:
             answer["error"] = {"kind": error.kind, "message": str(error)}
+        answer["device"] = classifier.device  # waits for it: a model that cannot be used is said before any answer
         failed = failed or "error" in answer
         _print(answer, as_json)
     if failed:

@@ -1,0 +1,205 @@
+"""``edgeclf bench``: how fast model files are on this machine."""
+
+import json
+import platform
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgeclf.cli.predict import Device, Threads
+from edgeclf.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeclf.benching import ModelBench, Photos
+    from edgeclf.heat import Heat
+
+_MOST_PHOTOS = 50
+_DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")  # what makes INT8 fast
+
+
+def bench(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL ...] [PHOTOS]",
+            help="One or two .onnx files, default: $EDGECLF_MODEL, else the network inside; and photos, folders or "
+            f"globs, of which {_MOST_PHOTOS} photos are taken, default: two drawn ones.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line to share.")] = False,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=1, max=3600, help="How long to measure, about; slow machines take longer.")
+    ] = 20,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Measure how fast a model is here, or two of them in turns.
+
+    \b
+    edgeclf bench
+    edgeclf bench birds.onnx field-day/
+    edgeclf bench birds.onnx birds-int8.onnx
+    edgeclf bench birds-int8.onnx --json >> figures.jsonl
+
+    Median and 95th percentile of each step, photos a second, the time and peak memory of `edgeclf predict` in a fresh
+    process, inference over threads and batches, and whether the processor got too warm. The line of --json holds the
+    machine, its processor's features, versions, the models' digests and the figures; no paths, host or user names.
+    """
+    from edgeclf.benching import bench, drawn_photos
+    from edgeclf.classifier import default_model
+    from edgeclf.cli.console import Console
+    from edgeclf.heat import heat
+
+    models = [word for word in arguments or [] if word.lower().endswith(".onnx")]
+    words = [word for word in arguments or [] if word not in models]
+    if len(models) > 2:
+        raise UsageError(f"{len(models)} models are too many", "give one, or two to compare")
+    photos = (_given(words),) if words else drawn_photos()
+    before = heat()
+    with Console().progress("measuring") as update:
+        found = bench(
+            models or [default_model()], photos, device=device, threads=threads, seconds=seconds, progress=update
+        )
+    after = heat()
+    if as_json:
+        print(json.dumps(_shareable(found, before, after)))
+        return
+    for number, one in enumerate(found):
+        if number:
+            print()
+        _table(one)
+    print()
+    for line in (_comparison(found), _warmth(before, after)):
+        if line:
+            print(line)
+
+
+def _given(words: list[str]) -> "Photos":
+    from edgeclf.benching import Photos
+    from edgeclf.cli.photos import find_photos
+    from edgeclf.errors import PhotoError
+
+    sources = []
+    for found in islice(find_photos(words), _MOST_PHOTOS):
+        if isinstance(found.source, PhotoError):
+            raise found.source
+        sources.append(found.source)
+    return Photos(f"{len(sources)} photo{'s' * (len(sources) > 1)} given", tuple(sources))
+
+
+def _table(one: "ModelBench") -> None:
+    from edgeclf.cli.console import printable
+
+    m, start = one.file.manifest, one.cold_start
+    size = f"{one.file.size / 1e6:.1f} MB"
+    memory = f", {start.peak_mib:.0f} MiB at most" if start.peak_mib is not None else ""
+    print(f"{printable(one.file.path)}: {m.architecture}, {m.precision}, {m.contract.size} pixels, {size}")
+    print(f"{one.device}, {one.threads} thread{'s' * (one.threads > 1)}")
+    print(f"fresh process, one photo: {start.seconds:.2f} s{memory}")
+    for group in one.photos:
+        print(f"\n{group.photos:<24} {'p50 ms':>10} {'p95 ms':>10}")
+        for step, times in group.steps.items():
+            print(f"  {step:<22} {times.p50_ms:>10.1f} {times.p95_ms:>10.1f}")
+        print(f"  {'photos/s':<22} {group.photos_per_second:>10.1f}")
+    if one.sweep:
+        batches = sorted({point.batch for point in one.sweep})
+        rates = {(point.threads, point.batch): point.photos_per_second for point in one.sweep}
+        print(f"\n{'inference, photos/s':<24} " + " ".join(f"{f'batch {batch}':>10}" for batch in batches))
+        for count in sorted({point.threads for point in one.sweep}):
+            cells = (f"{rates[count, batch]:.1f}" if (count, batch) in rates else "" for batch in batches)
+            print((f"  {count:>2} thread{'s' * (count > 1):<14} " + " ".join(f"{cell:>10}" for cell in cells)).rstrip())
+
+
+def _comparison(found: "tuple[ModelBench, ...]") -> str | None:
+    """Which of two models is faster here, and what to do if it is not the one that should be."""
+    if len(found) < 2:
+        return None
+    first, second = (one.photos[0].steps["inference"].p50_ms for one in found)
+    kinds = [one.file.manifest.precision for one in found]
+    faster, ratio = (0, second / first) if first < second else (1, first / second)
+    if ratio < 1.05:
+        return "Both need the same time for an inference here, within 5 %."
+    text = f"An inference is {ratio:.2f} times as fast with the {('first', 'second')[faster]} ({kinds[faster]})."
+    eighths = [kind in ("int8", "mixed") for kind in kinds]
+    if eighths[1 - faster] and not eighths[faster]:
+        text += f" {_why_slow()} Use the {kinds[faster]} file here, or a smaller network in INT8."
+    return text
+
+
+def _why_slow() -> str:
+    from edgeclf.machine import processor
+
+    features = processor().features
+    if features is not None and not set(_DOT_PRODUCTS) & set(features):
+        return "INT8 is slower: this processor multiplies no 8-bit integers by themselves."
+    return "INT8 is slower, though this processor could multiply 8-bit integers: is onnxruntime up to date?"
+
+
+def _warmth(before: "Heat", after: "Heat") -> str | None:
+    from edgeclf.heat import slowed_down
+
+    told = []
+    if after.celsius is not None:
+        start = f"{before.celsius:.0f} to " if before.celsius is not None else ""
+        told.append(f"processor {start}{after.celsius:.0f} degrees Celsius")
+    if after.mhz is not None and after.max_mhz is not None:
+        told.append(f"{after.mhz:.0f} of {after.max_mhz:.0f} MHz")
+    if (slowed := slowed_down(before, after)) is not None:
+        told.append(
+            "slowed down: too warm, or the power supply is too weak; cool it and measure again"
+            if slowed
+            else "not slowed down"
+        )
+    text = ", ".join(told)
+    return f"{text[:1].upper()}{text[1:]}" if told else None
+
+
+def _shareable(found: "tuple[ModelBench, ...]", before: "Heat", after: "Heat") -> dict[str, Any]:
+    import numpy
+    import PIL
+
+    from edgeclf import __version__
+    from edgeclf.heat import slowed_down
+    from edgeclf.machine import memory, processor
+    from edgeclf.session import import_onnxruntime
+
+    cpu = processor()
+    return {
+        "edgeclf_bench": 1,
+        "machine": {
+            "processor": cpu.name,
+            "architecture": cpu.machine,
+            "features": cpu.features,
+            "cpus": cpu.count,
+            "memory": memory().total,
+            "system": platform.system(),
+        },
+        "versions": {
+            "edgeclf": __version__,
+            "python": platform.python_version(),
+            "onnxruntime": import_onnxruntime().__version__,
+            "numpy": numpy.__version__,
+            "pillow": PIL.__version__,
+        },
+        "heat": {"before": asdict(before), "after": asdict(after), "slowed_down": slowed_down(before, after)},
+        "models": [_figures(one) for one in found],
+        "comparison": _comparison(found),
+    }
+
+
+def _figures(one: "ModelBench") -> dict[str, Any]:
+    m = one.file.manifest
+    return {
+        "sha256": one.file.sha256,
+        "bytes": one.file.size,
+        "architecture": m.architecture,
+        "precision": m.precision,
+        "size": m.contract.size,
+        "device": one.device,
+        "threads": one.threads,
+        "cold_start": asdict(one.cold_start),
+        "photos": [asdict(group) for group in one.photos],
+        "sweep": [asdict(point) for point in one.sweep],
+    }

@@ -1,0 +1,41 @@
+"""What the command line says to arguments it cannot use: one line, like every other error."""
+
+from typing import Any
+
+import typer
+
+from edgeclf.errors import UsageError
+
+# The parser's own UsageError, which typer does not export: base of BadParameter and of all its other complaints.
+ParserError: Any = typer.BadParameter.__base__
+
+
+def wants_help(error: Any) -> bool:
+    """Whether the parser raised this to show the help of a command that was given nothing at all."""
+    return type(error).__name__ == "NoArgsIsHelpError"
+
+
+def in_one_line(error: Any, command: str) -> UsageError:
+    """The parser's complaint as ours.
+
+    Args:
+        error: a ``ParserError``.
+        command: what was called, such as "predict", for the complaints that do not say it.
+    """
+    path = error.ctx.command_path if error.ctx else f"edgeclf {command}".strip()
+    close = getattr(error, "possibilities", None) or ()  # options spelled like this one
+    text = (error.message if close else error.format_message()).rstrip(".")
+    where = path.removeprefix("edgeclf").strip()
+    return UsageError(
+        f"{where}: {text[:1].lower()}{text[1:]}" if where else f"{text[:1].lower()}{text[1:]}",
+        (f"did you mean {' or '.join(sorted(close))}; " if close else "") + f"see `{path} --help`",
+    )
+
+
+def no_such_command(name: str, known: list[str]) -> UsageError:
+    """The error for a command that is not there."""
+    import difflib
+
+    close = difflib.get_close_matches(name, known, 2)
+    hint = f"did you mean {' or '.join(close)}; " if close else ""
+    return UsageError(f"no such command: {name}", f"{hint}see `edgeclf --help`")
