@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from edgeclf.errors import UsageError
-from edgeclf.files import image_files
+from edgeclf.files import UNSORTED, image_files
 from edgeclf.image import SUFFIXES
 
 VAL_NAMES = ("val", "valid", "validation")
@@ -116,9 +116,13 @@ def _choose(data: Path, index: Callable[[str], int | None], split: str | None) -
 
 
 def _folders(folder: Path) -> list[str]:
-    """Visible folders inside a folder, sorted; links that lead back to where they lie are left out."""
+    """Visible folders inside a folder, sorted; ``_unsorted`` and links that lead back are left out."""
     try:
-        names = sorted(e.name for e in os.scandir(folder) if not e.name.startswith(".") and os.path.isdir(e.path))
+        names = sorted(
+            e.name
+            for e in os.scandir(folder)
+            if not e.name.startswith(".") and e.name != UNSORTED and os.path.isdir(e.path)
+        )
     except FileNotFoundError:
         raise UsageError(f"{folder}: no such folder", "check the name") from None
     except NotADirectoryError:

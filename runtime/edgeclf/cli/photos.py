@@ -3,17 +3,22 @@
 import glob
 import os
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
+from edgeclf.classifier import Classifier
 from edgeclf.errors import PhotoError, UsageError
 from edgeclf.files import OVERLAY_ENDING, OVERLAY_MARK, image_files, is_overlay, write_atomically
 from edgeclf.image import read_photo_file
+from edgeclf.results import Prediction
 
 STDIN = "-"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,29 @@ def find_photos(arguments: list[str]) -> Iterator[Found]:
             yield from _or_error(files, argument, "not-found", "no file matches", "check the pattern")
         else:
             yield Found(argument, argument)
+
+
+def answer_each(
+    classifier: Classifier, items: Iterable[tuple[T, str | bytes | PhotoError]], top_k: int
+) -> Iterator[tuple[T, Prediction | PhotoError]]:
+    """Answer photos lazily, in order, each beside the item it came with; what is an error already stays one."""
+    ahead: deque[tuple[T, PhotoError | None]] = deque()  # taken from ``items``, not answered yet
+
+    def sources() -> Iterator[str | bytes]:
+        for item, source in items:
+            error = source if isinstance(source, PhotoError) else None
+            ahead.append((item, error))
+            if not isinstance(source, PhotoError):
+                yield source
+
+    def errors_first() -> Iterator[tuple[T, PhotoError]]:
+        while ahead and (error := ahead[0][1]) is not None:
+            yield ahead.popleft()[0], error
+
+    for answer in classifier.predict_many(sources(), top_k):
+        yield from errors_first()
+        yield ahead.popleft()[0], answer
+    yield from errors_first()
 
 
 def _or_error(names: Iterator[str], argument: str, kind: str, what: str, remedy: str) -> Iterator[Found]:
