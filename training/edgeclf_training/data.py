@@ -107,8 +107,8 @@ def find_photos(
         max_per_class: training photos per class (validation photos set aside from them included).
 
     Raises:
-        DataError: a folder is missing, cannot be read, lies in ``_unsorted`` or holds no class folders, fewer than two classes, a class
-            without photos, or one that is tested but never trained.
+        DataError: a folder is missing, cannot be read, lies in ``_unsorted`` or holds no class folders, fewer than two
+            classes, a class without photos, or one that is tested but never trained.
     """
     found: dict[str, dict[str, list[_Placed]]] = {part: {} for part in SPLITS}
     others: list[Path] = []
@@ -181,7 +181,7 @@ def _check_folder(root: Path) -> None:
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "no such folder"
         raise DataError(f"{root}: {what}", "give a folder with one sub-folder of photos per class, or a .zip of one")
-    if UNSORTED in Path(os.path.abspath(root)).parts:
+    if UNSORTED in (*Path(os.path.abspath(root)).parts, *Path(os.path.realpath(root)).parts):
         raise DataError(
             f"{root}: its photos are not sorted, the folders are guesses",
             "look at each, move it to the folder of its class beside _unsorted, and name the folder of those",
