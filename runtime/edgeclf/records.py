@@ -203,7 +203,7 @@ class RecordFile:
         return end
 
     def _check_head(self, line: bytes) -> None:
-        given = line.rstrip(b"\r\n")
+        given = line.rstrip(b"\r\n\0")
         if given == self._head.rstrip() or (not line.endswith(b"\n") and self._head.startswith(given)):
             return
         if given.startswith(b"path,unknown,") and given.endswith(",".join(_TAIL).encode()):
