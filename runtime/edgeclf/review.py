@@ -5,15 +5,18 @@
 ``edgeclf train DIR`` takes the class folders and leaves ``_unsorted`` alone.
 """
 
+import contextlib
 import filecmp
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 from edgeclf.errors import RecordError, UsageError
 from edgeclf.files import UNSORTED, sync_folder, write_new
 
+_ABANDONED = 3600.0  # seconds
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]|^\.+|[. ]+$')
 
 
@@ -35,6 +38,10 @@ class ReviewFolder:
             raise UsageError(
                 f"--review {folder}: its copies would be watched as well", "name a folder beside the watched one"
             )
+        for leftover in (folder / UNSORTED).glob("*/.edgeclf-*.tmp"):  # of copies that a power cut or a kill ended
+            with contextlib.suppress(OSError):
+                if time.time() - leftover.stat().st_mtime > _ABANDONED:  # another process may be copying right now
+                    leftover.unlink()
 
     def copy(self, photo: str, guess: str) -> Path | None:
         """Copy a photo to the folder of a class and return the copy; the same photo twice is one copy.

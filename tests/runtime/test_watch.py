@@ -323,6 +323,11 @@ def test_copies_for_review(tmp_path: Path) -> None:
     assert (place / "x.JPG").read_bytes() == taken
     assert sorted(path.name for path in place.iterdir()) == ["x-2.JPG", "x.JPG"]
     assert review.copy(str(tmp_path / "in" / "gone.jpg"), "king") is None
+    for name, age in ((".edgeclf-old.tmp", 4000), (".edgeclf-new.tmp", 0)):
+        (place / name).write_bytes(b"half a copy")
+        os.utime(place / name, (time.time() - age, time.time() - age))
+    ReviewFolder(tmp_path / "review", tmp_path / "in")
+    assert sorted(path.name for path in place.iterdir()) == [".edgeclf-new.tmp", "x-2.JPG", "x.JPG"]
     for bad in (tmp_path / "in", tmp_path / "in" / ".." / "in"):
         with pytest.raises(UsageError, match="watched as well"):
             ReviewFolder(bad, tmp_path / "in")

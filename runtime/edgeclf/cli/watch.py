@@ -2,8 +2,8 @@
 
 import json
 import signal
-import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ from edgeclf.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
+    from edgeclf.identity import PhotoFile
     from edgeclf.records import RecordFile
     from edgeclf.review import ReviewFolder
     from edgeclf.watching import FolderWatch
@@ -145,7 +146,7 @@ class _Work:
         from edgeclf.cli.photos import answer_each
         from edgeclf.identity import look_at
 
-        def found() -> Any:
+        def found() -> Iterator[tuple[PhotoFile, str]]:
             for photo in watcher.look():
                 if stop:
                     return
@@ -180,4 +181,3 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
         said = f"unknown ({name})" if answer["unknown"] else name
         copied = f", copied to {printable(answer['copy'])}" if "copy" in answer else ""
         print(f"{printable(answer['path'])}: {said}{copied}", flush=True)
-        sys.stdout.flush()
