@@ -104,7 +104,7 @@ def campaign(command: str, suffix: str, kills: int, photos: int, seed: int, plac
     begun = time.perf_counter()
     with printed.open("ab") as stdout:
         first = base + ["--once"] * (command == "watch")
-        subprocess.run(first, stdout=stdout, stderr=subprocess.DEVNULL, check=True)
+        subprocess.run(first, stdout=stdout, check=True)
         takes = time.perf_counter() - begun
         killed = working = torn = ended = 0
         per_kill = max(1, photos // kills)
@@ -134,9 +134,9 @@ def campaign(command: str, suffix: str, kills: int, photos: int, seed: int, plac
             _, talk = process.communicate()
             if process.returncode not in (-9, 0):
                 raise SystemExit(f"{command} ended with {process.returncode}: {talk.decode()}")
-        subprocess.run(first, stdout=stdout, stderr=subprocess.DEVNULL, check=True)
+        subprocess.run(first, stdout=stdout, check=True)
         camera.replace(10)
-        last = subprocess.run(first, stdout=stdout, stderr=subprocess.DEVNULL)
+        last = subprocess.run(first, stdout=stdout)
     found = list(records(out))
     counted = Counter(record[:2] for record in found)
     figures = {

@@ -292,7 +292,8 @@ def _from_json(line: bytes) -> _Record:
     if not isinstance(record, dict):
         raise ValueError("not an object")
     error = record.get("error")
-    return _record([record.get(name) for name in ("path", "size", "modified", "model")], error and error.get("kind"))
+    kind = str(error.get("kind")) if isinstance(error, dict) else None
+    return _record([record.get(name) for name in ("path", "size", "modified", "model")], kind)
 
 
 def _from_csv(line: bytes, columns: Sequence[str]) -> _Record:

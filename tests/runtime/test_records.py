@@ -117,6 +117,7 @@ def test_other_files_are_refused_and_left_alone(out: Path, tmp_path: Path) -> No
             b"dear diary",
             b"dear diary\n",
             b"{}\n",
+            b'{"error": "x"}\n',
             b"[1]\n",
             b"path,unknown\n",
             b"\n",
@@ -271,7 +272,12 @@ def test_going_on_answers_what_is_new_and_nothing_twice(edgeclf: Run, photos: Pa
 def test_heat_maps_and_overlays_go_along(edgeclf: Run, photos: Path, out: Path, tmp_path: Path) -> None:
     done = edgeclf("predict", photos / "0.png", "-m", MODEL, "--out", out, "--cam", tmp_path / "why")
     (record,) = recorded(out)
-    assert (done.returncode, Path(record["cam"]).exists()) == (0, True)
+    assert (done.returncode, Path(record["cam"]).name) == (0, "0-cam.jpg")
+    drawn = Path(record["cam"]).read_bytes()
+    draw(7).save(photos / "0.png")
+    edgeclf("predict", photos / "0.png", "-m", MODEL, "--out", out, "--cam", tmp_path / "why", "--resume")
+    assert [Path(record["cam"]).name for record in recorded(out)] == ["0-cam.jpg", "0-2-cam.jpg"]
+    assert Path(record["cam"]).read_bytes() == drawn, "what an earlier record names stays as it was"
 
 
 def test_usage(edgeclf: Run, photos: Path, tmp_path: Path) -> None:

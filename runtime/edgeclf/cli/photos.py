@@ -90,14 +90,17 @@ def _is_glob(argument: str) -> bool:
 class OverlayFiles:
     """Names for overlays: the one file the user named, or one per photo in a folder, never two of one name.
 
+    ``keep`` leaves the overlays of an earlier run in place, which else are written over.
+
     Raises:
         UsageError: one file named for several photos, or the file named is the photo itself.
     """
 
-    def __init__(self, target: Path, photos: list[str]) -> None:
+    def __init__(self, target: Path, photos: list[str], *, keep: bool = False) -> None:
         several = len(photos) != 1 or os.path.isdir(photos[0]) or _is_glob(photos[0])
         self._file = None if target.is_dir() or not target.suffix else target
         self._folder = target
+        self._keep = keep
         self._taken: set[str] = set()
         if self._file is None:
             return
@@ -135,4 +138,4 @@ class OverlayFiles:
 
     def _is_foreign(self, name: str) -> bool:
         path = self._folder / name
-        return path.exists() and not is_overlay(path)
+        return path.exists() and (self._keep or not is_overlay(path))

@@ -97,7 +97,7 @@ def predict(
     if cam_class is not None and cam is None:
         raise typer.BadParameter("it says which class --cam draws; give --cam too", param_hint="--cam-class")
     warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and answers or says what is wrong
-    overlays = OverlayFiles(cam, photos) if cam is not None else None
+    overlays = OverlayFiles(cam, photos, keep=resume) if cam is not None else None
     classifier = Classifier(model, device, threads, threshold=threshold)
     if cam_class is not None:
         classifier.index(cam_class)  # an unknown class is a usage error before any photo is read

@@ -146,7 +146,7 @@ class _Work:
         from edgeclf.cli.photos import answer_each
         from edgeclf.identity import look_at
 
-        def found() -> Iterator[tuple[PhotoFile, str]]:
+        def found() -> Iterator[tuple["PhotoFile", str]]:
             for photo in watcher.look():
                 if stop:
                     return
