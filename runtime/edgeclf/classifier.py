@@ -94,6 +94,11 @@ class Classifier:
         return self._file.manifest
 
     @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of the model file's bytes, less the seal that holds it."""
+        return self._file.sha256
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Class names in index order."""
         return self.manifest.classes

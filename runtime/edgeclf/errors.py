@@ -11,7 +11,8 @@ EdgeclfError
 ├── BackendError      4  the backend, the device or an extra is not to be had
 ├── DataError         5  training photos, weights or a run folder cannot be used
 │   └── WeightsError         pretrained weights are missing, damaged or do not fit
-└── ExportError       6  an exported file did not pass its checks, nothing was written
+├── ExportError       6  an exported file did not pass its checks, nothing was written
+└── RecordError       7  a record file or a review folder cannot be used or written
 """
 
 from typing import ClassVar
@@ -102,3 +103,9 @@ class ExportError(EdgeclfError):
     """An exported file did not pass its checks; nothing was written."""
 
     exit_code = 6
+
+
+class RecordError(EdgeclfError):
+    """A record file or a review folder cannot be used or written; what was recorded before stays as it was."""
+
+    exit_code = 7

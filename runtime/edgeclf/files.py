@@ -12,6 +12,7 @@ from edgeclf.reading import patiently, read_start
 
 OVERLAY_ENDING = "-cam.jpg"
 OVERLAY_MARK = b"edgeclf heat map"  # JPEG comment of every overlay in a folder
+UNSORTED = "_unsorted"  # photos nobody has looked at yet, beside class folders: never trained on, never counted
 
 _UMASK = os.umask(0o077)  # can only be read by setting it: once, here, before there are threads to race with
 os.umask(_UMASK)
@@ -27,17 +28,63 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     Raises:
         OSError: the folder cannot be written; nothing is left behind then, and an existing file stays as it was.
     """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".edgeclf-", suffix=".tmp")
+    temporary = _written(path.parent, write)
+    try:
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def write_new(path: Path, write: Callable[[IO[bytes]], Any]) -> bool:
+    """``write_atomically``, but never over another file: False, and nothing is written, if there is one by now."""
+    temporary = _written(path.parent, write)
+    try:
+        if os.name == "nt":
+            os.rename(temporary, path)  # refuses to replace
+            return True
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # memory cards know no links; between a look and a step another process might slip in
+            if path.exists():
+                raise FileExistsError from None
+            os.rename(temporary, path)
+        return True
+    except FileExistsError:
+        return False
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names of new files in a folder outlive a power cut, where folders can be opened."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:  # some network mounts refuse that
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def _written(folder: Path, write: Callable[[IO[bytes]], Any]) -> str:
+    """A whole file on the disk, under a temporary name."""
+    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".edgeclf-", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_UMASK)  # mkstemp's 0600 would hide the file from everyone else
-        os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+    return temporary
 
 
 def image_files(folder: str, onerror: Callable[[OSError], Any] | None = None) -> Iterator[str]:

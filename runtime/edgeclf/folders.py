@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from edgeclf.errors import UsageError
-from edgeclf.files import image_files
+from edgeclf.files import UNSORTED, image_files
 from edgeclf.image import SUFFIXES
 
 VAL_NAMES = ("val", "valid", "validation")
@@ -51,8 +51,8 @@ def find_class_folders(
         ignore_unknown: leave out folders that are no class of the model.
 
     Raises:
-        UsageError: a folder is missing, cannot be read, or is no class of the model; there are no photos; ``split`` is
-            no split.
+        UsageError: a folder is missing, cannot be read, lies in ``_unsorted``, or is no class of the model; there are
+            no photos; ``split`` is no split.
     """
     index = class_index(classes)
     folder, chosen = _choose(data, index, split)
@@ -95,6 +95,8 @@ def _choose(data: Path, index: Callable[[str], int | None], split: str | None) -
     """The folder that holds the class folders, and the split it is ("" for none)."""
     if split is not None and split not in _SPLITS:
         raise UsageError(f"split is {split!r}", f"choose from {', '.join(_SPLITS)}")
+    if UNSORTED in (*Path(os.path.abspath(data)).parts, *Path(os.path.realpath(data)).parts):
+        raise UsageError(f"{data}: its photos are not sorted, the folders are guesses", "name class folders beside it")
     names = _folders(data)
     there = {
         wanted: next((name for name in known if name in names and index(name) is None), None)  # a class may be "test"
@@ -116,9 +118,13 @@ def _choose(data: Path, index: Callable[[str], int | None], split: str | None) -
 
 
 def _folders(folder: Path) -> list[str]:
-    """Visible folders inside a folder, sorted; links that lead back to where they lie are left out."""
+    """Visible folders inside a folder, sorted; ``_unsorted`` and links that lead back are left out."""
     try:
-        names = sorted(e.name for e in os.scandir(folder) if not e.name.startswith(".") and os.path.isdir(e.path))
+        names = sorted(
+            e.name
+            for e in os.scandir(folder)
+            if not e.name.startswith(".") and e.name != UNSORTED and os.path.isdir(e.path)
+        )
     except FileNotFoundError:
         raise UsageError(f"{folder}: no such folder", "check the name") from None
     except NotADirectoryError:

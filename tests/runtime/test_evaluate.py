@@ -287,6 +287,9 @@ def test_only_what_is_a_photo_of_a_class_counts(edgeclf: Run, model: Path, tmp_p
     (tmp_path / "king" / "notes.txt").write_text("no photo")
     assert edgeclf("predict", wanted[0], "-m", model, "--cam", tmp_path / "king").returncode == 0
     assert (tmp_path / "king" / "a-cam.jpg").exists()
+    put(tmp_path / "_unsorted" / "king" / "guess.png")
+    with pytest.raises(UsageError, match="not sorted"):
+        find_class_folders(tmp_path / "_unsorted", CLASSES)
     found = find_class_folders(tmp_path, CLASSES)
     assert [path for path, _ in found.photos] == [str(path) for path in wanted[:2]]
     assert (found.loose, found.ignored) == (1, ())

@@ -51,6 +51,9 @@ def test_the_probe_can_see_heavy_modules() -> None:
         (["predict", "--help"], 0),
         (["predict", "PHOTO"], 0),
         (["predict", "PHOTO", "--cam", "FOLDER"], 0),
+        (["predict", "PHOTO", "--out", "RECORDS"], 0),
+        (["watch", "--help"], 0),
+        (["watch", "CLASS_FOLDERS", "--out", "RECORDS", "-m", "MODEL", "--once", "--settle", "0"], 0),
         (["info"], 0),
         (["evaluate", "--help"], 0),
         (["evaluate", "MODEL", "CLASS_FOLDERS"], 0),
@@ -67,7 +70,13 @@ def test_command_line_loads_nothing_heavy(
     arguments: list[str], code: int, photo: Path, class_folders: Path, tmp_path: Path
 ) -> None:
     model = Path(__file__).parent / "models" / "schema2.onnx"
-    places = {"PHOTO": photo, "FOLDER": tmp_path / "why", "CLASS_FOLDERS": class_folders, "MODEL": model}
+    places = {
+        "PHOTO": photo,
+        "RECORDS": tmp_path / "answers.csv",
+        "FOLDER": tmp_path / "why",
+        "CLASS_FOLDERS": class_folders,
+        "MODEL": model,
+    }
     given = [str(places.get(word, word)) for word in arguments]
     ended, modules = child(PROBE, *given)
     assert ended == code
@@ -75,7 +84,7 @@ def test_command_line_loads_nothing_heavy(
 
 
 def test_usage_errors_and_help_do_not_load_the_network_runtime() -> None:
-    for arguments in (["--help"], ["predict"], ["predict", "--help"], ["evaluate", "--help"], ["compare", "--help"]):
+    for arguments in (["--help"], ["predict"], ["predict", "--help"], ["watch", "--help"], ["compare", "--help"]):
         _, modules = child(PROBE, *arguments)
         assert not {"numpy", "onnxruntime", "PIL"} & set(modules)
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -54,6 +55,15 @@ def troubled(tmp_path: Path) -> Path:
 
 def cases(report: Report) -> dict[str, set[str]]:
     return {f.kind: {p.name for item in f.items for p in item.paths} for f in report.findings}
+
+
+def test_what_nobody_has_sorted_is_named_and_left_out(class_folders: Path, tmp_path: Path) -> None:
+    shutil.copytree(class_folders, tmp_path / "photos")
+    shutil.copytree(class_folders, tmp_path / "photos" / "_unsorted")
+    report = check_data([tmp_path / "photos"])
+    assert report.photos == 30
+    assert cases(report).pop("unsorted") == {"_unsorted"}
+    assert not report.problems
 
 
 def test_everything_is_found_and_nothing_is_touched(troubled: Path) -> None:

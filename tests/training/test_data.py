@@ -163,6 +163,20 @@ def test_odd_file_names_come_back_from_the_lists(tmp_path: Path) -> None:
         read_split([root])
 
 
+def test_what_nobody_has_sorted_is_never_trained_on(class_folders: Path, tmp_path: Path) -> None:
+    for name in ("photos", "photos/_unsorted"):
+        shutil.copytree(class_folders, tmp_path / name, dirs_exist_ok=True)
+    plain, split = read_split([class_folders]), read_split([tmp_path / "photos"])
+    assert split.classes == plain.classes
+    assert len(split.train) + len(split.val) == 30
+    assert not [s for s in (*split.train, *split.val) if "_unsorted" in s.path.parts]
+    assert f"{tmp_path / 'photos' / '_unsorted'}: left out" in split.notes[0]
+    (tmp_path / "link").symlink_to(tmp_path / "photos" / "_unsorted")
+    for root in (tmp_path / "photos" / "_unsorted", tmp_path / "photos" / "_unsorted" / "king", tmp_path / "link"):
+        with pytest.raises(DataError, match=r"not sorted.*move it to the folder of its class"):
+            read_split([root])
+
+
 def test_splits_of_other_names_are_not_taken_for_classes(tmp_path: Path) -> None:
     write_class_folders(tmp_path / "Training", 2)
     write_class_folders(tmp_path / "val", 2)

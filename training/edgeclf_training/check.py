@@ -118,6 +118,7 @@ def check_data(roots: Sequence[Path], progress: Callable[[int, int], None] | Non
         *_duplicates(good, quarantine),
         *_formats(good),
         _finding("other-files", "note", "files that training ignores (not called like images)", _each(found.others)),
+        _finding("unsorted", "note", "folders nobody has sorted yet (training leaves them out)", _each(found.unsorted)),
         *_classes(classes),
         *_shapes(good),
         *(

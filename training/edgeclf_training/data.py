@@ -13,7 +13,7 @@ from typing import IO
 
 import numpy as np
 from edgeclf.errors import DataError
-from edgeclf.files import write_atomically
+from edgeclf.files import UNSORTED, write_atomically
 from edgeclf.folders import VAL_NAMES
 from edgeclf.image import SUFFIXES
 
@@ -83,11 +83,13 @@ class Found:
         parts: samples of "train", "val" and "test": class by class, each in a seeded order that does not depend on
             where the data folder lies.
         others: visible files in class folders whose names are not those of images.
+        unsorted: folders called ``_unsorted`` beside class folders: nobody has said yet what their photos show.
     """
 
     classes: tuple[str, ...]
     parts: Mapping[str, tuple[Sample, ...]]
     others: tuple[Path, ...]
+    unsorted: tuple[Path, ...] = ()
 
 
 def find_photos(
@@ -96,7 +98,7 @@ def find_photos(
     """Find the photos under one or more data folders.
 
     A data folder holds ``train/`` and optionally ``val/`` and ``test/``, each with one folder per class, or class
-    folders alone.
+    folders alone. What lies in ``_unsorted`` (see `edgeclf watch --review`) is left out: its folders are guesses.
 
     Args:
         roots: data folders; classes of the same name are merged.
@@ -105,14 +107,16 @@ def find_photos(
         max_per_class: training photos per class (validation photos set aside from them included).
 
     Raises:
-        DataError: a folder is missing, cannot be read or holds no class folders, fewer than two classes, a class
-            without photos, or one that is tested but never trained.
+        DataError: a folder is missing, cannot be read, lies in ``_unsorted`` or holds no class folders, fewer than two
+            classes, a class without photos, or one that is tested but never trained.
     """
     found: dict[str, dict[str, list[_Placed]]] = {part: {} for part in SPLITS}
     others: list[Path] = []
+    unsorted: list[Path] = []
     for root in roots:
         _check_folder(root)
         for part, folder in _parts(root).items():
+            unsorted += [folder / UNSORTED] * (folder / UNSORTED).is_dir()
             for label, place in _class_folders(folder, only).items():
                 photos = found[part].setdefault(label, [])
                 for path in _files(place):
@@ -129,7 +133,7 @@ def find_photos(
             photos = sorted(found[part].get(label, []), key=lambda f: (_shuffle_key(f, seed), f.sample.path))
             chosen.update((f.sample.path, f.sample) for f in photos[: max_per_class if part == "train" else None])
         parts[part] = tuple(chosen.values())
-    return Found(classes, parts, tuple(others))
+    return Found(classes, parts, tuple(others), tuple(unsorted))
 
 
 def write_lists(split: Split, folder: Path) -> None:
@@ -177,6 +181,11 @@ def _check_folder(root: Path) -> None:
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "no such folder"
         raise DataError(f"{root}: {what}", "give a folder with one sub-folder of photos per class, or a .zip of one")
+    if UNSORTED in (*Path(os.path.abspath(root)).parts, *Path(os.path.realpath(root)).parts):
+        raise DataError(
+            f"{root}: its photos are not sorted, the folders are guesses",
+            "look at each, move it to the folder of its class beside _unsorted, and name the folder of those",
+        )
 
 
 def _parts(root: Path) -> dict[str, Path]:
@@ -201,7 +210,9 @@ class _Placed:
 
 
 def _class_folders(folder: Path, only: Sequence[str]) -> dict[str, Path]:
-    names = sorted(e.name for e in _listed(folder) if _is_folder(e) and not e.name.startswith("."))
+    names = sorted(
+        e.name for e in _listed(folder) if _is_folder(e) and not e.name.startswith(".") and e.name != UNSORTED
+    )
     if odd := [name for name in names if name.lower() in _SPLIT_NAMES]:
         raise DataError(
             f"{folder}: {', '.join(odd)} looks like a split, not a class", "call the splits train, val and test"

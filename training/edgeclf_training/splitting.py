@@ -59,7 +59,7 @@ def read_split(
     """
     found = find_photos(roots, seed=seed, only=only, max_per_class=max_per_class)
     skipped: list[Skipped] = []
-    notes: list[str] = []
+    notes = [f"{folder}: left out, nobody has sorted it yet" for folder in found.unsorted]
     entries = _leave_out_listed(_bound(found, earlier), quarantine or {}, skipped, notes)
     scans = scan([e.sample.path for e in entries], contract, progress)
     skipped += (Skipped(e.sample.path, scans[e.sample.path].reason) for e in entries if scans[e.sample.path].kind)

@@ -22,7 +22,7 @@ EXIT_CLOSED_PIPE = 141  # 128 + SIGPIPE
 # The runtime's own commands; training and export add theirs through the entry-point group.
 _OWN = {
     name: f"edgeclf.cli.{name}:{name}"
-    for name in ("predict", "evaluate", "compare", "info", "doctor", "devices", "bench")
+    for name in ("predict", "watch", "evaluate", "compare", "info", "doctor", "devices", "bench")
 }
 _GROUP = "edgeclf.commands"
 
@@ -30,7 +30,8 @@ EPILOG = (
     "Exit codes: 0 all answered, 1 some or all photos could not be read or explained, or `data check` found "
     "problems, 2 usage, 3 the model file cannot be used or fails its self-test, 4 the backend, the device or an extra "
     "is not to be had, 5 training photos, weights or a run folder cannot be used, 6 an exported file did not pass its "
-    "checks, 130 interrupted, 141 the reader of the output went away."
+    "checks, 7 a record file or a review folder cannot be used or written, 130 interrupted, 141 the reader of the "
+    "output went away."
 )
 
 
@@ -90,6 +91,7 @@ _app = typer.Typer(
     "\b\n"
     "edgeclf predict photo.jpg                   classify a photo\n"
     "edgeclf predict photo.jpg --cam why.png     and show where the evidence lies\n"
+    "edgeclf watch in/ --out answers.csv         classify photos as they come\n"
     "edgeclf evaluate birds.onnx photos/         count right and wrong answers\n"
     "edgeclf compare a.onnx b.onnx photos/       two models on the same photos\n"
     "edgeclf train photos/ --out runs/birds      fine-tune on class folders\n"

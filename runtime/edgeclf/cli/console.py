@@ -32,7 +32,7 @@ class Console:
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
-        """A callback (done, all) that keeps one line up to date; erased at the end."""
+        """A callback (done, all, or 0 where nobody knows) that keeps one line up to date; erased at the end."""
         live = not self.quiet and sys.stderr.isatty()
         shown = 0.0
 
@@ -40,7 +40,7 @@ class Console:
             nonlocal shown
             if live and (done == total or time.monotonic() - shown > 0.1):
                 shown = time.monotonic()
-                count = f": {done}/{total}" if total else " ..."
+                count = f": {done}/{total}" if total else f": {done}" if done else " ..."
                 print(f"\r{what}{count}", end="", file=sys.stderr, flush=True)
 
         try:

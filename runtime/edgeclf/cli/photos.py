@@ -3,18 +3,23 @@
 import glob
 import os
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
+from edgeclf.classifier import Classifier
 from edgeclf.errors import PhotoError, UsageError
 from edgeclf.files import OVERLAY_ENDING, OVERLAY_MARK, image_files, is_overlay, write_atomically
 from edgeclf.image import read_photo_file
 from edgeclf.reading import patiently
+from edgeclf.results import Prediction
 
 STDIN = "-"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,29 @@ def _expand(argument: str) -> Iterator[Found]:
         yield Found(argument, argument)
 
 
+def answer_each(
+    classifier: Classifier, items: Iterable[tuple[T, str | bytes | PhotoError]], top_k: int
+) -> Iterator[tuple[T, Prediction | PhotoError]]:
+    """Answer photos lazily, in order, each beside the item it came with; what is an error already stays one."""
+    ahead: deque[tuple[T, PhotoError | None]] = deque()  # taken from ``items``, not answered yet
+
+    def sources() -> Iterator[str | bytes]:
+        for item, source in items:
+            error = source if isinstance(source, PhotoError) else None
+            ahead.append((item, error))
+            if not isinstance(source, PhotoError):
+                yield source
+
+    def errors_first() -> Iterator[tuple[T, PhotoError]]:
+        while ahead and (error := ahead[0][1]) is not None:
+            yield ahead.popleft()[0], error
+
+    for answer in classifier.predict_many(sources(), top_k):
+        yield from errors_first()
+        yield ahead.popleft()[0], answer
+    yield from errors_first()
+
+
 def _or_error(names: Iterator[str], argument: str, kind: str, what: str, remedy: str) -> Iterator[Found]:
     empty = True
     for name in names:
@@ -70,14 +98,17 @@ def _is_glob(argument: str) -> bool:
 class OverlayFiles:
     """Names for overlays: the one file the user named, or one per photo in a folder, never two of one name.
 
+    ``keep`` leaves the overlays of an earlier run in place, which else are written over.
+
     Raises:
         UsageError: one file named for several photos, or the file named is the photo itself.
     """
 
-    def __init__(self, target: Path, photos: list[str]) -> None:
+    def __init__(self, target: Path, photos: list[str], *, keep: bool = False) -> None:
         several = len(photos) != 1 or os.path.isdir(photos[0]) or _is_glob(photos[0])
         self._file = None if target.is_dir() or not target.suffix else target
         self._folder = target
+        self._keep = keep
         self._taken: set[str] = set()
         if self._file is None:
             return
@@ -115,4 +146,4 @@ class OverlayFiles:
 
     def _is_foreign(self, name: str) -> bool:
         path = self._folder / name
-        return path.exists() and not is_overlay(path)
+        return path.exists() and (self._keep or not is_overlay(path))

@@ -3,13 +3,22 @@
 import json
 import sys
 import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeclf.cli.console import printable
-from edgeclf.errors import ExplainError, PhotoError
+from edgeclf.errors import ExplainError, PhotoError, UsageError
+
+if TYPE_CHECKING:
+    from edgeclf.classifier import Classifier
+    from edgeclf.cli.photos import Found, OverlayFiles
+    from edgeclf.cli.stopping import Stopping
+    from edgeclf.identity import PhotoFile
+    from edgeclf.records import RecordFile
 
 # Options of every command that runs a model.
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="What to compute on.")]
@@ -33,6 +42,13 @@ def predict(
     ] = None,
     top_k: Annotated[int, typer.Option("-k", "--top-k", metavar="N", min=1, help="How many classes to show.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE.jsonl|FILE.csv", help="Record the answers in a file, one by one."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with --out FILE, if it exists: skip what it answers already.")
+    ] = False,
     cam: Annotated[
         Path | None,
         typer.Option("--cam", metavar="FILE_OR_DIR", help="Draw heat maps: a file for one photo, else a folder."),
@@ -58,50 +74,139 @@ def predict(
     edgeclf predict photo.jpg
     edgeclf predict photo.jpg --cam why.png
     edgeclf predict field-day/ -m birds.onnx --json > answers.jsonl
+    edgeclf predict field-day/ -m birds.onnx --out answers.csv --resume
     edgeclf predict 'card/**/*.JPG' -m birds.onnx --cam overlays/
     curl -s http://camera/still | edgeclf predict -
 
     A photo that cannot be read is reported and the rest go on. A calibrated model calls a photo "unknown" where its
     best probability is below the threshold chosen in training (see `edgeclf info`); the ranking is shown all the same.
     With --json each line also names the execution provider that served, as "device".
+
+    --out writes nothing to standard output. Each record is on its line as soon as it is there; Ctrl-C or a crash leaves
+    whole records, and --resume goes on behind them. A photo counts as answered if FILE has its path, size and time of
+    modification, so each is recorded once; one that could not be opened is tried again. Records are what --json prints,
+    with size, modified and model; CSV has the ranks side by side. Names that are no text, and control characters, are
+    \\uXXXX there, and an apostrophe keeps a cell from being a formula.
     """
     from edgeclf.classifier import Classifier
-    from edgeclf.cli.photos import OverlayFiles, find_photos
+    from edgeclf.cli.photos import STDIN, OverlayFiles, find_photos
 
+    if resume and out is None:
+        raise typer.BadParameter("it goes on with a file of answers; give --out too", param_hint="--resume")
+    if resume and STDIN in photos:
+        raise UsageError("-: nobody can say whether FILE answers standard input already", "leave out --resume")
     if cam_class is not None and cam is None:
         raise typer.BadParameter("it says which class --cam draws; give --cam too", param_hint="--cam-class")
     warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and answers or says what is wrong
-    overlays = OverlayFiles(cam, photos) if cam is not None else None
-    classifier = Classifier(model, device, threads, threshold=threshold, wait=False)
+    overlays = OverlayFiles(cam, photos, keep=resume) if cam is not None else None
+    classifier = Classifier(model, device, threads, threshold=threshold, wait=out is not None)
     if cam_class is not None:
         classifier.index(cam_class)  # an unknown class is a usage error before any photo is read
     failed = False
-    for found in find_photos(photos):
-        answer: dict[str, Any] = {"path": found.path}
-        try:
-            if isinstance(found.source, PhotoError):
-                raise found.source
-            if overlays is None:
-                answer |= _answer(classifier.predict(found.source, top_k))
-            else:
-                explanation = classifier.explain(found.source, cam_class, top_k)
-                answer |= _answer(explanation.prediction)
-                answer["cam"] = str(overlays.save(explanation.overlay(), found.path))
-                answer["cam_class"] = explanation.label.label
-                answer["padding_share"] = round(explanation.padding_share, 4)
-        except ExplainError as error:
-            answer |= _answer(classifier.predict(found.source, top_k))  # type: ignore[arg-type]
-            answer["error"] = {"kind": "no-heat-map", "message": str(error)}
-        except PhotoError as error:
-            answer["error"] = {"kind": error.kind, "message": str(error)}
-        answer["device"] = classifier.device  # waits for it: a model that cannot be used is said before any answer
-        failed = failed or "error" in answer
-        _print(answer, as_json)
+
+    def answers(found: Iterable["Found"]) -> Iterator[dict[str, Any]]:
+        return _answers(classifier, found, top_k, overlays, cam_class)
+
+    if out is None:
+        for answer in answers(find_photos(photos)):
+            failed = failed or "error" in answer
+            _print(answer, as_json)
+    else:
+        from edgeclf.cli.stopping import Stopping
+        from edgeclf.records import RecordFile
+
+        ranks = min(top_k, len(classifier.labels))
+        with Stopping() as stop, RecordFile(out, classifier.sha256, ranks, resume=resume, retry=True) as records:
+            failed = _record(records, find_photos(photos), answers, stop)
+        if stop:
+            raise KeyboardInterrupt
     if failed:
         raise typer.Exit(PhotoError.exit_code)
 
 
-def _answer(prediction: Any) -> dict[str, Any]:
+def _answers(
+    classifier: "Classifier",
+    found: Iterable["Found"],
+    top_k: int,
+    overlays: "OverlayFiles | None",
+    cam_class: str | None,
+) -> Iterator[dict[str, Any]]:
+    """What ``--json`` prints, for one photo after another, in order."""
+    from edgeclf.cli.photos import answer_each
+
+    if overlays is None:
+        for path, prediction in answer_each(classifier, ((one.path, one.source) for one in found), top_k):
+            fields = answer_fields(prediction)  # the device waits: a model that cannot be used is said before any answer
+            yield {"path": path, **fields, "device": classifier.device}
+        return
+    for one in found:
+        answer: dict[str, Any] = {"path": one.path}
+        try:
+            if isinstance(one.source, PhotoError):
+                raise one.source
+            explanation = classifier.explain(one.source, cam_class, top_k)
+            answer |= answer_fields(explanation.prediction)
+            answer["cam"] = str(overlays.save(explanation.overlay(), one.path))
+            answer["cam_class"] = explanation.label.label
+            answer["padding_share"] = round(explanation.padding_share, 4)
+        except ExplainError as error:
+            answer |= answer_fields(classifier.predict(one.source, top_k))  # type: ignore[arg-type]
+            answer["error"] = {"kind": "no-heat-map", "message": str(error)}
+        except PhotoError as error:
+            answer |= answer_fields(error)
+        answer["device"] = classifier.device
+        yield answer
+
+
+def _record(
+    records: "RecordFile",
+    found: Iterable["Found"],
+    answers: Callable[[Iterable["Found"]], Iterator[dict[str, Any]]],
+    stop: "Stopping",
+) -> bool:
+    """Answer what a record file does not answer yet into it, and say how many. True if some photo failed."""
+    from edgeclf.cli.console import Console
+    from edgeclf.identity import look_at
+
+    console = Console()
+    ahead: deque[PhotoFile | None] = deque()  # taken, not answered yet
+    skipped = done = failed = 0
+
+    def unanswered() -> Iterator["Found"]:
+        nonlocal skipped
+        for one in found:
+            if stop:
+                return
+            photo = look_at(one.path) if isinstance(one.source, str) else None
+            if photo is not None:
+                if photo.digest() in records.known:
+                    skipped += 1
+                    continue
+                records.known.add(photo.digest())  # now, not when it is recorded: it may be given twice
+            ahead.append(photo)
+            yield one
+
+    if records.cut:
+        console.line(f"{records.path}: the last record was not whole and is answered again")
+    with console.progress("recorded") as progress:
+        for answer in answers(unanswered()):
+            records.add(ahead.popleft(), answer)
+            done += 1
+            failed += "error" in answer
+            progress(done, 0)
+    console.line(
+        f"{records.path}: {done} recorded"
+        + (f", {failed} with errors" if failed else "")
+        + (f", {skipped} there already" if skipped else "")
+        + ("; --resume goes on" if stop else "")
+    )
+    return failed > 0
+
+
+def answer_fields(prediction: Any) -> dict[str, Any]:
+    """What ``--json`` says of a Prediction or a PhotoError, beside the path."""
+    if isinstance(prediction, PhotoError):
+        return {"error": {"kind": prediction.kind, "message": str(prediction)}}
     return {"unknown": prediction.unknown, "predictions": [_entry(e) for e in prediction.ranking]}
 
 

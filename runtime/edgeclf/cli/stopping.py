@@ -1,0 +1,46 @@
+"""Ending when asked to, with the work in hand finished."""
+
+import signal
+import time
+from types import FrameType, TracebackType
+from typing import Any
+
+_STEP = 0.2  # seconds; a signal must not be noticed late
+
+
+class Stopping:
+    """While it lasts, the first SIGINT or SIGTERM only asks to stop, by ``signal``; the next one interrupts at once.
+
+    Attributes:
+        signal: which signal asked, None as long as none did.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stopping":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # what a shell starts in the background ignores SIGINT
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, or less if asked to stop."""
+        end = time.monotonic() + seconds
+        while not self and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _STEP))
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number

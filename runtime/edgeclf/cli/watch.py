@@ -1,0 +1,183 @@
+"""``edgeclf watch``: classify photos as they come into a folder."""
+
+import json
+import signal
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgeclf.cli.console import Console, printable
+from edgeclf.cli.predict import Device, Threads, answer_fields
+from edgeclf.cli.stopping import Stopping
+from edgeclf.errors import PhotoError, UsageError
+
+if TYPE_CHECKING:
+    from edgeclf.classifier import Classifier
+    from edgeclf.identity import PhotoFile
+    from edgeclf.records import RecordFile
+    from edgeclf.review import ReviewFolder
+    from edgeclf.watching import FolderWatch
+
+_PATIENCE = 10  # times --settle, until a photo that could not be read is tried for the last time
+
+
+def watch(
+    folder: Annotated[Path, typer.Argument(metavar="IN", help="Folder that photos come into, with its sub-folders.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE.jsonl|FILE.csv", help="Where each photo is recorded, once.")
+    ],
+    review: Annotated[
+        Path | None, typer.Option("--review", metavar="DIR", help="Copy unknown photos to DIR/_unsorted/<guess>/.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("-m", "--model", metavar="MODEL", help="Model file; default as for predict."),
+    ] = None,
+    top_k: Annotated[int, typer.Option("-k", "--top-k", metavar="N", min=1, help="How many classes to record.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(metavar="P", min=0.0, max=1.0, help='Best probability below which a photo is "unknown".'),
+    ] = None,
+    settle: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.0, help="How long a photo must stay the same to be taken.")
+    ] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Answer what is there, then end (for cron).")] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Classify photos as they come into a folder, and record each exactly once.
+
+    \b
+    edgeclf watch /media/card/DCIM --out answers.csv
+    edgeclf watch in/ --out answers.jsonl -m birds.onnx --review photos/ --threshold 0.8
+    edgeclf watch in/ --out answers.jsonl --once                  # from cron
+
+    FILE is the record, as `edgeclf predict --out` writes it, and goes on where it ends: photos that lie in IN already
+    and are not in FILE are taken first. A photo is its path, size and time of modification; replaced, it is a new one.
+    It is taken once it has stayed the same for --settle seconds. One that does not decode is tried again after ten
+    times that, then recorded as an error. A power cut or a kill loses no record and repeats none; a line on standard
+    output may be repeated.
+
+    --review copies photos that are "unknown" (see `edgeclf predict --help`), never over another file. Moving one from
+    DIR/_unsorted/<guess>/ to DIR/<class>/ labels it: `edgeclf train DIR` takes the class folders, never _unsorted.
+
+    IN may vanish and come back. SIGTERM ends with 0, Ctrl-C with 130, both after the photo in hand; --once with 1 if
+    photos could not be read. docs/field.md has a systemd unit.
+    """
+    with Stopping() as stop:
+        from edgeclf.classifier import Classifier
+        from edgeclf.records import RecordFile, check_suffix
+        from edgeclf.review import ReviewFolder
+        from edgeclf.watching import FolderWatch
+
+        check_suffix(out)
+        source = folder.absolute()  # a record must mean the same photo wherever edgeclf is started next time
+        if source.exists() and not source.is_dir():
+            raise UsageError(f"{folder}: is not a folder", "name the folder that photos come into")
+        reviewer = ReviewFolder(review.absolute(), source) if review is not None else None
+        warnings.filterwarnings("ignore", module="PIL")
+        classifier = Classifier(model, device, threads, threshold=threshold)
+        console = Console()
+        with RecordFile(out, classifier.sha256, min(top_k, len(classifier.labels)), resume=True) as records:
+            if records.cut:
+                console.line(f"{out}: the last record was not whole; its photo is answered again")
+            watcher = FolderWatch(
+                str(source),
+                records.known,
+                settle=settle,
+                patience=_PATIENCE * settle,
+                skip=review,
+                told=lambda path, error: console.line(
+                    f"edgeclf: {printable(path)}: the folder cannot be read ({error.strerror}); going on without it"
+                ),
+            )
+            work = _Work(classifier, records, reviewer, top_k, as_json)
+            console.line(f"watching {printable(str(folder))}, {records.found} photos recorded in {out} so far")
+            _run(watcher, work, stop, console, once)
+    if stop.signal == signal.SIGINT:
+        raise KeyboardInterrupt
+    if once and work.failed:
+        raise typer.Exit(PhotoError.exit_code)
+
+
+def _run(watcher: "FolderWatch", work: "_Work", stop: Stopping, console: Console, once: bool) -> None:
+    """Look and answer until asked to stop; if only once, until what was there at the first look is answered."""
+    looks, away = 0, False
+    while not stop:
+        work.answer_new(watcher, stop)
+        if watcher.gone is not None:
+            reason = f"{watcher.folder}: cannot be read ({watcher.gone.strerror})"
+            if once:
+                raise UsageError(reason, "is the card or the mount there?")
+            if not away:
+                console.line(f"edgeclf: {printable(reason)}; waiting for it")
+        elif away:
+            console.line(f"edgeclf: {printable(watcher.folder)}: is back")
+        away = watcher.gone is not None
+        looks += not away
+        if once and looks >= 2 and not watcher.postponed:  # the first look takes nothing: nobody knows what is quiet
+            if watcher.waiting:
+                console.line(f"{watcher.waiting} photos came or changed just now and are left for the next run")
+            return
+        stop.wait(watcher.pause)
+
+
+class _Work:
+    """What is done with every photo: answer, copy for review, print, record, in this order."""
+
+    def __init__(
+        self,
+        classifier: "Classifier",
+        records: "RecordFile",
+        reviewer: "ReviewFolder | None",
+        top_k: int,
+        as_json: bool,
+    ) -> None:
+        self.failed = 0
+        self._classifier, self._records, self._reviewer = classifier, records, reviewer
+        self._top_k, self._as_json = top_k, as_json
+
+    def answer_new(self, watcher: "FolderWatch", stop: Stopping) -> None:
+        """Take what one look finds; return when all of it is on the disk."""
+        from edgeclf.cli.photos import answer_each
+        from edgeclf.identity import look_at
+
+        def found() -> Iterator[tuple["PhotoFile", str]]:
+            for photo in watcher.look():
+                if stop:
+                    return
+                yield photo, photo.path
+
+        for photo, prediction in answer_each(self._classifier, found(), self._top_k):
+            if look_at(photo.path) != photo:
+                continue  # gone, or changed while it was read: then it is a new photo
+            if isinstance(prediction, PhotoError) and watcher.put_off(photo):
+                continue
+            answer: dict[str, Any] = {"path": photo.path, **answer_fields(prediction)}
+            if isinstance(prediction, PhotoError):
+                self.failed += 1
+            elif prediction.unknown and self._reviewer is not None:
+                copy = self._reviewer.copy(photo.path, prediction.best.label)
+                if copy is None:
+                    continue
+                answer["copy"] = str(copy)
+            _print(answer, self._as_json)
+            self._records.add(photo, answer)
+        self._records.commit()
+
+
+def _print(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(answer), flush=True)
+    elif "error" in answer:
+        typer.echo(f"edgeclf: {printable(answer['error']['message'])}", err=True)
+    else:
+        best = answer["predictions"][0]
+        name = f"{best.get('display_name', best['label'])} {best['probability']:.1%}"
+        said = f"unknown ({name})" if answer["unknown"] else name
+        copied = f", copied to {printable(answer['copy'])}" if "copy" in answer else ""
+        print(f"{printable(answer['path'])}: {said}{copied}", flush=True)

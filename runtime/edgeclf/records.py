@@ -1,0 +1,315 @@
+"""Record files: answers to photos, appended one by one, never lost and never twice.
+
+A record is what ``predict --json`` prints, and which photo by which model it answers::
+
+    {"path": ..., "unknown": ..., "predictions": [...], "size": 48213, "modified": "2026-07-04T12:00:00.000000000Z",
+     "model": "0f3a..."}                 # or "error": {"kind": ..., "message": ...}; "model": 16 digits of its seal
+
+In JSON Lines (``.jsonl``) that is one line. In CSV (``.csv``) it is a row of the columns in ``csv_columns``: ranks
+side by side, without class indices and display names.
+
+* One record is one line, whatever is in a file name, and is written in one piece. When a file is opened to go on, a
+  last line that is not whole is cut off; whole records are never touched.
+* Both formats give back any file name. JSON has bytes that are no text as Python has them (``"\\udcff"`` for 0xFF). CSV
+  writes those and control characters as ``\\uXXXX``, and a backslash as ``\\u005c`` where it would look like that. Text
+  that a spreadsheet would run as a formula gets an apostrophe in front, and so does text that begins with one.
+* One process at a time has a record file, where the system can lock files.
+"""
+
+import csv
+import io
+import json
+import os
+import re
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, NamedTuple
+
+from edgeclf.errors import RecordError, UsageError
+from edgeclf.filelock import lock
+from edgeclf.files import sync_folder
+from edgeclf.identity import Digests, PhotoFile
+
+SUFFIXES = (".jsonl", ".csv")
+# Errors that another try cannot mend unless the file changes, and then it is another photo.
+LASTING = frozenset(("not-a-file", "empty", "not-an-image", "damaged", "too-large", "no-heat-map"))
+_SYNC_EVERY = 0.5  # seconds; photos of a burst share one flush to the disk
+_TAIL = ("error", "message", "cam", "cam_class", "padding_share", "copy", "size", "modified", "model")
+_FIRST_BYTES = b'{"path": "'
+_ESCAPED = re.compile("[\x00-\x1f\x7f\ud800-\udfff]|\\\\(?=u[0-9a-f]{4})")
+_FORMULA = tuple("=+-@'\uff1d\uff0b\uff0d\uff20")  # and their full-width twins
+
+
+def csv_columns(ranks: int) -> tuple[str, ...]:
+    """The header of a CSV record file whose answers rank so many classes."""
+    ranking = (f"{what}_{rank}" for rank in range(1, ranks + 1) for what in ("label", "probability"))
+    return ("path", "unknown", *ranking, *_TAIL)
+
+
+class RecordFile:
+    """A record file, open for appending. Use as a context manager.
+
+    Args:
+        path: ``.jsonl`` or ``.csv``.
+        model: the model's ``sha256``.
+        ranks: how many classes an answer ranks.
+        resume: go on with a file that exists; else it must not.
+        retry: take photos whose error may pass (unreadable, gone) as not answered.
+
+    Attributes:
+        known: digests of the photos that are answered.
+        found: how many records there were on opening.
+        cut: how many bytes of a torn last line were cut off on opening.
+
+    Raises:
+        UsageError: another suffix; or the file exists and ``resume`` was not asked for.
+        RecordError: no record file, one of another model or with other columns, damaged, in use by another process,
+            or one that cannot be written.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], model: str, ranks: int, *, resume: bool = False, retry: bool = False
+    ) -> None:
+        self.path = Path(path)
+        self.known = Digests()
+        self.found = self.cut = 0
+        self._model, self._retry = model[:16], retry
+        self._csv = check_suffix(self.path) == ".csv"
+        self._columns = csv_columns(ranks)
+        self._head = f"{','.join(self._columns)}\n".encode() if self._csv else b""
+        self._file = self._open(resume)
+        try:
+            lock(self._file, self.path)
+            self._end = self._go_on() if resume else 0
+            if not self._end:
+                self._append(self._head)
+            self._unsynced, self._synced_at = True, 0.0
+            self.commit()
+            sync_folder(self.path.parent)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> "RecordFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None or not issubclass(kind, RecordError):  # what could not be written is said already
+                self.commit()
+        finally:
+            self._file.close()
+
+    def add(self, photo: PhotoFile | None, answer: Mapping[str, Any]) -> None:
+        """Append one record; it outlives this process at once, and a power cut after ``commit``.
+
+        Commits on its own, unless that was done less than half a second ago.
+
+        Args:
+            photo: the file that was answered, as it was before it was read; None for what is no file.
+            answer: as ``predict --json`` prints it.
+
+        Raises:
+            RecordError: it cannot be written; the file is as it was before.
+        """
+        size, modified = (None, None) if photo is None else (photo.size, photo.modified)
+        record = {**answer, "size": size, "modified": modified, "model": self._model}
+        self._append(self._row(record) if self._csv else json.dumps(record).encode() + b"\n")
+        self._unsynced = True
+        if photo is not None:
+            self.known.add(photo.digest())
+        if time.monotonic() - self._synced_at > _SYNC_EVERY:
+            self.commit()
+
+    def commit(self) -> None:
+        """Return when every record is on the disk.
+
+        Raises:
+            RecordError: the system cannot promise that, or the file was moved or deleted meanwhile.
+        """
+        if not self._unsynced:
+            return
+        try:
+            os.fsync(self._file.fileno())
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            there = None
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._unsynced, self._synced_at = False, time.monotonic()
+        if there is None or not os.path.samestat(there, os.fstat(self._file.fileno())):
+            raise RecordError(f"{self.path}: was moved or deleted while in use", "start again; end edgeclf before")
+
+    def _open(self, resume: bool) -> IO[bytes]:
+        try:
+            if resume and self.path.exists() and not stat.S_ISREG(os.stat(self.path).st_mode):
+                raise RecordError(f"{self.path}: is not a regular file", "name another file")
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | (0 if resume else os.O_EXCL)
+            return os.fdopen(os.open(self.path, flags, 0o666), "r+b", buffering=0)
+        except FileExistsError:
+            raise UsageError(
+                f"{self.path}: exists already", "go on with it by --resume, or name another file"
+            ) from None
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _append(self, line: bytes) -> None:
+        left = memoryview(line)
+        try:
+            while left:  # a nearly full disk may take a part
+                left = left[os.write(self._file.fileno(), left) :]
+        except OSError as error:
+            raise self._unwritable(error) from error
+        finally:
+            if left:
+                os.ftruncate(self._file.fileno(), self._end)
+            else:
+                self._end += len(line)
+
+    def _unwritable(self, error: OSError) -> RecordError:
+        return RecordError(
+            f"{self.path}: cannot be written ({error.strerror or error})",
+            "check the folder, its permissions and the space left; what was recorded is whole",
+        )
+
+    def _go_on(self) -> int:
+        """Read what is there, cut off a torn last line, and return where the next record goes."""
+        end = number = 0
+        torn = b""
+        with open(self._file.fileno(), "rb", closefd=False) as lines:
+            for number, line in enumerate(lines, 1):
+                if torn:
+                    raise RecordError(f"{self.path}: line {number - 1} is damaged", "repair it, or name another file")
+                if number == 1 and self._csv:
+                    self._check_head(line)
+                    whole = line.endswith(b"\n")
+                else:
+                    whole = self._take(line, number)
+                if whole:
+                    end += len(line)
+                else:
+                    torn = line
+        begins = self._head or _FIRST_BYTES
+        if not end and not begins.startswith(torn.rstrip(b"\0")[: len(begins)]):  # power cuts may leave zeros
+            raise self._foreign()
+        if torn:
+            self.cut = len(torn)
+            os.ftruncate(self._file.fileno(), end)
+        return end
+
+    def _check_head(self, line: bytes) -> None:
+        given = line.rstrip(b"\r\n\0")
+        if given == self._head.rstrip() or (not line.endswith(b"\n") and self._head.startswith(given)):
+            return
+        if given.startswith(b"path,unknown,") and given.endswith(",".join(_TAIL).encode()):
+            raise RecordError(
+                f"{self.path}: has columns for {given.count(b',label_')} classes a photo, not {self._ranks}",
+                "give the same --top-k as before, or name another file",
+            )
+        raise self._foreign()
+
+    @property
+    def _ranks(self) -> int:
+        return sum(column.startswith("label_") for column in self._columns)
+
+    def _foreign(self) -> RecordError:
+        return RecordError(f"{self.path}: is not a record file of edgeclf", "name another file; it was left alone")
+
+    def _take(self, line: bytes, number: int) -> bool:
+        """Remember which photo a line answers; False for a line that is no whole record."""
+        if not line.endswith(b"\n"):
+            return False
+        try:
+            record = _from_csv(line, self._columns) if self._csv else _from_json(line)
+        except (ValueError, RecursionError):
+            if number == 1:
+                raise self._foreign() from None
+            return False
+        if record.model != self._model:
+            raise RecordError(
+                f"{self.path}: was written with another model ({record.model}, this one is {self._model})",
+                "name another file, or give the model it was begun with",
+            )
+        self.found += 1
+        passing = record.error is not None and record.error not in LASTING
+        if record.photo is not None and not (passing and self._retry):
+            self.known.add(record.photo.digest())
+        return True
+
+    def _row(self, record: Mapping[str, Any]) -> bytes:
+        row: dict[str, Any] = {**record}
+        for rank, entry in enumerate(row.pop("predictions", ()), 1):
+            row |= {f"label_{rank}": entry["label"], f"probability_{rank}": entry["probability"]}
+        if "error" in row:
+            row |= {"error": row["error"]["kind"], "message": row["error"]["message"]}
+        if "unknown" in row:
+            row["unknown"] = str(row["unknown"]).lower()
+        cells = [escaped(value) if isinstance(value := row.get(name), str) else value for name in self._columns]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow(cells)
+        return text.getvalue().encode()
+
+
+class _Record(NamedTuple):
+    """What opening a file wants to know of a record."""
+
+    photo: PhotoFile | None
+    model: str
+    error: str | None
+
+
+def check_suffix(path: Path) -> str:
+    """ ".jsonl" or ".csv".
+
+    Raises:
+        UsageError: the file is called otherwise.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(f"{path}: cannot tell the format by this name", "end it in .jsonl or .csv")
+    return suffix
+
+
+def escaped(text: str) -> str:
+    """Text as it stands in a CSV record file."""
+    text = _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def unescaped(text: str) -> str:
+    """The text that ``escaped`` was given."""
+    return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text.removeprefix("'"))
+
+
+def _from_json(line: bytes) -> _Record:
+    """Raises ValueError for what is no record."""
+    record = json.loads(line)
+    if not isinstance(record, dict):
+        raise ValueError("not an object")
+    error = record.get("error")
+    kind = str(error.get("kind")) if isinstance(error, dict) else None
+    return _record([record.get(name) for name in ("path", "size", "modified", "model")], kind)
+
+
+def _from_csv(line: bytes, columns: Sequence[str]) -> _Record:
+    """Raises ValueError for what is no record."""
+    (cells,) = csv.reader([line.decode()], strict=True)
+    row = dict(zip(columns, cells, strict=True))
+    size, modified = (int(row["size"]), row["modified"]) if row["size"] else (None, None)
+    return _record([unescaped(row["path"]), size, modified, row["model"]], row["error"] or None)
+
+
+def _record(values: Sequence[Any], error: str | None) -> _Record:
+    path, size, modified, model = values
+    if not (isinstance(path, str) and isinstance(model, str) and re.fullmatch("[0-9a-f]{16}", model)):
+        raise ValueError("not a record")
+    if size is None:
+        return _Record(None, model, error)
+    if not (isinstance(size, int) and isinstance(modified, str)):
+        raise ValueError("not a record")
+    return _Record(PhotoFile(path, size, modified), model, error)

@@ -1,0 +1,175 @@
+"""Finding new photos in a folder that is being written to, by looking again and again.
+
+A photo is new if its path, size and time of modification are not among those known. It is quiet if the look before saw
+it the same: looks are at least ``settle`` seconds apart, so what is still being copied is left for a later one. Nothing
+is remembered by name: known and waiting photos take 8 bytes each.
+
+Looks are cheap. A folder whose own time of modification has not changed, and in which nothing waited, is not read
+again; its time changes when a file is added, renamed or removed. A file written over in place does not change it, nor
+do some network mounts: so every folder is read now and then all the same.
+"""
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeclf.files import OVERLAY_ENDING, UNSORTED, is_overlay
+from edgeclf.identity import Digests, PhotoFile, photo_file
+from edgeclf.image import SUFFIXES
+
+_CHUNK = 1000  # entries of a folder held at once, sorted among themselves
+_COARSE = 3.0  # seconds within which two changes of a folder may leave it the same time (memory cards: 2)
+_WHOLE_EVERY = 30.0  # seconds between looks at every folder, at least
+_SHARE = 20  # looking takes at most a twentieth of the time, looking at every folder a hundredth
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder as it was read last: its time of modification, whether nothing waited in it, and what lies inside."""
+
+    modified_ns: int
+    calm: bool
+    inside: tuple[str, ...]
+
+
+class FolderWatch:
+    """Looks for new photos below a folder; what hidden, links to folders, overlays and ``_unsorted`` hold is left out.
+
+    Args:
+        folder: links to it are followed.
+        known: digests of photos that are not new; the caller adds to it.
+        skip: a folder inside that is not looked into.
+        settle: seconds a photo must stay the same.
+        patience: seconds until a photo that was put off is given again.
+        told: called once with the path and the reason for a sub-folder that cannot be read.
+
+    Attributes:
+        gone: why the last look could not read ``folder``, None if it could.
+        waiting: photos that the last look left for a later one.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        known: Digests,
+        *,
+        settle: float,
+        patience: float,
+        skip: Path | None = None,
+        told: Callable[[str, OSError], object] = lambda path, error: None,
+    ) -> None:
+        self.folder = folder
+        self.gone: OSError | None = None
+        self.waiting = 0
+        self._known, self._settle, self._patience, self._told = known, settle, patience, told
+        self._skip = None if skip is None else os.path.realpath(skip)
+        self._seen = Digests()  # by the last look, and not known then
+        self._put_off: dict[int, float] = {}  # digest -> when to give it again
+        self._folders: dict[str, _Folder] = {}
+        self._unreadable: set[str] = set()
+        self._cost = 0.0
+        self._whole_at = 0.0  # when every folder is to be read again
+
+    @property
+    def pause(self) -> float:
+        """Seconds to let pass before the next look."""
+        return max(self._settle, 0.1, _SHARE * self._cost)
+
+    @property
+    def postponed(self) -> int:
+        """How many photos are put off."""
+        return len(self._put_off)
+
+    def put_off(self, photo: PhotoFile) -> bool:
+        """A photo could not be read: give it once more after a while. False if it has been given again already."""
+        digest = photo.digest()
+        if self._put_off.pop(digest, None) is not None:
+            return False
+        self._put_off[digest] = time.monotonic() + self._patience
+        return True
+
+    def look(self) -> Iterator[PhotoFile]:
+        """One look: new, quiet photos as they are found, folder by folder, sorted in each (a thousand at a time).
+
+        To be consumed whole, or the next look starts anew.
+        """
+        started = time.perf_counter()
+        away = 0.0  # time that those who take the photos need is not the look's
+        whole = time.monotonic() >= self._whole_at
+        seen, folders, self.waiting = Digests(), dict[str, _Folder](), 0
+        real = os.path.realpath(self.folder)
+        stack = [self.folder]
+        self.gone = None
+        self._put_off = {digest: at for digest, at in self._put_off.items() if digest in self._seen}
+        while stack:
+            path = stack.pop()
+            try:
+                modified_ns = os.stat(path).st_mtime_ns
+                earlier = self._folders.get(path)
+                if not whole and earlier is not None and earlier.calm and earlier.modified_ns == modified_ns:
+                    folders[path] = earlier
+                    stack += earlier.inside
+                    continue
+                calm = time.time() - modified_ns / 1e9 > _COARSE
+                inside: list[str] = []
+                for entry in _entries(path):
+                    if _is_folder(entry):
+                        if entry.name != UNSORTED and self._skip != real + entry.path[len(self.folder) :]:
+                            inside.append(entry.path)
+                        continue
+                    photo = _photo(entry)
+                    if photo is None or (digest := photo.digest()) in self._known:
+                        continue
+                    calm = False
+                    seen.add(digest)
+                    if digest in self._seen and self._put_off.get(digest, 0.0) <= time.monotonic():
+                        given = time.perf_counter()
+                        yield photo
+                        away += time.perf_counter() - given
+                    else:
+                        self.waiting += 1
+            except OSError as error:
+                if path == self.folder:
+                    self.gone = error
+                    return
+                self._tell(path, error)
+                continue
+            self._unreadable.discard(path)
+            inside.sort(reverse=True)  # the stack gives them back in order
+            folders[path] = _Folder(modified_ns, calm, tuple(inside))
+            stack += inside
+        self._seen, self._folders = seen, folders
+        self._cost = time.perf_counter() - started - away
+        if whole:
+            self._whole_at = time.monotonic() + max(_WHOLE_EVERY, 5 * _SHARE * self._cost)
+
+    def _tell(self, path: str, error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError) and path not in self._unreadable:
+            self._unreadable.add(path)
+            self._told(path, error)
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as listing:
+        while chunk := list(itertools.islice(listing, _CHUNK)):
+            chunk.sort(key=lambda entry: entry.name)
+            yield from chunk
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+
+
+def _photo(entry: os.DirEntry[str]) -> PhotoFile | None:
+    name = entry.name
+    if name.startswith(".") or os.path.splitext(name)[1].lower() not in SUFFIXES:
+        return None
+    try:
+        if not entry.is_file() or (name.endswith(OVERLAY_ENDING) and is_overlay(entry.path)):
+            return None
+        return photo_file(entry.path, entry.stat())
+    except OSError:  # gone by now, or a link to itself
+        return None
