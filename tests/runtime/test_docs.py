@@ -57,7 +57,9 @@ def command_lines(text: str) -> Iterator[list[str]]:
     blocks = "\n".join(SHELL.findall(text)).replace("\\\n", " ")
     spans = [span.replace("\n", " ") for span in INLINE.findall(FENCED.sub("", text))]
     for line in (*blocks.splitlines(), *spans):
-        if (found := re.search(r"(?:^|[ /;])edgeclf (.+)", line)) is None or line.lstrip().startswith(("pip", "#")):
+        if (found := re.search(r"(?:^|[ /;])edgeclf (.+)", line)) is None or line.lstrip().startswith(
+            ("pip", "sudo", "#")
+        ):
             continue
         lexer = shlex.shlex(found[1], posix=True, punctuation_chars="|<>;&")
         lexer.whitespace_split, lexer.commenters = True, "#"

@@ -136,8 +136,8 @@ def _answers(
 
     if overlays is None:
         for path, prediction in answer_each(classifier, ((one.path, one.source) for one in found), top_k):
-            fields = answer_fields(prediction)  # the device waits: a model that cannot be used is said before any answer
-            yield {"path": path, **fields, "device": classifier.device}
+            # The device waits for the session: a model that cannot be used is said before any answer.
+            yield {"path": path, **answer_fields(prediction), "device": classifier.device}
         return
     for one in found:
         answer: dict[str, Any] = {"path": one.path}
