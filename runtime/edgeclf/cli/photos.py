@@ -3,7 +3,8 @@
 import glob
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,24 @@ def find_photos(arguments: list[str]) -> Iterator[Found]:
             yield Found(argument, argument)
 
 
+def are_several(arguments: list[str]) -> bool:
+    """Whether arguments may stand for more than one photo."""
+    return len(arguments) != 1 or os.path.isdir(arguments[0]) or _is_glob(arguments[0])
+
+
+def counting(arguments: list[str]) -> Callable[[], int]:
+    """Count the photos that ``find_photos`` will find, in the background; the result is 0 until that is known."""
+    known = [0]
+
+    def count() -> None:
+        known[0] = sum(
+            1 for argument in arguments for _ in ([argument] if argument == STDIN else find_photos([argument]))
+        )
+
+    threading.Thread(target=count, daemon=True).start()
+    return lambda: known[0]
+
+
 def _or_error(names: Iterator[str], argument: str, kind: str, what: str, remedy: str) -> Iterator[Found]:
     empty = True
     for name in names:
@@ -67,13 +86,12 @@ class OverlayFiles:
     """
 
     def __init__(self, target: Path, photos: list[str]) -> None:
-        several = len(photos) != 1 or os.path.isdir(photos[0]) or _is_glob(photos[0])
         self._file = None if target.is_dir() or not target.suffix else target
         self._folder = target
         self._taken: set[str] = set()
         if self._file is None:
             return
-        if several:
+        if are_several(photos):
             raise UsageError(f"--cam {target}: one file cannot hold several overlays", "name a folder")
         if target.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
             raise UsageError(f"--cam {target}: cannot write this format", "name a .png or .jpg file, or a folder")

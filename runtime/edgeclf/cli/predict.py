@@ -3,18 +3,30 @@
 import json
 import sys
 import warnings
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from itertools import tee
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeclf.cli.console import printable
+from edgeclf.cli.console import Console, printable
 from edgeclf.errors import ExplainError, PhotoError
+
+if TYPE_CHECKING:
+    from edgeclf.classifier import Classifier
+    from edgeclf.cli.photos import Found, OverlayFiles
+
+Answers = Generator[dict[str, Any], None, None]  # what --json prints, in Python
 
 # Options of every command that runs a model.
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="What to compute on.")]
 Threads = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: all this process may use.")
+]
+LowMemory = Annotated[
+    bool, typer.Option("--low-memory", help="For small boards: one photo at a time, memory returned after each.")
 ]
 
 
@@ -51,6 +63,7 @@ def predict(
     ] = None,
     device: Device = "auto",
     threads: Threads = None,
+    low_memory: LowMemory = False,
 ) -> None:
     """Classify photos.
 
@@ -65,38 +78,65 @@ def predict(
     best probability is below the threshold chosen in training (see `edgeclf info`); the ranking is shown all the same.
     """
     from edgeclf.classifier import Classifier
-    from edgeclf.cli.photos import OverlayFiles, find_photos
+    from edgeclf.cli.photos import OverlayFiles, are_several, counting, find_photos
 
     if cam_class is not None and cam is None:
         raise typer.BadParameter("it says which class --cam draws; give --cam too", param_hint="--cam-class")
     warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and answers or says what is wrong
     overlays = OverlayFiles(cam, photos) if cam is not None else None
-    classifier = Classifier(model, device, threads, threshold=threshold)
+    many = overlays is None and are_several(photos)
+    classifier = Classifier(model, device, threads, threshold=threshold, low_memory=low_memory, for_many=many)
     if cam_class is not None:
         classifier.index(cam_class)  # an unknown class is a usage error before any photo is read
+    console, found = Console(), find_photos(photos)
+    live = are_several(photos) and sys.stderr.isatty() and not sys.stdout.isatty()
+    total = counting(photos) if live else lambda: 0
+    answers = (
+        _predicted(classifier, found, top_k)
+        if overlays is None
+        else (_explained(classifier, one, overlays, cam_class, top_k) for one in found)
+    )
     failed = False
-    for found in find_photos(photos):
-        answer: dict[str, Any] = {"path": found.path}
-        try:
-            if isinstance(found.source, PhotoError):
-                raise found.source
-            if overlays is None:
-                answer |= _answer(classifier.predict(found.source, top_k))
-            else:
-                explanation = classifier.explain(found.source, cam_class, top_k)
-                answer |= _answer(explanation.prediction)
-                answer["cam"] = str(overlays.save(explanation.overlay(), found.path))
-                answer["cam_class"] = explanation.label.label
-                answer["padding_share"] = round(explanation.padding_share, 4)
-        except ExplainError as error:
-            answer |= _answer(classifier.predict(found.source, top_k))  # type: ignore[arg-type]
-            answer["error"] = {"kind": "no-heat-map", "message": str(error)}
-        except PhotoError as error:
-            answer["error"] = {"kind": error.kind, "message": str(error)}
-        failed = failed or "error" in answer
-        _print(answer, as_json)
+    with closing(answers), console.progress("photos", live=live) as progress:
+        for done, answer in enumerate(answers, 1):
+            failed = failed or "error" in answer
+            _print(answer, as_json, console)
+            progress(done, total())
     if failed:
         raise typer.Exit(PhotoError.exit_code)
+
+
+def _predicted(classifier: "Classifier", photos: "Iterator[Found]", top_k: int) -> Answers:
+    """Answers without heat maps; several photos are worked on at once."""
+    ahead, named = tee(photos)
+    with closing(classifier.predict_many((found.source for found in ahead), top_k)) as answers:
+        for answer, found in zip(answers, named, strict=True):
+            yield {"path": found.path} | (_error(answer) if isinstance(answer, PhotoError) else _answer(answer))
+
+
+def _explained(
+    classifier: "Classifier", found: "Found", overlays: "OverlayFiles", cam_class: str | None, top_k: int
+) -> dict[str, Any]:
+    """One answer, its heat map drawn and written."""
+    answer: dict[str, Any] = {"path": found.path}
+    if isinstance(found.source, PhotoError):
+        return answer | _error(found.source)
+    try:
+        explanation = classifier.explain(found.source, cam_class, top_k)
+        answer |= _answer(explanation.prediction)
+        answer["cam"] = str(overlays.save(explanation.overlay(), found.path))
+        answer["cam_class"] = explanation.label.label
+        answer["padding_share"] = round(explanation.padding_share, 4)
+    except ExplainError as error:
+        answer |= _answer(classifier.predict(found.source, top_k))
+        answer["error"] = {"kind": "no-heat-map", "message": str(error)}
+    except PhotoError as error:
+        answer |= _error(error)
+    return answer
+
+
+def _error(error: PhotoError) -> dict[str, Any]:
+    return {"error": {"kind": error.kind, "message": str(error)}}
 
 
 def _answer(prediction: Any) -> dict[str, Any]:
@@ -108,7 +148,7 @@ def _entry(ranked: Any) -> dict[str, Any]:
     return entry if ranked.display_name is None else {**entry, "display_name": ranked.display_name}
 
 
-def _print(answer: dict[str, Any], as_json: bool) -> None:
+def _print(answer: dict[str, Any], as_json: bool, console: Console) -> None:
     if as_json:
         print(json.dumps(answer), flush=True)
         return
@@ -124,7 +164,7 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
             print(f"  heat map of {answer['cam_class']}: {printable(answer['cam'])}{note}")
     sys.stdout.flush()
     if "error" in answer:
-        typer.echo(f"edgeclf: {printable(answer['error']['message'])}", err=True)
+        console.line(f"edgeclf: {printable(answer['error']['message'])}")
 
 
 def _bar(share: float) -> str:
