@@ -7,14 +7,16 @@ import numpy as np
 from PIL import Image
 
 
-def random_model(path: Path, architecture: str, *, int8: bool, size: int = 224, classes: int = 10) -> Path:
+def random_model(
+    path: Path, architecture: str, *, int8: bool, size: int = 224, classes: int = 10, crop: float = 0.875
+) -> Path:
     """Export a network of random weights, quantized on noise: as large and as fast as a trained one."""
     from edgeclf.contract import ImageContract
     from edgeclf.manifest import SCHEMA_VERSION, Provenance
     from edgeclf_export.packing import draft_manifest, export_network
     from edgeclf_training.networks import build_network
 
-    contract = ImageContract(size, crop_fraction=0.875)
+    contract = ImageContract(size, crop_fraction=crop)
     manifest = draft_manifest(
         schema_version=SCHEMA_VERSION,
         classes=tuple(f"class{i}" for i in range(classes)),

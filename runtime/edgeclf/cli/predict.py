@@ -84,12 +84,19 @@ def predict(
         raise typer.BadParameter("it says which class --cam draws; give --cam too", param_hint="--cam-class")
     warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and answers or says what is wrong
     overlays = OverlayFiles(cam, photos) if cam is not None else None
-    many = overlays is None and are_several(photos)
-    classifier = Classifier(model, device, threads, threshold=threshold, low_memory=low_memory, for_many=many)
+    several = are_several(photos)
+    classifier = Classifier(
+        model,
+        device,
+        threads,
+        threshold=threshold,
+        low_memory=low_memory or not several,  # measured: for one photo, keeping memory for the next saves nothing
+        for_many=several and overlays is None,
+    )
     if cam_class is not None:
         classifier.index(cam_class)  # an unknown class is a usage error before any photo is read
     console, found = Console(), find_photos(photos)
-    live = are_several(photos) and sys.stderr.isatty() and not sys.stdout.isatty()
+    live = several and sys.stderr.isatty() and not sys.stdout.isatty()
     total = counting(photos) if live else lambda: 0
     answers = (
         _predicted(classifier, found, top_k)
