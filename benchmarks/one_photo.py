@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from making import random_model
 from PIL import Image
 
 BARE = """
@@ -52,32 +53,6 @@ sys.exit(code)
 """
 
 
-def resnet50_int8(folder: Path) -> Path:
-    """A ResNet50 of random weights, quantized on noise: as large and as fast as a trained one."""
-    import numpy as np
-    from edgeclf.contract import ImageContract
-    from edgeclf.manifest import SCHEMA_VERSION, Provenance
-    from edgeclf_export.packing import draft_manifest, export_network
-    from edgeclf_training.networks import build_network
-
-    contract = ImageContract(224, crop_fraction=0.875)
-    manifest = draft_manifest(
-        schema_version=SCHEMA_VERSION,
-        classes=tuple(f"class{i}" for i in range(10)),
-        contract=contract,
-        contract_sha256=contract.digest(),
-        architecture="resnet50",
-        head="linear",
-        provenance=Provenance("2026-01-01T00:00:00+00:00"),
-    )
-    network, _ = build_network("resnet50", 10)
-    rng = np.random.default_rng(0)
-    photos = [rng.integers(0, 256, (224, 224, 3), dtype=np.uint8) for _ in range(4)]
-    path = folder / "resnet50-int8.onnx"
-    path.write_bytes(export_network(network.eval(), manifest, photos))
-    return path
-
-
 def once(command: list[str]) -> tuple[float, float]:
     """Wall seconds and peak MiB of one run."""
     started = time.perf_counter()
@@ -104,7 +79,10 @@ def main() -> None:
             Image.effect_noise((4000, 3000), 60).convert("RGB").save(photo, quality=90)
         bare = folder / "bare.py"
         bare.write_text(BARE.format(threads=usable_threads()))
-        for label, model in (("default model", DEFAULT_MODEL), ("resnet50 int8", resnet50_int8(folder))):
+        for label, model in (
+            ("default model", DEFAULT_MODEL),
+            ("resnet50 int8", random_model(folder / "resnet50.onnx", "resnet50", int8=True)),
+        ):
             ours = [str(Path(sys.executable).with_name("edgeclf")), "predict", str(photo), "-m", str(model)]
             theirs = [sys.executable, str(bare), str(model), str(photo)]
             once(ours), once(theirs)  # warm the page cache

@@ -1,10 +1,14 @@
 """The classifier: one model file, photos in, rankings and heat maps out."""
 
 import os
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +19,9 @@ from edgeclf.errors import ExplainError, PhotoError, UsageError
 from edgeclf.image import Photo, network_input, read_photo_file, upright_with_size
 from edgeclf.manifest import Manifest
 from edgeclf.modelfile import read_model_file
+from edgeclf.pipeline import in_order
 from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction, RankedLabel
-from edgeclf.session import open_session
+from edgeclf.session import CPU, open_session, usable_threads
 
 DEFAULT_MODEL = Path(__file__).parent / "models" / "imagenet_efficientnet_lite0_int8.onnx"
 MODEL_VARIABLE = "EDGECLF_MODEL"
@@ -33,19 +38,24 @@ def default_model() -> str:
 class Classifier:
     """Answers photos with one model file.
 
-    Safe to use from several threads at once: nothing changes after construction, and onnxruntime sessions serve
-    concurrent calls.
+    Safe to use from several threads at once: onnxruntime sessions serve concurrent calls on the CPU, and take turns on
+    other devices.
 
     Args:
         model: an ``.onnx`` file made by edgeclf; ``default_model()`` if None.
         device: "auto" (CUDA where it is to be had, else CPU), "cpu", "cuda", or any execution provider's name.
-        threads: CPU threads of one inference; as many as the process may use if None.
+        threads: CPU threads: all of them work on one inference in ``predict``, each on a photo of its own in
+            ``predict_many``. As many as the process may use if None.
         threshold: photos whose best probability is below it are "unknown", 0..1; 0 always answers. The model's own if
             None, which is 0 where it was not calibrated.
         spin: CPU threads wait for the next photo by spinning for a while, onnxruntime's default. Not, where two
             classifiers take turns: one's waiting threads would slow the other down.
         wait: until onnxruntime has opened the file. Otherwise it goes on doing so in a thread while the first photo is
             decoded, and what it finds wrong is raised by the first answer, or by ``device``.
+        low_memory: for small boards: one photo at a time in ``predict_many`` too, and onnxruntime returns memory after
+            each inference, which takes a little longer.
+        for_many: only ``predict_many`` will be called, or nearly so: every inference uses one thread, and the second
+            session that ``predict_many`` would open for that is spared.
 
     Raises:
         ModelError: the file cannot be used.
@@ -62,6 +72,8 @@ class Classifier:
         threshold: float | None = None,
         spin: bool = True,
         wait: bool = True,
+        low_memory: bool = False,
+        for_many: bool = False,
     ) -> None:
         if threshold is not None and not 0 <= threshold <= 1:
             raise UsageError(f"threshold is {threshold}", "give a probability, 0..1")
@@ -71,9 +83,14 @@ class Classifier:
         calibration = self._file.manifest.calibration
         self.temperature = calibration.temperature if calibration else 1.0
         self.threshold = threshold if threshold is not None else calibration.threshold if calibration else 0.0
+        self.threads = threads or usable_threads()
+        self._low_memory = low_memory
+        self._inside = 1 if for_many and not low_memory else self.threads
+        self._many: Any = None  # what predict_many runs on, once it was called
+        self._opening, self._one_at_a_time = threading.Lock(), threading.Lock()
 
         def opening() -> tuple[Any, str]:
-            return open_session(self._file, device, threads, spin=spin)
+            return open_session(self._file, device, self._inside, spin=spin, low_memory=low_memory)
 
         self._opened = cache(opening) if wait else in_background(opening)
         if wait:
@@ -116,18 +133,27 @@ class Classifier:
             UsageError: ``top_k`` below 1.
         """
         _check_top_k(top_k)
-        image = network_input(photo, self.manifest.contract)
-        (scores,) = self._session.run(["logits"], {"image": image[None]})
-        return self.rank(scores[0], top_k, logits=logits)
+        return self._predict(self._session, network_input(photo, self.manifest.contract), top_k, logits)
 
-    def predict_many(self, photos: Iterable[Photo], top_k: int = 5) -> Iterator[Prediction | PhotoError]:
+    def predict_many(
+        self, photos: Iterable[Photo | PhotoError], top_k: int = 5, *, logits: bool = False
+    ) -> Generator[Prediction | PhotoError, None, None]:
         """Answer photos lazily, in order; one that cannot be read yields its error and the rest go on.
+
+        Photos are decoded and answered side by side in ``threads`` threads, which are gone when the iterator ends or is
+        closed. The photos may be an endless iterator: it is read a few photos ahead, in the caller's thread, and only
+        while answers are asked for, so an answer may wait for the next photos to come. File objects, arrays and PIL
+        images may be closed or change once the next photo was asked for.
+
+        Args:
+            photos: each as for ``predict``; an error in place of a photo is yielded in its turn.
+            top_k, logits: as for ``predict``.
 
         Raises:
             UsageError: ``top_k`` below 1.
         """
         _check_top_k(top_k)
-        return (self._answer(photo, top_k) for photo in photos)
+        return self._answers(iter(photos), top_k, logits)
 
     def explain(self, photo: Photo, label: str | None = None, top_k: int = 5) -> Explanation:
         """Show where in the photo the evidence for a class lies.
@@ -177,7 +203,8 @@ class Classifier:
             Logits float32 ``[classes]``, heat maps float32 ``[maps, h, w]``, and which classes they explain, int64
             ``[maps]``, best-ranked first.
         """
-        scores, cams, cam_class = self._session.run(["logits", "cam", "cam_class"], {"image": image[None]})
+        with self._turn():
+            scores, cams, cam_class = self._session.run(["logits", "cam", "cam_class"], {"image": image[None]})
         return scores[0], cams[0], cam_class[0]
 
     def rank(self, scores: NDArray[np.float32], top_k: int = 5, *, logits: bool = False) -> Prediction:
@@ -207,11 +234,67 @@ class Classifier:
                 f"it has, for example, {', '.join(close)} (see `edgeclf info MODEL`)",
             ) from None
 
-    def _answer(self, photo: Photo, top_k: int) -> Prediction | PhotoError:
-        try:
-            return self.predict(photo, top_k)
-        except PhotoError as error:
-            return error
+    def _predict(self, session: Any, image: NDArray[np.uint8], top_k: int, logits: bool) -> Prediction:
+        with self._turn():
+            (scores,) = session.run(["logits"], {"image": image[None]})
+        return self.rank(scores[0], top_k, logits=logits)
+
+    def _answers(
+        self, photos: Iterator[Photo | PhotoError], top_k: int, logits: bool
+    ) -> Generator[Prediction | PhotoError, None, None]:
+        def answer(photo: _Taken) -> Prediction | PhotoError:
+            try:
+                if isinstance(photo, PhotoError):
+                    return photo
+                image = photo.image if isinstance(photo, _Input) else network_input(photo, self.manifest.contract)
+                return self._predict(session, image, top_k, logits)
+            except PhotoError as error:
+                return error
+
+        session = self._session
+        taken = (_take(photo, self.manifest.contract) for photo in photos)
+        if self._low_memory or self.threads == 1:
+            yield from map(answer, taken)
+            return
+        first = list(islice(taken, 2))
+        if len(first) < 2:  # a single photo has all threads to itself
+            yield from map(answer, first)
+            return
+        session = self._session_of_many()
+        yield from in_order(answer, chain(first, taken), self.threads)
+
+    def _session_of_many(self) -> Any:
+        """A session whose inferences use one thread each: measured, N of those side by side beat N threads in one."""
+        with self._opening:
+            if self._many is None:
+                other = self._inside > 1 and not self._low_memory and self.device == CPU
+                self._many = open_session(self._file, self.device, 1)[0] if other else self._session
+            return self._many
+
+    def _turn(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self.device == CPU else self._one_at_a_time
+
+
+@dataclass(frozen=True)
+class _Input:
+    """A photo that went through the door already."""
+
+    image: NDArray[np.uint8]
+
+
+_Taken: TypeAlias = str | os.PathLike[str] | bytes | _Input | PhotoError
+
+
+def _take(photo: Photo | PhotoError, contract: ImageContract) -> _Taken:
+    """A photo that can wait for its turn in another thread: nothing its giver may close, move on, or write to again."""
+    if isinstance(photo, str | os.PathLike | bytes | PhotoError):
+        return photo
+    try:
+        if hasattr(photo, "read"):
+            return read_photo_file(photo)
+        return _Input(network_input(photo, contract))
+    except PhotoError as error:
+        return error
 
 
 def _check_top_k(top_k: int) -> None:

@@ -61,7 +61,7 @@ def evaluate(
     """Answer every photo and count.
 
     Args:
-        classifier: answers one photo after the other, as in the field.
+        classifier: answers each photo as in the field.
         found: the photos, labelled with the classifier's classes.
         progress: called with (photos done, photos in all).
         report: called with the error of each photo that cannot be read, when it comes up; the rest go on.

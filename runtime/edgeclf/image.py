@@ -66,6 +66,11 @@ def network_input(photo: Photo, contract: ImageContract) -> NDArray[np.uint8]:
     Raises:
         PhotoError: the photo cannot be read.
     """
+    side = contract.size
+    if isinstance(photo, np.ndarray) and photo.shape == (side, side, 3) and photo.dtype == np.uint8:
+        where = contract.placement(side, side)
+        if where.source == where.target == (0, 0, side, side):  # nothing to do: saves half a millisecond
+            return photo.copy()
     return fit(upright_rgb(photo, contract), contract)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,17 +52,51 @@ def memory(root: Path = Path("/")) -> Memory:
     """Look at the memory; ``root`` is where /proc and /sys lie."""
     fields = dict(line.split(":", 1) for line in _read(root / "proc/meminfo").splitlines() if ":" in line)
     total, available = (_kilobytes(fields.get(key, "")) for key in ("MemTotal", "MemAvailable"))
-    limit, used = (_read(root / f"sys/fs/cgroup/memory.{name}").strip() for name in ("max", "current"))
-    if limit.isdigit() and used.isdigit():
-        total = min(total or int(limit), int(limit))
-        free = max(0, int(limit) - int(used))
-        available = min(available if available is not None else free, free)
+    for folder in _control_groups(root, "memory"):
+        names = [("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")]  # v2, v1
+        for limit, used in ((_read(folder / one).strip(), _read(folder / two).strip()) for one, two in names):
+            if limit.isdigit() and used.isdigit():
+                total = min(total or int(limit), int(limit))
+                free = max(0, int(limit) - int(used))
+                available = min(available if available is not None else free, free)
     if total is None and hasattr(os, "sysconf"):
         try:
             total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         except (OSError, ValueError):
             total = None
     return Memory(total, available)
+
+
+def cpu_quota(root: Path = Path("/")) -> float | None:
+    """CPUs' worth of time this process may use, such as 1.5; None without a limit. ``root`` as for ``memory``."""
+    quotas = []
+    for folder in _control_groups(root, "cpu"):
+        told = _read(folder / "cpu.max").split()  # v2: "150000 100000" or "max 100000"
+        told = told or [_read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]  # v1: -1 is none
+        if len(told) == 2 and all(one.isdigit() and int(one) > 0 for one in told):
+            quotas.append(int(told[0]) / int(told[1]))
+    return min(quotas, default=None)
+
+
+def _control_groups(root: Path, controller: str) -> Iterator[Path]:
+    """The control groups this process is in, with all above them, for each bounds those below.
+
+    A container often sees only its own group, mounted as the root: what is above it is not there then, nor is the path
+    that /proc tells where the container has no namespace of its own. Files that are not there bound nothing.
+    """
+    mounts = root / "sys/fs/cgroup"
+    found = {"": "/", controller: "/"}  # where /proc says nothing
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        found |= dict.fromkeys((name for name in controllers.split(",") if name in found), path)
+    # Version 2 has no controllers' names; where both are mounted, it lies in "unified".
+    for mount, path in (
+        (mounts, found[""]),
+        (mounts / "unified", found[""]),
+        (mounts / controller, found[controller]),
+    ):
+        parts = [part for part in path.split("/") if part not in ("", ".", "..")]
+        yield from (mount.joinpath(*parts[:length]) for length in range(len(parts), -1, -1))
 
 
 def _kilobytes(text: str) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgeclf.contract import ImageContract
+from edgeclf.contract import ImageContract, Resize
 from edgeclf.image import network_input, upright_rgb
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
@@ -187,3 +187,14 @@ def test_network_input_is_a_fresh_writable_array() -> None:
     answer = network_input(array, ImageContract(16))
     answer += 1
     assert array.max() == 0
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad", "squash"])
+@pytest.mark.parametrize("crop_fraction", [1.0, 0.8])
+def test_array_of_the_networks_size_goes_no_other_way(resize: Resize, crop_fraction: float) -> None:
+    contract = ImageContract(64, resize, crop_fraction)
+    array = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    given = array[:, ::-1]  # not contiguous
+    taken = network_input(given, contract)
+    np.testing.assert_array_equal(taken, network_input(Image.fromarray(given), contract))
+    assert not np.shares_memory(taken, array)

@@ -59,7 +59,7 @@ def evaluate(
     from edgeclf.folders import find_class_folders
 
     warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and answers or says what is wrong
-    classifier = Classifier(model, device, threads)
+    classifier = Classifier(model, device, threads, for_many=True)
     found = find_class_folders(data, classifier.labels, split=split, ignore_unknown=ignore_unknown)
     console = Console()
     for line in _decided(found):

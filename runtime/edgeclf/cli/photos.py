@@ -3,9 +3,11 @@
 import glob
 import os
 import sys
-from collections import deque
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import tee
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,25 +63,35 @@ def _expand(argument: str) -> Iterator[Found]:
 
 def answer_each(
     classifier: Classifier, items: Iterable[tuple[T, str | bytes | PhotoError]], top_k: int
-) -> Iterator[tuple[T, Prediction | PhotoError]]:
+) -> Generator[tuple[T, Prediction | PhotoError], None, None]:
     """Answer photos lazily, in order, each beside the item it came with; what is an error already stays one."""
-    ahead: deque[tuple[T, PhotoError | None]] = deque()  # taken from ``items``, not answered yet
+    ahead, named = tee(items)
+    with closing(classifier.predict_many((source for _, source in ahead), top_k)) as answers:
+        for answer, (item, _) in zip(answers, named, strict=True):
+            yield item, answer
 
-    def sources() -> Iterator[str | bytes]:
-        for item, source in items:
-            error = source if isinstance(source, PhotoError) else None
-            ahead.append((item, error))
-            if not isinstance(source, PhotoError):
-                yield source
 
-    def errors_first() -> Iterator[tuple[T, PhotoError]]:
-        while ahead and (error := ahead[0][1]) is not None:
-            yield ahead.popleft()[0], error
+def are_several(arguments: list[str]) -> bool:
+    """Whether arguments may stand for more than one photo."""
+    if len(arguments) != 1:
+        return True
+    try:
+        return patiently(lambda _: os.path.isdir(arguments[0]) or _is_glob(arguments[0]), arguments[0])
+    except PhotoError:  # its disk does not answer: said when its turn comes
+        return False
 
-    for answer in classifier.predict_many(sources(), top_k):
-        yield from errors_first()
-        yield ahead.popleft()[0], answer
-    yield from errors_first()
+
+def counting(arguments: list[str]) -> Callable[[], int]:
+    """Count the photos that ``find_photos`` will find, in the background; the result is 0 until that is known."""
+    known = [0]
+
+    def count() -> None:
+        known[0] = sum(
+            1 for argument in arguments for _ in ([argument] if argument == STDIN else find_photos([argument]))
+        )
+
+    threading.Thread(target=count, daemon=True).start()
+    return lambda: known[0]
 
 
 def _or_error(names: Iterator[str], argument: str, kind: str, what: str, remedy: str) -> Iterator[Found]:
@@ -105,14 +117,13 @@ class OverlayFiles:
     """
 
     def __init__(self, target: Path, photos: list[str], *, keep: bool = False) -> None:
-        several = len(photos) != 1 or os.path.isdir(photos[0]) or _is_glob(photos[0])
         self._file = None if target.is_dir() or not target.suffix else target
         self._folder = target
         self._keep = keep
         self._taken: set[str] = set()
         if self._file is None:
             return
-        if several:
+        if are_several(photos):
             raise UsageError(f"--cam {target}: one file cannot hold several overlays", "name a folder")
         if target.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
             raise UsageError(f"--cam {target}: cannot write this format", "name a .png or .jpg file, or a folder")

@@ -4,13 +4,14 @@ import json
 import sys
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeclf.cli.console import printable
+from edgeclf.cli.console import Console, printable
 from edgeclf.errors import ExplainError, PhotoError, UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="What to compute on.")]
 Threads = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: all this process may use.")
+]
+LowMemory = Annotated[
+    bool, typer.Option("--low-memory", help="For small boards: one photo at a time, memory returned after each.")
 ]
 
 
@@ -67,6 +71,7 @@ def predict(
     ] = None,
     device: Device = "auto",
     threads: Threads = None,
+    low_memory: LowMemory = False,
 ) -> None:
     """Classify photos.
 
@@ -89,7 +94,7 @@ def predict(
     \\uXXXX there, and an apostrophe keeps a cell from being a formula.
     """
     from edgeclf.classifier import Classifier
-    from edgeclf.cli.photos import STDIN, OverlayFiles, find_photos
+    from edgeclf.cli.photos import STDIN, OverlayFiles, are_several, counting, find_photos
 
     if resume and out is None:
         raise typer.BadParameter("it goes on with a file of answers; give --out too", param_hint="--resume")
@@ -99,25 +104,38 @@ def predict(
         raise typer.BadParameter("it says which class --cam draws; give --cam too", param_hint="--cam-class")
     warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and answers or says what is wrong
     overlays = OverlayFiles(cam, photos, keep=resume) if cam is not None else None
-    classifier = Classifier(model, device, threads, threshold=threshold, wait=out is not None)
+    several = are_several(photos)
+    classifier = Classifier(
+        model,
+        device,
+        threads,
+        threshold=threshold,
+        wait=out is not None,
+        low_memory=low_memory or not several,  # measured: for one photo, keeping memory for the next saves nothing
+        for_many=several and overlays is None,
+    )
     if cam_class is not None:
         classifier.index(cam_class)  # an unknown class is a usage error before any photo is read
-    failed = False
+    failed, console = False, Console()
+    live = several and sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
+    total = counting(photos) if live else lambda: 0
 
-    def answers(found: Iterable["Found"]) -> Iterator[dict[str, Any]]:
+    def answers(found: Iterable["Found"]) -> Generator[dict[str, Any], None, None]:
         return _answers(classifier, found, top_k, overlays, cam_class)
 
     if out is None:
-        for answer in answers(find_photos(photos)):
-            failed = failed or "error" in answer
-            _print(answer, as_json)
+        with closing(answers(find_photos(photos))) as given, console.progress("photos", live=live) as progress:
+            for done, answer in enumerate(given, 1):
+                failed = failed or "error" in answer
+                _print(answer, as_json, console)
+                progress(done, total())
     else:
         from edgeclf.cli.stopping import Stopping
         from edgeclf.records import RecordFile
 
         ranks = min(top_k, len(classifier.labels))
         with Stopping() as stop, RecordFile(out, classifier.sha256, ranks, resume=resume, retry=True) as records:
-            failed = _record(records, find_photos(photos), answers, stop)
+            failed = _record(records, find_photos(photos), answers, stop, console, total)
         if stop:
             raise KeyboardInterrupt
     if failed:
@@ -130,14 +148,15 @@ def _answers(
     top_k: int,
     overlays: "OverlayFiles | None",
     cam_class: str | None,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """What ``--json`` prints, for one photo after another, in order."""
     from edgeclf.cli.photos import answer_each
 
     if overlays is None:
-        for path, prediction in answer_each(classifier, ((one.path, one.source) for one in found), top_k):
-            # The device waits for the session: a model that cannot be used is said before any answer.
-            yield {"path": path, **answer_fields(prediction), "device": classifier.device}
+        with closing(answer_each(classifier, ((one.path, one.source) for one in found), top_k)) as answered:
+            for path, prediction in answered:
+                # The device waits for the session: a model that cannot be used is said before any answer.
+                yield {"path": path, **answer_fields(prediction), "device": classifier.device}
         return
     for one in found:
         answer: dict[str, Any] = {"path": one.path}
@@ -161,14 +180,14 @@ def _answers(
 def _record(
     records: "RecordFile",
     found: Iterable["Found"],
-    answers: Callable[[Iterable["Found"]], Iterator[dict[str, Any]]],
+    answers: Callable[[Iterable["Found"]], Generator[dict[str, Any], None, None]],
     stop: "Stopping",
+    console: Console,
+    total: Callable[[], int],
 ) -> bool:
     """Answer what a record file does not answer yet into it, and say how many. True if some photo failed."""
-    from edgeclf.cli.console import Console
     from edgeclf.identity import look_at
 
-    console = Console()
     ahead: deque[PhotoFile | None] = deque()  # taken, not answered yet
     skipped = done = failed = 0
 
@@ -188,12 +207,12 @@ def _record(
 
     if records.cut:
         console.line(f"{records.path}: the last record was not whole and is answered again")
-    with console.progress("recorded") as progress:
-        for answer in answers(unanswered()):
+    with closing(answers(unanswered())) as given, console.progress("recorded") as progress:
+        for answer in given:
             records.add(ahead.popleft(), answer)
             done += 1
             failed += "error" in answer
-            progress(done, 0)
+            progress(done, max(0, total() - skipped))
     console.line(
         f"{records.path}: {done} recorded"
         + (f", {failed} with errors" if failed else "")
@@ -215,7 +234,7 @@ def _entry(ranked: Any) -> dict[str, Any]:
     return entry if ranked.display_name is None else {**entry, "display_name": ranked.display_name}
 
 
-def _print(answer: dict[str, Any], as_json: bool) -> None:
+def _print(answer: dict[str, Any], as_json: bool, console: Console) -> None:
     if as_json:
         print(json.dumps(answer), flush=True)
         return
@@ -231,7 +250,7 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
             print(f"  heat map of {answer['cam_class']}: {printable(answer['cam'])}{note}")
     sys.stdout.flush()
     if "error" in answer:
-        typer.echo(f"edgeclf: {printable(answer['error']['message'])}", err=True)
+        console.line(f"edgeclf: {printable(answer['error']['message'])}")
 
 
 def _bar(share: float) -> str:

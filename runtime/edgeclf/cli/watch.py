@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeclf.cli.console import Console, printable
-from edgeclf.cli.predict import Device, Threads, answer_fields
+from edgeclf.cli.predict import Device, LowMemory, Threads, answer_fields
 from edgeclf.cli.stopping import Stopping
 from edgeclf.errors import PhotoError, UsageError
 
@@ -48,6 +48,7 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="Answer what is there, then end (for cron).")] = False,
     device: Device = "auto",
     threads: Threads = None,
+    low_memory: LowMemory = False,
 ) -> None:
     """Classify photos as they come into a folder, and record each exactly once.
 
@@ -80,7 +81,7 @@ def watch(
             raise UsageError(f"{folder}: is not a folder", "name the folder that photos come into")
         reviewer = ReviewFolder(review.absolute(), source) if review is not None else None
         warnings.filterwarnings("ignore", module="PIL")
-        classifier = Classifier(model, device, threads, threshold=threshold)
+        classifier = Classifier(model, device, threads, threshold=threshold, low_memory=low_memory, for_many=True)
         console = Console()
         with RecordFile(out, classifier.sha256, min(top_k, len(classifier.labels)), resume=True) as records:
             if records.cut:

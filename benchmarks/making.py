@@ -1,0 +1,48 @@
+"""Photos and networks for benchmarks: drawn and random, but as large and as slow as real ones."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def random_model(
+    path: Path, architecture: str, *, int8: bool, size: int = 224, classes: int = 10, crop: float = 0.875
+) -> Path:
+    """Export a network of random weights, quantized on noise: as large and as fast as a trained one."""
+    from edgeclf.contract import ImageContract
+    from edgeclf.manifest import SCHEMA_VERSION, Provenance
+    from edgeclf_export.packing import draft_manifest, export_network
+    from edgeclf_training.networks import build_network
+
+    contract = ImageContract(size, crop_fraction=crop)
+    manifest = draft_manifest(
+        schema_version=SCHEMA_VERSION,
+        classes=tuple(f"class{i}" for i in range(classes)),
+        contract=contract,
+        contract_sha256=contract.digest(),
+        architecture=architecture,
+        head="linear",
+        provenance=Provenance("2026-01-01T00:00:00+00:00"),
+    )
+    network, _ = build_network(architecture, classes)
+    rng = np.random.default_rng(0)
+    photos = [rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for _ in range(4)]
+    path.write_bytes(export_network(network.eval(), manifest, photos if int8 else None))
+    return path
+
+
+def photo_folder(folder: Path, photos: int, width: int, height: int, different: int = 8) -> list[str]:
+    """Fill a folder with JPEGs of soft colours and a camera's noise; beyond ``different`` they are links to others."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    paths = [folder / f"{number:05}.jpg" for number in range(photos)]
+    for number, path in enumerate(paths):
+        if number >= different:
+            os.link(paths[number % different], path)
+            continue
+        colours = Image.fromarray(rng.integers(0, 256, (height // 40 + 1, width // 40 + 1, 3), dtype=np.uint8))
+        noise = Image.effect_noise((width, height), 40).convert("RGB")
+        Image.blend(colours.resize((width, height), Image.Resampling.BICUBIC), noise, 0.25).save(path, quality=88)
+    return [str(path) for path in paths]
