@@ -54,7 +54,7 @@ class Console:
 
 
 def _count(done: int, total: int, seconds: float) -> str:
-    """ ": 1200/5000, 24.1/s, 3 min left", as far as it is known."""
+    """What follows the name, as far as it is known: done/all, rate and time left."""
     if not done and not total:
         return " ..."
     count = f": {done}/{total}" if total else f": {done}"
@@ -65,10 +65,6 @@ def _count(done: int, total: int, seconds: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
