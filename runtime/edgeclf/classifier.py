@@ -133,7 +133,8 @@ class Classifier:
             UsageError: ``top_k`` below 1.
         """
         _check_top_k(top_k)
-        return self._predict(self._session, network_input(photo, self.manifest.contract), top_k, logits)
+        image = network_input(photo, self.manifest.contract)  # before the session, which may still be opening
+        return self._predict(self._session, image, top_k, logits)
 
     def predict_many(
         self, photos: Iterable[Photo | PhotoError], top_k: int = 5, *, logits: bool = False
@@ -247,11 +248,11 @@ class Classifier:
                 if isinstance(photo, PhotoError):
                     return photo
                 image = photo.image if isinstance(photo, _Input) else network_input(photo, self.manifest.contract)
-                return self._predict(session, image, top_k, logits)
+                return self._predict(many or self._session, image, top_k, logits)
             except PhotoError as error:
                 return error
 
-        session = self._session
+        many = None  # what several photos run on; one alone is decoded while its session may still be opening
         taken = (_take(photo, self.manifest.contract) for photo in photos)
         if self._low_memory or self.threads == 1:
             yield from map(answer, taken)
@@ -260,7 +261,7 @@ class Classifier:
         if len(first) < 2:  # a single photo has all threads to itself
             yield from map(answer, first)
             return
-        session = self._session_of_many()
+        many = self._session_of_many()
         yield from in_order(answer, chain(first, taken), self.threads)
 
     def _session_of_many(self) -> Any:

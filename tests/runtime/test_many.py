@@ -26,7 +26,8 @@ WORKERS = 3
 
 
 def workers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("edgeclf")]
+    """Those of predict_many; the door's readers are kept for the next photo."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("edgeclf_")]
 
 
 @pytest.fixture(autouse=True)
