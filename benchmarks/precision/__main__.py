@@ -3,12 +3,14 @@
     python benchmarks/precision                             # two hours on 2 cores, most of it training
     python benchmarks/precision --network resnet50
 
-Networks are trained once and kept in runs/precision; so is every measured row, in results.json.
+Networks are trained once and kept in runs/precision; so is every measured row.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 import rules
 from edgeclf.files import write_atomically
 from edgeclf.machine import processor
-from measuring import measure
+from measuring import measure, time_row
 from networks import ROWS, photos_folder, trained
 from tables import write_tables
+
+
+@contextmanager
+def kept(folder: Path, name: str) -> Iterator[dict[str, Any]]:
+    """What is known about a network, written back at the end."""
+    path = folder / f"{name.replace(' ', '-')}.json"
+    row: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    yield row
+    if row:
+        write_atomically(path, lambda file: file.write(json.dumps(row).encode()))
 
 
 def main() -> None:
@@ -29,21 +41,28 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("../shared/weights"), help="holds first weights")
     parser.add_argument("--out", type=Path, default=Path("runs/precision"), help="photos, runs and results")
     parser.add_argument("--docs", type=Path, default=Path("docs/precision.md"), help="the tables")
+    parser.add_argument("--only-measure", action="store_true", help="no times, no tables: to run several at once")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     photos = photos_folder(given.data, given.out)
-    log = given.out / "results.json"
-    results: dict[str, Any] = json.loads(log.read_text()) if log.exists() else {}
     for name in given.network or ROWS:
         run = trained(name, photos, given.weights, given.out)
-        if name not in results:
-            results[name] = measure(name, run, given.out)
-        if name in rules.NETWORKS and f"{name}, rules" not in results:
-            results[f"{name}, rules"] = rules.rows(name, run)
-        write_atomically(log, lambda file: file.write(json.dumps(results).encode()))
+        with kept(given.out, name) as row:
+            row.update(row or measure(name, run, given.out))
+        if name in rules.NETWORKS:
+            with kept(given.out, f"{name} rules") as row:
+                row.update(row or {"rows": rules.rows(name, run)})
         print(f"{name}: measured", file=sys.stderr, flush=True)
-    precision = [results[name] for name in ROWS if name in results]
-    by_rule = [row for name in ROWS for row in results.get(f"{name}, rules", [])]
+    if given.only_measure:
+        return
+    precision, by_rule = [], []
+    for name in ROWS:  # times all at the end, when nothing else needs the machine
+        with kept(given.out, name) as row:
+            if row:
+                row["timed"] = time_row(name, trained(name, photos, given.weights, given.out), given.out)
+                precision.append(row)
+        with kept(given.out, f"{name} rules") as row:
+            by_rule += row.get("rows", [])
     write_tables(precision, by_rule, given.docs, processor().name)
     print(f"wrote {given.docs}")
 

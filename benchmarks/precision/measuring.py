@@ -4,63 +4,92 @@ import statistics
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from edgeclf import Classifier
-from edgeclf.comparing import Comparison, compare
+from edgeclf.comparing import compare
 from edgeclf.contract import ImageContract
+from edgeclf.counting import paired_interval
 from edgeclf.manifest import SCHEMA_VERSION, Provenance
+from edgeclf.results import Prediction
 from edgeclf_export.exporting import export_run
 from edgeclf_export.packing import draft_manifest, export_network
+from edgeclf_export.verify import truth
+from edgeclf_training.data import spread
 from edgeclf_training.networks import build_network
 from edgeclf_training.runs import Run
+from numpy.typing import NDArray
+
+Logits: TypeAlias = NDArray[np.float32]
 
 TIMED_SIZE, TURNS = 224, 30
+MAPS = 300  # photos whose heat maps are compared
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def measure(name: str, run: Run, out: Path) -> dict[str, Any]:
     """A row of the table, as JSON can hold it."""
-    files = {precision: out / f"{name.replace(' ', '-')}-{precision}.onnx" for precision in PRECISIONS}
     samples = run.split.test
+    labels = truth(samples, run.classes)
     row: dict[str, Any] = {"name": name, "size": run.contract.size, "photos": len(samples)}
+    logits, files = {}, files_of(name, out)
     for precision, path in files.items():
+        int8 = precision == "int8"
         exported = export_run(
-            run, path, int8=precision == "int8", fp16=precision == "fp16", check_photos=len(samples), force=True
+            run, path, int8=int8, fp16=precision == "fp16", check_photos=1000 if int8 else 100, force=True
         )
-        row[precision] = {
-            "bytes": path.stat().st_size,
-            "trained_correct": exported.rows[0].correct,
-            "correct": exported.rows[-1].correct,
-            "tried": len(exported.tried),
-            "gate": asdict(exported.gate),
-        }
-    first = Classifier(files["fp32"], device="cpu", spin=False)
-    photos = [(str(sample.path), sample.path) for sample in samples]
-    for precision in PRECISIONS[1:]:
-        second = Classifier(files[precision], device="cpu", spin=False)
-        row[precision] |= _told(compare(first, second, photos))
-    row["timed"] = time_untrained(run, out)
+        row[precision] = {"bytes": path.stat().st_size}
+        if int8:
+            row["int8"] |= {"tried": len(exported.tried), "calibration": exported.gate.calibration}
+            row["int8"] |= {"passed": exported.gate.passed, "float_layers": exported.gate.float_layers}
+        logits[precision] = logits_of(path, [str(sample.path) for sample in samples])
+    for precision in PRECISIONS:
+        row[precision] |= _counts(logits["fp32"], logits[precision], labels, run.classes)
+    chosen = [(str(sample.path), sample.path) for sample in spread(samples, MAPS, run.options.seed)]
+    pair = (Classifier(files[precision], device="cpu", spin=False) for precision in ("fp32", "int8"))
+    row["int8"]["maps"] = asdict(compare(*pair, chosen).maps)
     return row
 
 
-def _told(comparison: Comparison) -> dict[str, Any]:
-    counts, milliseconds = comparison.counts, comparison.milliseconds
-    assert counts is not None
-    assert milliseconds is not None
+def files_of(name: str, out: Path) -> dict[str, Path]:
+    """Where the files of a row lie."""
+    return {precision: out / f"{name.replace(' ', '-')}-{precision}.onnx" for precision in PRECISIONS}
+
+
+def logits_of(path: Path, photos: list[str]) -> Logits:
+    """What a file answers, float32 ``[photos, classes]``."""
+    rows = []
+    for answer in Classifier(path, device="cpu", for_many=True).predict_many(photos, top_k=1, logits=True):
+        assert isinstance(answer, Prediction)
+        rows.append(answer.logits)
+    return np.array(rows, np.float32)
+
+
+def _counts(before: Logits, after: Logits, labels: NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, Any]:
+    """Photos right, lost and gained, those with the same answer, and the class that lost most."""
+    first, second = before.argmax(1) == labels, after.argmax(1) == labels
+    lost, gained = first & ~second, second & ~first
+    net = [int(lost[labels == i].sum()) - int(gained[labels == i].sum()) for i in range(len(classes))]
+    drops = [n / max(1, int((labels == i).sum())) for i, n in enumerate(net)]
+    worst = int(np.argmax(drops))
     return {
-        "lost": counts.first_only,
-        "gained": counts.second_only,
-        "interval": [100 * end for end in counts.interval],
-        "agreeing": comparison.agreeing,
-        "milliseconds": milliseconds,
-        "maps": asdict(comparison.maps),
+        "correct": int(second.sum()),
+        "lost": int(lost.sum()),
+        "gained": int(gained.sum()),
+        "interval": [100 * end for end in paired_interval(int(gained.sum()), int(lost.sum()), len(labels))],
+        "agreeing": int((before.argmax(1) == after.argmax(1)).sum()),
+        "worst": [classes[worst], 100 * drops[worst]] if drops[worst] > 0 else None,
     }
 
 
-def time_untrained(run: Run, out: Path) -> list[float]:
-    """Median milliseconds of FP32 and INT8 at 224 px, taking turns: the same network with random weights."""
+def time_row(name: str, run: Run, out: Path) -> dict[str, list[float]]:
+    """Median milliseconds of an FP32 and an INT8 inference: the row's own files, and at 224 px with random weights."""
+    paths = [files_of(name, out)[precision] for precision in ("fp32", "int8")]
+    return {"own": _take_turns(paths), "at_224": _at_224(run, out)}
+
+
+def _at_224(run: Run, out: Path) -> list[float]:
     options = run.options
     contract = ImageContract(TIMED_SIZE)
     network, _ = build_network(
@@ -77,17 +106,24 @@ def time_untrained(run: Run, out: Path) -> list[float]:
     )
     rng = np.random.default_rng(0)
     photos = [rng.integers(0, 256, (TIMED_SIZE, TIMED_SIZE, 3), dtype=np.uint8) for _ in range(4)]
-    models = []
-    for calibration in (None, photos):
-        path = out / "timed.onnx"
+    paths = [out / "timed-fp32.onnx", out / "timed-int8.onnx"]
+    for path, calibration in zip(paths, (None, photos), strict=True):
         path.write_bytes(export_network(network.eval(), manifest, calibration))
-        models.append(Classifier(path, device="cpu", spin=False))
+    times = _take_turns(paths)
+    for path in paths:
         path.unlink()
-    times: list[list[float]] = [[], []]
+    return times
+
+
+def _take_turns(paths: list[Path]) -> list[float]:
+    models = [Classifier(path, device="cpu", spin=False) for path in paths]
+    side = models[0].manifest.contract.size
+    photo = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    times: list[list[float]] = [[] for _ in models]
     for turn in range(TURNS + 2):
-        for index in (0, 1) if turn % 2 else (1, 0):
+        for index in range(len(models))[:: 1 if turn % 2 else -1]:
             started = time.perf_counter()
-            models[index].infer(photos[0])
+            models[index].infer(photo)
             if turn > 1:
                 times[index].append(1000 * (time.perf_counter() - started))
     return [statistics.median(one) for one in times]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+import torchvision
 from edgeclf.errors import DataError
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.runs import Run, load_run
@@ -82,6 +83,9 @@ def trained(name: str, photos: Path, weights: Path, runs: Path) -> Run:
 
 
 def _convolutions(run: Run, runs: Path) -> Path:
+    """VGG16's convolutions, under torchvision's names."""
     path = runs / f"{run.folder.name}-features.pth"
-    torch.save({k: v for k, v in run.network().state_dict().items() if k.startswith("features")}, path)
+    names = [name for name in torchvision.models.vgg16().state_dict() if name.startswith("features")]
+    tensors = [tensor for name, tensor in run.network().state_dict().items() if name.startswith("features")]
+    torch.save(dict(zip(names, tensors, strict=True)), path)
     return path
