@@ -25,6 +25,7 @@ from edgeclf.session import CPU, open_session, usable_threads
 
 DEFAULT_MODEL = Path(__file__).parent / "models" / "imagenet_efficientnet_lite0_int8.onnx"
 MODEL_VARIABLE = "EDGECLF_MODEL"
+_FEW = 10  # classes that are ranked without a sort
 
 # For showing a photo: any contract whose input is the display; only its reduced-scale decoding is used.
 _DISPLAY = ImageContract(size=DISPLAY_SIDE, resize="pad", draft_margin=1.0)
@@ -213,7 +214,7 @@ class Classifier:
         wide = scores.astype(np.float64)
         shares = np.exp((wide - wide.max()) / self.temperature)
         shares /= shares.sum()
-        order = np.argsort(-wide, kind="stable")[:top_k]  # stable: equal logits rank by index, on every machine
+        order = _best_first(wide, top_k)
         names, shown = self.labels, self.manifest.display_names
         ranking = tuple(RankedLabel(names[i], int(i), float(shares[i]), shown.get(names[i])) for i in order)
         return Prediction(ranking, bool(shares[order[0]] < self.threshold), scores if logits else None)
@@ -296,6 +297,21 @@ def _take(photo: Photo | PhotoError, contract: ImageContract) -> _Taken:
         return _Input(network_input(photo, contract))
     except PhotoError as error:
         return error
+
+
+def _best_first(values: NDArray[np.float64], count: int) -> list[int]:
+    """Indices of the largest values, equal ones by index on every machine.
+
+    A few are looked for one by one: a sort of 1000 classes takes 0.17 ms after an inference has emptied the caches.
+    """
+    if count <= _FEW:
+        rest, found = values.copy(), []
+        for _ in range(min(count, len(rest))):
+            found.append(int(rest.argmax()))
+            rest[found[-1]] = -np.inf
+        if len(set(found)) == len(found):  # else there are infinities among the values
+            return found
+    return [int(index) for index in np.argsort(-values, kind="stable")[:count]]
 
 
 def _check_top_k(top_k: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeclf import Classifier
-from edgeclf.classifier import DEFAULT_MODEL
+from edgeclf.classifier import DEFAULT_MODEL, _best_first
 from edgeclf.errors import BackendError, ModelError, PhotoError, UsageError
 from edgeclf.image import network_input
 from edgeclf.results import Prediction
@@ -207,3 +207,13 @@ def test_default_model_answers_and_the_variable_overrides_it(model: Path, monkey
     monkeypatch.setenv("EDGECLF_MODEL", "nowhere.onnx")
     with pytest.raises(ModelError, match=r"nowhere\.onnx: no such model file"):
         Classifier()
+
+
+@pytest.mark.parametrize("count", [1, 5, 10, 11, 50])
+def test_the_best_come_first_and_equal_ones_by_index(count: int) -> None:
+    rng = np.random.default_rng(count)
+    for values in (rng.integers(0, 4, 30).astype(float), np.full(30, -np.inf), np.array([1.0, np.nan, 2.0] * 10)):
+        expected = np.argsort(-values, kind="stable")[:count].tolist()
+        found = _best_first(values, count)
+        assert len(found) == len(set(found)) == min(count, 30)
+        assert np.isnan(values).any() or found == expected
