@@ -110,7 +110,7 @@ def make_cases(folder: Path, drawn: list[Path], networks: Sequence[str], photos:
                 yield case("plain 8-bit", "nothing", export_network(network, manifest, pixels))
         if real:
             with weights_by("7-bit"):
-                yield case("7-bit", "bits", export_network(network, manifest, pixels))
+                yield case("7-bit", "nothing", export_network(network, manifest, pixels))
 
 
 if __name__ == "__main__":
