@@ -11,13 +11,12 @@ package. Measured are whole processes, wall time and peak memory; both answer th
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from one_photo import once
+from one_photo import paired
 from PIL import Image
 
 BUILD = """
@@ -65,18 +64,10 @@ def main() -> None:
         ours = [str(Path(sys.executable).with_name("edgeclf")), "predict", str(photo)]
         theirs = [str(yolo), "classify", "predict", f"model={model}", f"source={photo}", "imgsz=224", "device=cpu"]
         theirs += ["save=False", f"project={folder}"]
-        once(ours), once(theirs)  # warm the page cache
-        pairs = [(once(ours), once(theirs)) for _ in range(given.pairs)]
-        figures = {
-            "theirs": f"{given.arch.removesuffix('.yaml')} {model.suffix}",
-            "pairs": len(pairs),
-            "wall_s": round(statistics.median(a[0] for a, _ in pairs), 3),
-            "yolo_wall_s": round(statistics.median(b[0] for _, b in pairs), 3),
-            "times_faster": round(statistics.median(b[0] / a[0] for a, b in pairs), 1),
-            "peak_mib": round(statistics.median(a[1] for a, _ in pairs), 1),
-            "yolo_peak_mib": round(statistics.median(b[1] for _, b in pairs), 1),
-        }
-        print(json.dumps(figures))
+        figures = paired(ours, theirs, "yolo", given.pairs)
+        faster = round(1 / figures["wall_s_ratio"], 1)
+        what = f"{given.arch.removesuffix('.yaml')} {model.suffix}"
+        print(json.dumps({"theirs": what, "times_faster": faster, **figures}))
 
 
 if __name__ == "__main__":

@@ -10,40 +10,21 @@ of the turns with its 95 % interval. Exit code 1 if a median is beyond the 3 % t
 import argparse
 import math
 import statistics
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
-import torch
-from edgeclf.contract import ImageContract
-from edgeclf.manifest import SCHEMA_VERSION, Provenance
 from edgeclf.session import usable_threads
-from edgeclf_export.packing import draft_manifest, export_network, manifest_of
-from edgeclf_training.networks import ARCHITECTURES, build_network
+from edgeclf_export.packing import manifest_of
+from edgeclf_training.networks import ARCHITECTURES
+from making import random_model
 from onnx.utils import Extractor
 
 ALLOWED = 0.03
 SIZE = 224
-
-
-def model_file(name: str, classes: int, *, int8: bool) -> bytes:
-    """A whole model file of random weights, INT8 ones calibrated on noise."""
-    torch.manual_seed(0)
-    contract = ImageContract(SIZE)
-    manifest = draft_manifest(
-        schema_version=SCHEMA_VERSION,
-        classes=tuple(f"class{i}" for i in range(classes)),
-        contract=contract,
-        contract_sha256=contract.digest(),
-        architecture=name,
-        head="linear",
-        provenance=Provenance("2026-01-01T00:00:00+00:00"),
-    )
-    network, _ = build_network(name, classes, image_size=SIZE)
-    rng = np.random.default_rng(0)
-    noise = [rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for _ in range(4)]
-    return export_network(network.eval(), manifest, noise if int8 else None)
 
 
 def logits_only(data: bytes) -> bytes:
@@ -96,7 +77,9 @@ def main() -> None:
     over = []
     for name in given.networks:
         for int8 in (False, True):
-            data = model_file(name, given.classes, int8=int8)
+            with tempfile.TemporaryDirectory() as folder:
+                path = random_model(Path(folder, "model.onnx"), name, int8=int8, size=SIZE, classes=given.classes)
+                data = path.read_bytes()
             turns = take_turns([open_model(part, given.threads) for part in (data, logits_only(data))], given.seconds)
             whole, cut = (statistics.median(turn[which] * 1000 for turn in turns) for which in (0, 1))
             cost, low, high = (value - 1 for value in median_interval([a / b for a, b in turns]))

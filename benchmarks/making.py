@@ -8,25 +8,26 @@ from PIL import Image
 
 
 def random_model(
-    path: Path, architecture: str, *, int8: bool, size: int = 224, classes: int = 10, crop: float = 0.875
+    path: Path,
+    architecture: str,
+    *,
+    int8: bool,
+    size: int = 224,
+    classes: int = 10,
+    crop: float = 0.875,
+    head: str | None = None,
 ) -> Path:
     """Export a network of random weights, quantized on noise: as large and as fast as a trained one."""
+    import torch
     from edgeclf.contract import ImageContract
-    from edgeclf.manifest import SCHEMA_VERSION, Provenance
     from edgeclf_export.packing import draft_manifest, export_network
-    from edgeclf_training.networks import build_network
+    from edgeclf_training.networks import ARCHITECTURES, build_network
 
+    torch.manual_seed(0)
+    head = head or ARCHITECTURES[architecture].default_head
+    network, _ = build_network(architecture, classes, head=head, image_size=size)
     contract = ImageContract(size, crop_fraction=crop)
-    manifest = draft_manifest(
-        schema_version=SCHEMA_VERSION,
-        classes=tuple(f"class{i}" for i in range(classes)),
-        contract=contract,
-        contract_sha256=contract.digest(),
-        architecture=architecture,
-        head="linear",
-        provenance=Provenance("2026-01-01T00:00:00+00:00"),
-    )
-    network, _ = build_network(architecture, classes)
+    manifest = draft_manifest(tuple(f"class{i}" for i in range(classes)), contract, architecture, head)
     rng = np.random.default_rng(0)
     photos = [rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for _ in range(4)]
     path.write_bytes(export_network(network.eval(), manifest, photos if int8 else None))

@@ -63,6 +63,18 @@ def once(command: list[str]) -> tuple[float, float]:
     return time.perf_counter() - started, int(done.stdout) / 1024
 
 
+def paired(ours: list[str], theirs: list[str], name: str, pairs: int) -> dict[str, float]:
+    """Medians of wall seconds and peak MiB of two commands that take turns, and of the ratios, ours to theirs."""
+    once(ours), once(theirs)  # warm the page cache
+    runs = [(once(ours), once(theirs)) for _ in range(pairs)]
+    figures: dict[str, float] = {"pairs": pairs}
+    for index, what, digits in ((0, "wall_s", 3), (1, "peak_mib", 1)):
+        figures[what] = round(statistics.median(a[index] for a, _ in runs), digits)
+        figures[f"{name}_{what}"] = round(statistics.median(b[index] for _, b in runs), digits)
+        figures[f"{what}_ratio"] = round(statistics.median(a[index] / b[index] for a, b in runs), 3)
+    return figures
+
+
 def main() -> None:
     """Print one line per model."""
     from edgeclf.classifier import DEFAULT_MODEL
@@ -85,19 +97,7 @@ def main() -> None:
         ):
             ours = [str(Path(sys.executable).with_name("edgeclf")), "predict", str(photo), "-m", str(model)]
             theirs = [sys.executable, str(bare), str(model), str(photo)]
-            once(ours), once(theirs)  # warm the page cache
-            pairs = [(once(ours), once(theirs)) for _ in range(arguments.pairs)]
-            figures = {
-                "model": label,
-                "pairs": len(pairs),
-                "wall_s": round(statistics.median(a[0] for a, _ in pairs), 3),
-                "bare_wall_s": round(statistics.median(b[0] for _, b in pairs), 3),
-                "wall_ratio": round(statistics.median(a[0] / b[0] for a, b in pairs), 3),
-                "peak_mib": round(statistics.median(a[1] for a, _ in pairs), 1),
-                "bare_peak_mib": round(statistics.median(b[1] for _, b in pairs), 1),
-                "peak_ratio": round(statistics.median(a[1] / b[1] for a, b in pairs), 3),
-            }
-            print(json.dumps(figures))
+            print(json.dumps({"model": label, **paired(ours, theirs, "bare", arguments.pairs)}))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from edgeclf.contract import ImageContract
-from edgeclf.manifest import SCHEMA_VERSION, Manifest, Provenance
+from edgeclf.manifest import Manifest
 from PIL import Image
 
 CLASSES = ("adelie", "gentoo", "king")
@@ -43,14 +43,4 @@ def manifest_for(
     """A manifest for a network that was never trained."""
     from edgeclf_export.packing import draft_manifest
 
-    contract = contract or ImageContract(size)
-    return draft_manifest(
-        schema_version=SCHEMA_VERSION,
-        classes=classes,
-        contract=contract,
-        contract_sha256=contract.digest(),
-        architecture="tiny",
-        head="linear",
-        provenance=Provenance("2026-01-01T00:00:00+00:00"),
-        display_names=display_names or {},
-    )
+    return draft_manifest(classes, contract or ImageContract(size), "tiny", display_names=display_names or {})

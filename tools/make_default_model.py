@@ -18,7 +18,7 @@ from edgeclf.contract import ImageContract
 from edgeclf.errors import PhotoError
 from edgeclf.files import write_atomically
 from edgeclf.image import network_input
-from edgeclf.manifest import SCHEMA_VERSION, Provenance
+from edgeclf.manifest import Provenance
 from edgeclf_export.golden import with_golden
 from edgeclf_export.packing import draft_manifest, export_network
 from edgeclf_training.networks import build_network
@@ -91,12 +91,9 @@ def build(arguments: argparse.Namespace) -> bytes:
     network, loaded = build_network(ARCHITECTURE, 1000, weights="imagenet", keep_classifier=True)
     assert loaded is not None
     manifest = draft_manifest(
-        schema_version=SCHEMA_VERSION,
-        classes=class_names(),
-        contract=CONTRACT,
-        contract_sha256=CONTRACT.digest(),
-        architecture=ARCHITECTURE,
-        head="linear",
+        class_names(),
+        CONTRACT,
+        ARCHITECTURE,
         provenance=Provenance(
             trained=PUBLISHED,
             weights=(f"{loaded.source}; sha256 {loaded.sha256}; {loaded.licence}",),

@@ -1,6 +1,7 @@
 """One network as FP32, FP16 and INT8 files: what they weigh, what they answer, how fast they are."""
 
 import statistics
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -9,17 +10,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from edgeclf import Classifier
 from edgeclf.comparing import compare
-from edgeclf.contract import ImageContract
 from edgeclf.counting import paired_interval
-from edgeclf.manifest import SCHEMA_VERSION, Provenance
 from edgeclf.results import Prediction
 from edgeclf_export.exporting import export_run
-from edgeclf_export.packing import draft_manifest, export_network
 from edgeclf_export.verify import truth
 from edgeclf_training.data import spread
-from edgeclf_training.networks import build_network
 from edgeclf_training.runs import Run
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from making import random_model
 
 Logits: TypeAlias = NDArray[np.float32]
 
@@ -91,24 +92,17 @@ def time_row(name: str, run: Run, out: Path) -> dict[str, list[float]]:
 
 def _at_224(run: Run, out: Path) -> list[float]:
     options = run.options
-    contract = ImageContract(TIMED_SIZE)
-    network, _ = build_network(
-        options.arch, len(run.classes), head=options.head or "linear", weights="none", image_size=TIMED_SIZE
-    )
-    manifest = draft_manifest(
-        schema_version=SCHEMA_VERSION,
-        classes=run.classes,
-        contract=contract,
-        contract_sha256=contract.digest(),
-        architecture=options.arch,
-        head=options.head or "linear",
-        provenance=Provenance("2026-01-01T00:00:00+00:00"),
-    )
-    rng = np.random.default_rng(0)
-    photos = [rng.integers(0, 256, (TIMED_SIZE, TIMED_SIZE, 3), dtype=np.uint8) for _ in range(4)]
-    paths = [out / "timed-fp32.onnx", out / "timed-int8.onnx"]
-    for path, calibration in zip(paths, (None, photos), strict=True):
-        path.write_bytes(export_network(network.eval(), manifest, calibration))
+    paths = [
+        random_model(
+            out / f"timed-{int8}.onnx",
+            options.arch,
+            int8=int8,
+            size=TIMED_SIZE,
+            classes=len(run.classes),
+            head=options.head or "linear",
+        )
+        for int8 in (False, True)
+    ]
     times = _take_turns(paths)
     for path in paths:
         path.unlink()

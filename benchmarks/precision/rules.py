@@ -15,7 +15,6 @@ from edgeclf_training.runs import Run
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "cpus"))
 
 from asking import ask, compare
-from edgeclf.manifest import SCHEMA_VERSION
 from emulation import HERE, UnavailableError, prepare
 from measuring import logits_of
 from weight_rules import RULES, weights_by
@@ -32,15 +31,7 @@ def rows(name: str, run: Run) -> list[dict[str, Any]]:
     chosen = spread(run.split.train, CALIBRATION_PHOTOS, run.options.seed)
     pixels = [network_input(sample.path, contract) for sample in chosen]
     emulated = spread(samples, NETWORKS[name], run.options.seed)
-    manifest = draft_manifest(
-        schema_version=SCHEMA_VERSION,
-        classes=run.classes,
-        contract=contract,
-        contract_sha256=contract.digest(),
-        architecture=run.options.arch,
-        head=run.options.head or "linear",
-        provenance=run.provenance,
-    )
+    manifest = draft_manifest(run.classes, contract, run.options.arch, run.options.head or "linear", run.provenance)
     found = []
     for rule in RULES:
         with tempfile.TemporaryDirectory() as folder:

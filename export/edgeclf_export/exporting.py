@@ -12,7 +12,7 @@ from edgeclf.cli.console import Console
 from edgeclf.errors import ExportError, NotAModelError, UsageError
 from edgeclf.files import write_atomically
 from edgeclf.image import network_input
-from edgeclf.manifest import SCHEMA_VERSION, Gate, Manifest
+from edgeclf.manifest import Gate, Manifest
 from edgeclf_training.data import spread
 from edgeclf_training.runs import Run
 from numpy.typing import NDArray
@@ -226,13 +226,11 @@ def read_display_names(path: Path, classes: Sequence[str]) -> dict[str, str]:
 
 def _manifest(run: Run, card: Card) -> Manifest:
     manifest = draft_manifest(
-        schema_version=SCHEMA_VERSION,
-        classes=run.classes,
-        contract=run.contract,
-        contract_sha256=run.contract.digest(),
-        architecture=run.options.arch,
-        head=run.options.head or "linear",
-        provenance=run.provenance,
+        run.classes,
+        run.contract,
+        run.options.arch,
+        run.options.head or "linear",
+        run.provenance,
         figures=run.figures,
         calibration=run.calibration,
         display_names=card.display_names,

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from edgeclf.manifest import Manifest
+from edgeclf.contract import ImageContract
+from edgeclf.manifest import SCHEMA_VERSION, Manifest, Provenance
 from edgeclf.modelfile import MANIFEST_KEY, seal
 from edgeclf_training.networks import Network
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from edgeclf_export.graph import IR_VERSION, MIN_ONNXRUNTIME, OPSET, strip, to_o
 from edgeclf_export.halves import store_in_half
 from edgeclf_export.quantize import quantize
 from edgeclf_export.ranges import minmax
+
+UNTRAINED = Provenance("1970-01-01T00:00:00+00:00")  # of networks nobody trained
 
 
 def export_network(
@@ -109,9 +113,30 @@ def _sealed(model: onnx.ModelProto, manifest: Manifest) -> bytes:
     return seal(model.SerializeToString(deterministic=True))
 
 
-def draft_manifest(**known: object) -> Manifest:
-    """A manifest with what ``export_network`` fills in left at placeholders."""
-    return Manifest(precision="", cam_classes=0, opset=0, ir_version=0, min_onnxruntime="", **known)  # type: ignore[arg-type]
+def draft_manifest(
+    classes: tuple[str, ...],
+    contract: ImageContract,
+    architecture: str,
+    head: str = "linear",
+    provenance: Provenance = UNTRAINED,
+    **known: Any,
+) -> Manifest:
+    """A manifest with what ``export_network`` fills in left at placeholders; ``known``: any other of its fields."""
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        classes=classes,
+        contract=contract,
+        contract_sha256=contract.digest(),
+        architecture=architecture,
+        head=head,
+        provenance=provenance,
+        precision="",
+        cam_classes=0,
+        opset=0,
+        ir_version=0,
+        min_onnxruntime="",
+        **known,
+    )
 
 
 def _activation_shape(network: Network, size: int) -> tuple[int, int, int]:

@@ -18,7 +18,6 @@ from pathlib import Path
 from edgeclf.classifier import DEFAULT_MODEL
 from edgeclf.contract import ImageContract
 from edgeclf.image import network_input
-from edgeclf.manifest import SCHEMA_VERSION, Provenance
 from edgeclf_export.packing import draft_manifest, export_network
 from edgeclf_training.networks import build_network
 from edgeclf_training.sample_data import write_sample_data
@@ -85,15 +84,7 @@ def make_cases(folder: Path, drawn: list[Path], networks: Sequence[str], photos:
         few = min(photos, 2) if name == "vgg16" else photos
         real = name == "efficientnet_lite0"  # whose ImageNet weights are to be had everywhere
         network, _ = build_network(name, 1000, weights="imagenet" if real else "none", keep_classifier=real)
-        manifest = draft_manifest(
-            schema_version=SCHEMA_VERSION,
-            classes=tuple(f"class {i}" for i in range(1000)),
-            contract=contract,
-            contract_sha256=contract.digest(),
-            architecture=name,
-            head="linear",
-            provenance=Provenance("2026-01-01T00:00:00+00:00"),
-        )
+        manifest = draft_manifest(tuple(f"class {i}" for i in range(1000)), contract, name)
         network.eval()
 
         def case(kind: str, must: str, data: bytes, few: int = few, name: str = name, real: bool = real) -> Case:
