@@ -1,6 +1,6 @@
 """How much each layer suffers from INT8: the error of the logits when it alone is quantized."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +9,11 @@ from edgeclf.session import import_onnxruntime, usable_threads
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from edgeclf_export.quantize import layer_names, pair_safe_peak
-from edgeclf_export.ranges import Ranges
+from edgeclf_export.adjust import correct_bias
+from edgeclf_export.quantize import layer_names, rounded_weights
+from edgeclf_export.ranges import Ranges, Seen
+
+Photos = Sequence[NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -21,16 +24,24 @@ class Harm:
     error: float
 
 
+def logit_error(model: onnx.ModelProto, others: Sequence[onnx.ModelProto], photos: Photos) -> list[float]:
+    """Root mean square difference of each other graph's logits from ``model``'s; arguments as for ``measure_harm``."""
+    reference = _logits(model, photos)
+    return [_apart(_logits(other, photos), reference) for other in others]
+
+
 def measure_harm(
     model: onnx.ModelProto,
+    seen: Mapping[str, Seen],
     ranges: Ranges,
-    photos: Sequence[NDArray[np.uint8]],
+    photos: Photos,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Harm, ...]:
     """Quantize each layer alone, its weights and its input, and compare the logits with the float network's.
 
     Args:
-        model: a float graph of ``to_onnx``; not changed.
+        model: a float graph of ``to_onnx`` or ``equalise``; not changed.
+        seen: what its activations do.
         ranges: of its activations.
         photos: as the network takes them, uint8 ``[size, size, 3]``.
         progress: called with (layers done, all layers).
@@ -42,21 +53,19 @@ def measure_harm(
     reference = _logits(model, photos)
     found = []
     for done, name in enumerate(names, 1):
-        error = _logits(_one_rounded(model, name, ranges), photos) - reference
-        found.append(Harm(name, float(np.sqrt(np.mean(np.square(error, dtype=np.float64))))))
+        corrected = correct_bias(model, seen, in_float=set(names) - {name})
+        found.append(Harm(name, _apart(_logits(_one_rounded(corrected, name, ranges), photos), reference)))
         if progress:
             progress(done, len(names))
     return tuple(sorted(found, key=lambda harm: -harm.error))
 
 
-def _one_rounded(model: onnx.ModelProto, name: str, ranges: Ranges) -> onnx.ModelProto:
-    rounded = onnx.ModelProto()
-    rounded.CopyFrom(model)
+def _one_rounded(rounded: onnx.ModelProto, name: str, ranges: Ranges) -> onnx.ModelProto:
     graph = rounded.graph
     position, node = next((i, n) for i, n in enumerate(graph.node) if n.name == name)
     for tensor in graph.initializer:
         if tensor.name == node.input[1]:
-            tensor.CopyFrom(numpy_helper.from_array(_round(numpy_helper.to_array(tensor)), tensor.name))
+            tensor.CopyFrom(numpy_helper.from_array(rounded_weights(numpy_helper.to_array(tensor)), tensor.name))
     low, high = min(ranges[node.input[0]][0], 0.0), max(ranges[node.input[0]][1], 0.0)
     scale = np.float32((high - low) / 255 or 1.0)
     graph.initializer.append(numpy_helper.from_array(np.array(scale), "harm_scale"))
@@ -69,12 +78,11 @@ def _one_rounded(model: onnx.ModelProto, name: str, ranges: Ranges) -> onnx.Mode
     return rounded
 
 
-def _round(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    scale = (pair_safe_peak(weights) / 127).reshape(-1, *[1] * (weights.ndim - 1))
-    return np.asarray(np.clip(np.rint(weights / scale), -127, 127) * scale, dtype=np.float32)
+def _apart(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.mean(np.square(logits - reference, dtype=np.float64))))
 
 
-def _logits(model: onnx.ModelProto, photos: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+def _logits(model: onnx.ModelProto, photos: Photos) -> NDArray[np.float32]:
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -14,12 +14,13 @@ from edgeclf.modelfile import MANIFEST_KEY, seal
 from edgeclf_training.networks import Network
 from numpy.typing import NDArray
 
+from edgeclf_export.adjust import correct_bias, equalise
 from edgeclf_export.cam import CAM_TABLE, affordable_maps, attach_cam
 from edgeclf_export.compact import compact
 from edgeclf_export.graph import IR_VERSION, MIN_ONNXRUNTIME, OPSET, strip, to_onnx
 from edgeclf_export.halves import store_in_half
 from edgeclf_export.quantize import quantize
-from edgeclf_export.ranges import minmax
+from edgeclf_export.ranges import minmax, observe
 
 UNTRAINED = Provenance("1970-01-01T00:00:00+00:00")  # of networks nobody trained
 
@@ -49,7 +50,8 @@ def export_network(
     model = to_onnx(network, manifest.contract.size)
     if calibration is None:
         return pack(model, network, manifest, "fp16" if fp16 else "fp32")
-    return pack(quantize(model, minmax(model, calibration, progress)), network, manifest, "int8")
+    model, seen = equalise(model, observe(model, calibration, progress))
+    return pack(quantize(correct_bias(model, seen), minmax(seen)), network, manifest, "int8")
 
 
 def pack(model: onnx.ModelProto, network: Network, manifest: Manifest, precision: str) -> bytes:

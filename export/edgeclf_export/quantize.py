@@ -151,6 +151,12 @@ def pair_safe_peak(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.maximum(peak, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
+def rounded_weights(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What ``quantize`` makes of weights: as for ``pair_safe_peak``, each the nearest of its channel's steps."""
+    scale = (pair_safe_peak(weights) / 127).reshape(-1, *[1] * (weights.ndim - 1))
+    return np.asarray(np.clip(np.rint(weights / scale), -127, 127) * scale, dtype=np.float32)
+
+
 def _pair_ranges(graph: onnx.GraphProto, in_float: Collection[str]) -> dict[str, list[dict[str, Any]]]:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     ranges = {}

@@ -23,6 +23,15 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
+class Seen:
+    """What an activation's channels did on calibration photos: extremes and mean, float64 ``[channels]`` each."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    mean: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Histogram:
     """How often an activation took which values: int64 ``counts`` of equal bins from ``low`` to ``high``."""
 
@@ -37,8 +46,8 @@ class Histogram:
         return np.asarray(self.low + width * (np.arange(len(self.counts)) + 0.5))
 
 
-def minmax(model: onnx.ModelProto, photos: Photos, progress: Progress | None = None) -> dict[str, tuple[float, float]]:
-    """The lowest and highest value of every activation that may be quantized.
+def observe(model: onnx.ModelProto, photos: Photos, progress: Progress | None = None) -> dict[str, Seen]:
+    """Watch every activation that may be quantized; its second axis counts as channels.
 
     Args:
         model: a float graph of ``to_onnx``.
@@ -48,22 +57,31 @@ def minmax(model: onnx.ModelProto, photos: Photos, progress: Progress | None = N
     Raises:
         BackendError: onnxruntime is not installed.
     """
-    found: dict[str, tuple[float, float]] = {}
+    found: dict[str, Seen] = {}
     watch = _watcher(model)
     for done, photo in enumerate(photos, 1):
         for name, values in watch(photo).items():
-            low, high = float(values.min()), float(values.max())
-            before = found.get(name, (low, high))
-            found[name] = (min(low, before[0]), max(high, before[1]))
+            channels = values.reshape(*values.shape[:2], -1)[0]
+            low, high = (extreme.astype(np.float64) for extreme in (channels.min(1), channels.max(1)))
+            mean = channels.mean(1, dtype=np.float64)
+            if before := found.get(name):
+                low, high = np.minimum(low, before.low), np.maximum(high, before.high)
+                mean = before.mean + (mean - before.mean) / done
+            found[name] = Seen(low, high, mean)
         if progress:
             progress(done)
     return found
 
 
+def minmax(seen: Mapping[str, Seen]) -> dict[str, tuple[float, float]]:
+    """The lowest and highest value of every activation."""
+    return {name: (float(one.low.min()), float(one.high.max())) for name, one in seen.items()}
+
+
 def histograms(
     model: onnx.ModelProto, photos: Photos, extremes: Ranges, progress: Progress | None = None
 ) -> dict[str, Histogram]:
-    """Histograms of the same activations between their extremes; arguments as for ``minmax``."""
+    """Histograms of the same activations between their extremes; other arguments as for ``observe``."""
     counts = {name: np.zeros(BINS, np.int64) for name in extremes}
     watch = _watcher(model)
     for done, photo in enumerate(photos, 1):
@@ -75,6 +93,11 @@ def histograms(
         if progress:
             progress(done)
     return {name: Histogram(*extremes[name], counts[name]) for name in extremes}
+
+
+def extremes(histogram: Histogram) -> tuple[float, float]:
+    """The range that cuts nothing off."""
+    return histogram.low, histogram.high
 
 
 def percentile(histogram: Histogram, share: float) -> tuple[float, float]:

@@ -1,9 +1,9 @@
-"""INT8 within the budget: other calibrations first, then layers back to float, the most harmful first.
+"""INT8 within the budget: the best calibration first, then the others, then the most harmful layers back to float.
 
 Bounded by counts, never by time: the same run must give the same file.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,22 +13,31 @@ from edgeclf.cli.console import Console
 from edgeclf.manifest import Gate
 from numpy.typing import NDArray
 
+from edgeclf_export.adjust import correct_bias, equalise
 from edgeclf_export.gate import Budget, HeldOut, measure
-from edgeclf_export.layers import Harm, measure_harm
+from edgeclf_export.layers import Harm, logit_error, measure_harm
 from edgeclf_export.quantize import layer_names, quantize
-from edgeclf_export.ranges import Histogram, Ranges, histograms, least_error, minmax, percentile
+from edgeclf_export.ranges import (
+    Histogram,
+    Ranges,
+    Seen,
+    extremes,
+    histograms,
+    least_error,
+    minmax,
+    observe,
+    percentile,
+)
 from edgeclf_export.verify import Answers
 
 MOST_FLOAT_LAYERS = 8  # and at most half of all: beyond that FP16 serves better
 
-# How a range is chosen from a histogram; tried in this order after the extremes themselves ("minmax"). Root mean square
-# error of the logits on 100 photos, EfficientNet-Lite0 / SqueezeNet 1.1 (the latter over their deviation), ranges from
-# 48 others: minmax 0.141 / 0.061, 99.999 % 0.141 / 0.059, least error 0.142 / 0.060, 99.99 % 0.144 / 0.069,
-# 99.9 % 0.191 / 0.130. So extremes come first, and nothing beyond 99.99 % is tried.
+# How a range is chosen from a histogram. None is best for every network; probe photos say which is tried first.
 CALIBRATIONS: dict[str, Callable[[Histogram], tuple[float, float]]] = {
+    "minmax": extremes,
     "percentile 99.999": lambda histogram: percentile(histogram, 0.99999),
-    "least error": least_error,
     "percentile 99.99": lambda histogram: percentile(histogram, 0.9999),
+    "least error": least_error,
 }
 
 
@@ -78,10 +87,10 @@ def search_int8(
 
     Args:
         model: a float graph of ``to_onnx``.
-        photos: calibration photos; read once, and once more if the first file is out of budget.
+        photos: calibration photos; read twice.
         count: how many there are.
-        probes: a few other photos, on which layers' harm is measured: what is wrong with the ranges may be the
-            calibration photos themselves.
+        probes: a few other photos, on which calibrations are compared and layers' harm is measured: what is wrong with
+            the ranges may be the calibration photos themselves.
         held_out: what the gate judges by.
         budget: what may be lost.
         pack: makes a file of a quantized graph and its precision.
@@ -90,8 +99,8 @@ def search_int8(
     """
     attempts: list[Attempt] = []
 
-    def attempt(calibration: str, ranges: Ranges, in_float: tuple[str, ...] = ()) -> bool:
-        data = pack(quantize(model, ranges, in_float), "mixed" if in_float else "int8")
+    def attempt(calibration: str, quantized: onnx.ModelProto, in_float: tuple[str, ...] = ()) -> bool:
+        data = pack(quantized, "mixed" if in_float else "int8")
         answers = ask(data)
         gate = measure(held_out, answers, budget, calibration, in_float)
         error = float(np.sqrt(np.mean((answers.logits - held_out.reference.logits) ** 2, dtype=np.float64)))
@@ -101,35 +110,53 @@ def search_int8(
         return gate.passed
 
     with console.progress("calibrating") as progress:
-        extremes = minmax(model, photos(), lambda done: progress(done, count))
-    tables: dict[str, Ranges] = {"minmax": extremes}
-    if attempt("minmax", extremes):
-        return Found(attempts[0], (attempts[0].gate,), ())
-    with console.progress("calibrating again") as progress:
-        seen = histograms(model, photos(), extremes, lambda done: progress(done, count))
-    passed = False
-    for name, choose in CALIBRATIONS.items():
-        tables[name] = {tensor: choose(histogram) for tensor, histogram in seen.items()}
-        passed = attempt(name, tables[name])
-        if passed:
+        seen = observe(model, photos(), lambda done: progress(done, count))
+    model, seen = equalise(model, seen)
+    with console.progress("calibrating, second pass") as progress:
+        counted = histograms(model, photos(), minmax(seen), lambda done: progress(done, count))
+    tables = {name: {key: choose(one) for key, one in counted.items()} for name, choose in CALIBRATIONS.items()}
+    asked = list(probes())
+    for name, quantized in _best_first(model, seen, tables, asked, console):
+        if attempt(name, quantized):
             break
     harms: tuple[Harm, ...] = ()
-    if not passed:
+    if not attempts[-1].gate.passed:
         best = min(attempts, key=lambda a: a.error).gate.calibration
-        harms = _harms(model, tables[best], list(probes()), console)
+        harms = _harms(model, seen, tables[best], asked, console)
         for number in range(1, min(MOST_FLOAT_LAYERS, len(layer_names(model.graph)) // 2) + 1):
-            if attempt(best, tables[best], tuple(harm.layer for harm in harms[:number])):
+            in_float = tuple(harm.layer for harm in harms[:number])
+            if attempt(best, quantize(correct_bias(model, seen, in_float), tables[best], in_float), in_float):
                 break
     chosen = next((a for a in attempts if a.gate.passed), None)
     chosen = chosen or min(attempts, key=lambda a: (a.gate.drop, a.error))
     return Found(chosen, tuple(a.gate for a in attempts), harms)
 
 
+def _best_first(
+    model: onnx.ModelProto,
+    seen: Mapping[str, Seen],
+    tables: Mapping[str, Ranges],
+    photos: Sequence[NDArray[np.uint8]],
+    console: Console,
+) -> list[tuple[str, onnx.ModelProto]]:
+    """The network by every table of ranges, by the error of its logits."""
+    corrected = correct_bias(model, seen)
+    quantized = {name: quantize(corrected, ranges) for name, ranges in tables.items()}
+    errors = dict(zip(quantized, logit_error(model, list(quantized.values()), photos), strict=True))
+    order = sorted(quantized, key=errors.__getitem__)
+    console.line("error of the logits by calibration: " + ", ".join(f"{name} {errors[name]:.4f}" for name in order))
+    return [(name, quantized[name]) for name in order]
+
+
 def _harms(
-    model: onnx.ModelProto, ranges: Ranges, photos: Sequence[NDArray[np.uint8]], console: Console
+    model: onnx.ModelProto,
+    seen: Mapping[str, Seen],
+    ranges: Ranges,
+    photos: Sequence[NDArray[np.uint8]],
+    console: Console,
 ) -> tuple[Harm, ...]:
     with console.progress("measuring each layer's harm") as progress:
-        harms = measure_harm(model, ranges, photos, progress)
+        harms = measure_harm(model, seen, ranges, photos, progress)
     console.line("error of the logits when only this layer is quantized:")
     for harm in harms[: 2 * MOST_FLOAT_LAYERS]:
         console.line(f"  {harm.error:8.4f}  {harm.layer}")

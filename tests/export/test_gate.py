@@ -24,7 +24,7 @@ from edgeclf_export.gate import Budget, HeldOut, measure, within_budget
 from edgeclf_export.graph import to_onnx
 from edgeclf_export.layers import measure_harm
 from edgeclf_export.quantize import layer_names, quantize
-from edgeclf_export.ranges import Histogram, histograms, least_error, minmax, percentile
+from edgeclf_export.ranges import Histogram, extremes, histograms, least_error, minmax, observe, percentile
 from edgeclf_export.verify import Answers
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.runs import Run
@@ -142,7 +142,8 @@ def test_good_int8_passes_at_once_and_says_so(
     assert gate == done.gate == done.tried[0]
     assert gate is not None
     assert gate.passed
-    assert (gate.split, gate.photos, gate.calibration, gate.float_layers) == ("test", 60, "minmax", ())
+    assert (gate.split, gate.photos, gate.float_layers) == ("test", 60, ())
+    assert gate.calibration in search.CALIBRATIONS
     assert done.rows[-1].size == out.stat().st_size
     export_run(run, tmp_path / "again.onnx", int8=True, calibration_photos=24)
     assert (tmp_path / "again.onnx").read_bytes() == out.read_bytes()
@@ -181,7 +182,7 @@ def test_force_writes_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calibrate_darkly(0)
-    monkeypatch.setattr(search, "CALIBRATIONS", {})
+    monkeypatch.setattr(search, "CALIBRATIONS", {"minmax": extremes})
     monkeypatch.setattr(search, "MOST_FLOAT_LAYERS", 2)
     out = tmp_path / "model.onnx"
     done = export_run(run, out, int8=True, force=True, calibration_photos=24)
@@ -201,7 +202,7 @@ def test_an_impossible_budget_is_refused_on_the_command_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calibrate_darkly(0)
-    monkeypatch.setattr(search, "CALIBRATIONS", {})
+    monkeypatch.setattr(search, "CALIBRATIONS", {"minmax": extremes})
     monkeypatch.setattr(search, "MOST_FLOAT_LAYERS", 1)
     out = tmp_path / "model.onnx"
     arguments = ["export", run.folder, "-o", out, "--int8", "--calibration-photos", 3, "--check-photos", 24]
@@ -237,7 +238,8 @@ def test_a_layer_in_float_takes_what_was_never_rounded(run: Run) -> None:
     model = to_onnx(network, SIZE)
     before = model.SerializeToString()
     photos = [network_input(sample.path, run.contract) for sample in run.split.train[:6]]
-    ranges = minmax(model, photos)
+    seen = observe(model, photos)
+    ranges = minmax(seen)
     names = layer_names(model.graph)
     everything = quantize(model, ranges, names)
     assert not [node for node in everything.graph.node if node.op_type.endswith("QuantizeLinear")]
@@ -250,7 +252,7 @@ def test_a_layer_in_float_takes_what_was_never_rounded(run: Run) -> None:
         n.op_type in ("Conv", "Gemm") and producers.get(n.input[1]) == "DequantizeLinear" for n in one.graph.node
     )
     assert model.SerializeToString() == before, "the float graph is not changed"
-    harms = measure_harm(model, ranges, photos)
+    harms = measure_harm(model, seen, ranges, photos)
     assert sorted(harm.layer for harm in harms) == sorted(names)
     assert all(harm.error > 0 for harm in harms)
 
@@ -258,9 +260,9 @@ def test_a_layer_in_float_takes_what_was_never_rounded(run: Run) -> None:
 def test_streamed_histograms_hold_every_value(run: Run) -> None:
     model = to_onnx(run.network(), SIZE)
     photos = [network_input(sample.path, run.contract) for sample in run.split.train[:3]]
-    extremes = minmax(model, iter(photos))
-    seen = histograms(model, iter(photos), extremes)
-    assert seen.keys() == extremes.keys()
+    ranges = minmax(observe(model, iter(photos)))
+    seen = histograms(model, iter(photos), ranges)
+    assert seen.keys() == ranges.keys()
     first = seen[next(node.input[0] for node in model.graph.node if node.op_type == "Conv")]
     assert first.counts.sum() == 3 * SIZE * SIZE * 3
     pixels = (np.stack(photos) - run.network().mean.numpy()) / run.network().std.numpy()
