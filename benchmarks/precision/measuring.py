@@ -74,12 +74,16 @@ def _counts(before: Logits, after: Logits, labels: NDArray[np.int64], classes: t
     net = [int(lost[labels == i].sum()) - int(gained[labels == i].sum()) for i in range(len(classes))]
     drops = [n / max(1, int((labels == i).sum())) for i, n in enumerate(net)]
     worst = int(np.argmax(drops))
+    same = before.argmax(1) == after.argmax(1)
+    sure = np.exp(before - before.max(1, keepdims=True)).sum(1) <= 2  # softmax gives the best class half or more
     return {
         "correct": int(second.sum()),
         "lost": int(lost.sum()),
         "gained": int(gained.sum()),
         "interval": [100 * end for end in paired_interval(int(gained.sum()), int(lost.sum()), len(labels))],
-        "agreeing": int((before.argmax(1) == after.argmax(1)).sum()),
+        "agreeing": int(same.sum()),
+        "sure": [int((same & sure).sum()), int(sure.sum())],
+        "logit_error": float(np.sqrt(np.mean((after - before) ** 2, dtype=np.float64)) / before.std()),
         "worst": [classes[worst], 100 * drops[worst]] if drops[worst] > 0 else None,
     }
 

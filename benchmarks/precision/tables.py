@@ -15,7 +15,9 @@ random weights, so their accuracy says nothing about what they could do; what co
 network it was made from.
 
 *lost/gained*: photos right as FP32 and wrong as INT8, and the other way round. *change*: points of accuracy, with the
-paired 95 % interval (Tango 1998). *same answer*: photos with the same best-ranked class as FP32. *worst class*: the
+paired 95 % interval (Tango 1998). *same answer*: photos with the same best-ranked class as FP32, and the same of
+those alone that FP32 gives half of the probability or more. *error*: root mean square error of the logits over their
+deviation. *worst class*: the
 largest drop of one class. *maps*: mean correlation of 300 photos' heat maps with FP32's. *size*:
 file against FP32 file, manifest and golden photos included. *faster*: FP32 / INT8 time of one inference, the files
 taking turns, at the size it was trained for and, with random weights, at 224 px ({cpu}).
@@ -32,9 +34,10 @@ def write_tables(precision: Rows, rules: Rows, path: Path, cpu: str) -> None:
 
 def _precision(rows: Rows) -> str:
     lines = [
-        "| network | px | FP32 | FP16 | INT8 | lost/gained | change | same answer | worst class | maps | size FP16 | "
+        "| network | px | FP32 | FP16 | INT8 | lost/gained | change | same answer | if sure | error | worst class "
+        "| maps | size FP16 | "
         "size INT8 | faster | at 224 px |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         int8, fp16, photos = row["int8"], row["fp16"], row["photos"]
@@ -43,12 +46,14 @@ def _precision(rows: Rows) -> str:
         size = row["fp32"]["bytes"]
         own, large = row["timed"]["own"], row["timed"]["at_224"]
         cells = (
-            row["name"] + (f" ({int8['calibration']})" if int8["tried"] > 1 else ""),
+            f"{row['name']} ({int8['calibration']})",
             row["size"],
             *(f"{row[p]['correct']} ({row[p]['correct'] / photos:.1%})" for p in ("fp32", "fp16", "int8")),
             f"{int8['lost']}/{int8['gained']}",
             f"{_change(row):+.2f} ({low:+.2f} to {high:+.2f})",
             f"{int8['agreeing'] / photos:.2%}",
+            f"{int8['sure'][0] / int8['sure'][1]:.2%} of {int8['sure'][1]}",
+            f"{int8['logit_error']:.3f}",
             worst,
             f"{int8['maps']['mean']:.3f}",
             f"{fp16['bytes'] / size:.3f}",
