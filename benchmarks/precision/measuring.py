@@ -13,7 +13,7 @@ from edgeclf.comparing import compare
 from edgeclf.counting import paired_interval
 from edgeclf.results import Prediction
 from edgeclf_export.exporting import export_run
-from edgeclf_export.verify import truth
+from edgeclf_export.verify import Answers, torch_answers, truth
 from edgeclf_training.data import spread
 from edgeclf_training.runs import Run
 from numpy.typing import NDArray
@@ -45,12 +45,20 @@ def measure(name: str, run: Run, out: Path) -> dict[str, Any]:
             row["int8"] |= {"tried": len(exported.tried), "calibration": exported.gate.calibration}
             row["int8"] |= {"passed": exported.gate.passed, "float_layers": exported.gate.float_layers}
         logits[precision] = logits_of(path, [str(sample.path) for sample in samples])
+    row["trained"] = _as_trained(run, logits["fp32"])
     for precision in PRECISIONS:
         row[precision] |= _counts(logits["fp32"], logits[precision], labels, run.classes)
     chosen = [(str(sample.path), sample.path) for sample in spread(samples, MAPS, run.options.seed)]
     pair = (Classifier(files[precision], device="cpu", spin=False) for precision in ("fp32", "int8"))
     row["int8"]["maps"] = asdict(compare(*pair, chosen).maps)
     return row
+
+
+def _as_trained(run: Run, logits: Logits) -> dict[str, Any]:
+    """Whether the FP32 file answers as torch does: photos with the same best class, the largest difference."""
+    torch = torch_answers(run.network(), run.contract, run.split.test, lambda done: None)
+    file = Answers("fp32", logits, 0)
+    return {"agreeing": file.agreeing(torch), "difference": file.difference(torch)}
 
 
 def files_of(name: str, out: Path) -> dict[str, Path]:

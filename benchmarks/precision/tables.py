@@ -14,7 +14,8 @@ and five flowers; {photos} held-out photos, the penguins drawn with another seed
 random weights, so their accuracy says nothing about what they could do; what counts is what a file loses against the
 network it was made from.
 
-*lost/gained*: photos right as FP32 and wrong as INT8, and the other way round. *change*: points of accuracy, with the
+*as trained*: photos on which the FP32 file ranks the same class first as torch does, and the largest difference between
+their logits, of the largest logit. *lost/gained*: photos right as FP32 and wrong as INT8, and the other way round. *change*: points of accuracy, with the
 paired 95 % interval (Tango 1998). *same answer*: photos with the same best-ranked class as FP32, and the same of
 those alone that FP32 gives half of the probability or more. *error*: root mean square error of the logits over their
 deviation. *worst class*: the
@@ -34,10 +35,10 @@ def write_tables(precision: Rows, rules: Rows, path: Path, cpu: str) -> None:
 
 def _precision(rows: Rows) -> str:
     lines = [
-        "| network | px | FP32 | FP16 | INT8 | lost/gained | change | same answer | if sure | error | worst class "
+        "| network | px | as trained | FP32 | FP16 | INT8 | lost/gained | change | same answer | if sure | error | worst class "
         "| maps | size FP16 | "
         "size INT8 | faster | at 224 px |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         int8, fp16, photos = row["int8"], row["fp16"], row["photos"]
@@ -48,6 +49,7 @@ def _precision(rows: Rows) -> str:
         cells = (
             f"{row['name']} ({int8['calibration']})",
             row["size"],
+            f"{row['trained']['agreeing']}, {row['trained']['difference']:.0e}",
             *(f"{row[p]['correct']} ({row[p]['correct'] / photos:.1%})" for p in ("fp32", "fp16", "int8")),
             f"{int8['lost']}/{int8['gained']}",
             f"{_change(row):+.2f} ({low:+.2f} to {high:+.2f})",
