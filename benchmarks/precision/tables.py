@@ -15,14 +15,19 @@ random weights, so their accuracy says nothing about what they could do; what co
 network it was made from.
 
 *as trained*: photos on which the FP32 file ranks the same class first as torch does, and the largest difference between
-their logits, of the largest logit. *lost/gained*: photos right as FP32 and wrong as INT8, and the other way round. *change*: points of accuracy, with the
-paired 95 % interval (Tango 1998). *same answer*: photos with the same best-ranked class as FP32, and the same of
-those alone that FP32 gives half of the probability or more. *error*: root mean square error of the logits over their
-deviation. *worst class*: the
-largest drop of one class. *maps*: mean correlation of 300 photos' heat maps with FP32's. *size*:
-file against FP32 file, manifest and golden photos included. *faster*: FP32 / INT8 time of one inference, the files
-taking turns, at the size it was trained for and, with random weights, at 224 px ({cpu}).
+their logits, of the largest logit. *lost/gained*: photos right as FP32 and wrong as INT8, and the other way round.
+*change*: points of accuracy, with the paired 95 % interval (Tango 1998). *same answer*: photos with the same
+best-ranked class as FP32; *if sure*: of those to which FP32 gives half of the probability or more. *error*: root mean
+square error of the logits over their deviation. *worst class*: the largest drop of one class. *maps*: mean correlation
+of 300 photos' heat maps with FP32's. *size*: file against FP32 file, manifest and golden photos included. *faster*:
+FP32 / INT8 time of one inference, the files taking turns, at the size it was trained for and, with random weights, at
+224 px ({cpu}).
 """
+
+COLUMNS = (
+    *("network", "px", "as trained", "FP32", "FP16", "INT8", "lost/gained", "change", "same answer", "if sure"),
+    *("error", "worst class", "maps", "size FP16", "size INT8", "faster", "at 224 px"),
+)
 
 
 def write_tables(precision: Rows, rules: Rows, path: Path, cpu: str) -> None:
@@ -34,12 +39,7 @@ def write_tables(precision: Rows, rules: Rows, path: Path, cpu: str) -> None:
 
 
 def _precision(rows: Rows) -> str:
-    lines = [
-        "| network | px | as trained | FP32 | FP16 | INT8 | lost/gained | change | same answer | if sure | error | worst class "
-        "| maps | size FP16 | "
-        "size INT8 | faster | at 224 px |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for row in rows:
         int8, fp16, photos = row["int8"], row["fp16"], row["photos"]
         low, high = int8["interval"]
