@@ -2,7 +2,8 @@
 
 AVX2 machines without VNNI multiply uint8 by int8 in pairs and add each pair in a saturating 16-bit register
 (``vpmaddubsw``), so full-range weights give other answers there. The usual cure, 7-bit weights, costs accuracy. Only
-the sum of two *adjacent* products must fit, so each output channel is scaled by its worst adjacent pair instead.
+the sum of two *adjacent* products must fit, so each output channel is scaled by its worst adjacent pair instead. How
+sums of activations are kept from rounding apart on ARM: ``sums.py``.
 """
 
 import logging
@@ -13,14 +14,17 @@ from typing import Any
 
 import numpy as np
 import onnx
+from edgeclf.errors import ExportError
 from edgeclf.session import import_onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from edgeclf_export.ranges import OPERATORS, Ranges
+from edgeclf_export.sums import Steps, steady, steps_of, unsteady_sums
 
 LAYERS = ("Conv", "Gemm")
 _PASSING = ("Relu", "Clip", "MaxPool", "Flatten", "Reshape", "Transpose")  # what may lie between two layers
+_MOVING = ("MaxPool", "Flatten", "Reshape", "Transpose")
 _ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -37,6 +41,7 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] =
 
     Raises:
         BackendError: onnxruntime is not installed.
+        ExportError: sums of two activations cannot be made to round alike on every CPU.
     """
     import_onnxruntime()
     from onnxruntime import quantization
@@ -74,7 +79,7 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] =
                 extra_options={
                     "TensorQuantOverrides": {
                         **_pair_ranges(model.graph, in_float),
-                        **_activation_ranges(model.graph, ranges, excluded),
+                        **_activation_steps(model.graph, ranges, excluded),
                     },
                     "OpTypesToExcludeOutputQuantization": ["Gemm"],
                 },
@@ -83,6 +88,10 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] =
     finally:
         root.setLevel(level)
     _unround(quantized.graph, excluded)
+    if apart := unsteady_sums(quantized.graph):
+        raise ExportError(
+            f"{', '.join(apart)}: not rounded alike on every CPU", "please report this with the versions in use"
+        )
     return quantized
 
 
@@ -169,16 +178,37 @@ def _pair_ranges(graph: onnx.GraphProto, in_float: Collection[str]) -> dict[str,
     return ranges
 
 
-def _activation_ranges(
+def _activation_steps(
     graph: onnx.GraphProto, ranges: Ranges, excluded: Collection[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Ranges as overrides; what an activation function will cut off anyway gets no steps of its own."""
+    """Scale and zero point of every activation, as overrides."""
     takers: dict[str, int] = {}
     for node in graph.node:
         for name in node.input:
             takers[name] = takers.get(name, 0) + 1
-    chosen = dict(ranges)
+    producers = {output: node for node in graph.node for output in node.output}
+    steps = {name: steps_of(low, high) for name, (low, high) in ranges.items()}
+
+    def kept_as(name: str) -> Steps | None:
+        """onnxruntime keeps what an operator only moves in its input's steps."""
+        while name in producers and producers[name].op_type in _MOVING:
+            name = producers[name].input[0]
+        return steps.get(name)
+
+    # What an activation function will cut off anyway gets no steps of its own.
+    folded = {
+        node.input[0]: node.output[0]
+        for node in graph.node
+        if node.op_type in ("Relu", "Clip") and node.name not in excluded and takers[node.input[0]] == 1
+    }
+    steps |= {before: steps[after] for before, after in folded.items() if after in steps}
     for node in graph.node:
-        if node.op_type in ("Relu", "Clip") and node.name not in excluded and takers[node.input[0]] == 1:
-            chosen[node.input[0]] = ranges[node.output[0]]
-    return {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in chosen.items()}
+        total, sides = node.output[0], [kept_as(name) for name in node.input]
+        if node.op_type == "Add" and total in steps and sides[0] and sides[1]:
+            steps[total] = steady(sides[0], sides[1], steps[total])
+            if total in folded:
+                steps[folded[total]] = steps[total]
+    return {
+        name: [{"scale": np.array(one.scale), "zero_point": np.array(one.zero, np.uint8)}]
+        for name, one in steps.items()
+    }
