@@ -14,9 +14,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from edgeclf.benching import MEASURED_CHILD
 from making import random_model
 from PIL import Image
 
@@ -44,23 +44,17 @@ for index in np.argsort(-shares)[:5]:
     print(index, shares[index])
 """
 
-# Peak memory of a child, from the kernel's own accounting.
-MEASURE = """
-import resource, subprocess, sys
-code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-sys.exit(code)
-"""
-
 
 def once(command: list[str]) -> tuple[float, float]:
     """Wall seconds and peak MiB of one run."""
-    started = time.perf_counter()
     # Both may cache their bytecode, as anything installed does.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    probe = [sys.executable, "-S", "-c", MEASURE, *command]
+    probe = [sys.executable, "-S", "-c", MEASURED_CHILD, *command]
     done = subprocess.run(probe, capture_output=True, text=True, check=True, env=environment)
-    return time.perf_counter() - started, int(done.stdout) / 1024
+    code, seconds, peak = json.loads(done.stdout)
+    if code:
+        raise SystemExit(f"exit code {code}: {' '.join(command)}\n{done.stderr}")
+    return seconds, peak
 
 
 def paired(ours: list[str], theirs: list[str], name: str, pairs: int) -> dict[str, float]:

@@ -43,13 +43,16 @@ def equalise(model: onnx.ModelProto, seen: Mapping[str, Seen]) -> tuple[onnx.Mod
         room = _REACH * peak.max()
         scale = np.clip(room / np.maximum(peak, room / _MOST_SCALE), 1, None) if room > 0 else np.ones_like(peak)
         scale[peak <= 0] = 1  # a dead channel
-        changed = [(name, scale) for name in first.input[1:]] + [(second.input[1], 1 / scale)]
-        for name, factor in changed:
-            values = numpy_helper.to_array(tensors[name])
-            values = values * factor.reshape(-1, *[1] * (values.ndim - 1)).astype(np.float32)
-            tensors[name].CopyFrom(numpy_helper.from_array(values, name))
+        for layer, factor, count in ((first, scale, len(first.input)), (second, 1 / scale, 2)):
+            for place in range(1, count):
+                values = numpy_helper.to_array(tensors[layer.input[place]])
+                values = values * factor.reshape(-1, *[1] * (values.ndim - 1)).astype(np.float32)
+                layer.input[place] = f"{layer.name}_equalised_{place}"  # of its own, where layers shared one
+                tensors[layer.input[place]] = numpy_helper.from_array(values, layer.input[place])
+                scaled.graph.initializer.append(tensors[layer.input[place]])
         for name in (first.output[0], function.output[0]):
             after[name] = Seen(seen[name].low * scale, seen[name].high * scale, seen[name].mean * scale)
+    _drop_unused(scaled.graph)
     return scaled, after
 
 
@@ -75,14 +78,19 @@ def correct_bias(model: onnx.ModelProto, seen: Mapping[str, Seen], in_float: Col
         mean = seen[node.input[0]].mean
         groups = len(mean) // weights.shape[1]
         added = np.einsum("goi,gi->go", error.reshape(groups, -1, weights.shape[1]), mean.reshape(groups, -1))
-        if len(node.input) == 3:
-            bias = numpy_helper.to_array(tensors[node.input[2]]) - added.ravel()
-            tensors[node.input[2]].CopyFrom(numpy_helper.from_array(bias.astype(np.float32), node.input[2]))
-        else:  # torch's exporter leaves out what is all zeros
-            node.input.append(f"{node.name}_bias")
-            bias = -added.ravel().astype(np.float32)
-            corrected.graph.initializer.append(numpy_helper.from_array(bias, node.input[2]))
+        given = numpy_helper.to_array(tensors[node.input[2]]) if len(node.input) == 3 else 0  # left out if all zeros
+        bias = numpy_helper.from_array((given - added.ravel()).astype(np.float32), f"{node.name}_bias")
+        del node.input[2:]
+        node.input.append(bias.name)  # of its own, where layers shared one
+        corrected.graph.initializer.append(bias)
+    _drop_unused(corrected.graph)
     return corrected
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
 
 
 def _before_depthwise(

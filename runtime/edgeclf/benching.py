@@ -34,8 +34,9 @@ BATCHES = (1, 2, 4, 8)
 _LEAST = 3  # measurements, however little time there is
 T = TypeVar("T")
 
-# A small process in between: what a child's peak memory is counted from is its parent's.
-_CHILD = """
+# Runs a command and prints exit code, wall seconds and peak MiB, as JSON. A small process in between: what a child's
+# peak memory is counted from is its parent's.
+MEASURED_CHILD = """
 import json, subprocess, sys, time
 started = time.perf_counter()
 code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
@@ -202,7 +203,7 @@ def _cold_start(model: str, photo: Photo, device: str, threads: int, seconds: fl
     taken: list[tuple[float, float | None]] = []
     until = time.perf_counter() + seconds
     while len(taken) < _LEAST or (time.perf_counter() < until and len(taken) < 25):
-        child = [sys.executable, "-S", "-c", _CHILD, *command]
+        child = [sys.executable, "-S", "-c", MEASURED_CHILD, *command]
         stdin: dict[str, Any] = {"input": photo} if piped else {"stdin": subprocess.DEVNULL}
         done = subprocess.run(child, capture_output=True, check=False, **stdin)
         try:

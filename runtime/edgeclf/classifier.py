@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeclf.background import in_background
 from edgeclf.contract import ImageContract
-from edgeclf.errors import ExplainError, PhotoError, UsageError
+from edgeclf.errors import BackendError, ExplainError, PhotoError, UsageError
 from edgeclf.image import Photo, network_input, read_photo_file, upright_with_size
 from edgeclf.manifest import Manifest
 from edgeclf.modelfile import read_model_file
@@ -177,17 +177,19 @@ class Classifier:
         scores, cams, cam_class = self.infer(network_input(photo, self.manifest.contract))
         explained = [int(index) for index in cam_class]
         wanted = explained[0] if wanted is None and explained else wanted
+        everything = self.rank(scores, len(self.labels))
+        prediction = Prediction(everything.ranking[:top_k], everything.unknown)
         if wanted is None or wanted not in explained:
             raise ExplainError(
                 f"no heat map for {label or 'this photo'}: the model carries those of the "
                 f"{len(explained)} best-ranked classes of a photo",
                 "choose a class that ranks higher",
+                prediction,
             )
-        everything = self.rank(scores, len(self.labels))
         shown, photo_size = upright_with_size(photo, _DISPLAY)
         shown.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE))
         return Explanation(
-            prediction=Prediction(everything.ranking[:top_k], everything.unknown),
+            prediction=prediction,
             label=next(entry for entry in everything.ranking if entry.index == wanted),
             cam=cams[explained.index(wanted)],
             photo=shown,
@@ -205,8 +207,7 @@ class Classifier:
             Logits float32 ``[classes]``, heat maps float32 ``[maps, h, w]``, and which classes they explain, int64
             ``[maps]``, best-ranked first.
         """
-        with self._turn():
-            scores, cams, cam_class = self._session.run(["logits", "cam", "cam_class"], {"image": image[None]})
+        scores, cams, cam_class = self._run(self._session, image, "logits", "cam", "cam_class")
         return scores[0], cams[0], cam_class[0]
 
     def rank(self, scores: NDArray[np.float32], top_k: int = 5, *, logits: bool = False) -> Prediction:
@@ -237,9 +238,18 @@ class Classifier:
             ) from None
 
     def _predict(self, session: Any, image: NDArray[np.uint8], top_k: int, logits: bool) -> Prediction:
-        with self._turn():
-            (scores,) = session.run(["logits"], {"image": image[None]})
+        (scores,) = self._run(session, image, "logits")
         return self.rank(scores[0], top_k, logits=logits)
+
+    def _run(self, session: Any, image: NDArray[np.uint8], *outputs: str) -> Any:
+        try:
+            with self._turn():
+                return session.run(outputs, {"image": image[None]})
+        except Exception as error:  # onnxruntime's own classes, and MemoryError
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise BackendError(
+                f"onnxruntime failed on a photo ({reason})", "if memory ran out, try --low-memory or a smaller model"
+            ) from error
 
     def _answers(
         self, photos: Iterator[Photo | PhotoError], top_k: int, logits: bool
@@ -251,7 +261,7 @@ class Classifier:
                 image = photo.image if isinstance(photo, _Input) else network_input(photo, self.manifest.contract)
                 return self._predict(many or self._session, image, top_k, logits)
             except PhotoError as error:
-                return error
+                return error.alone()
 
         many = None  # what several photos run on; one alone is decoded while its session may still be opening
         taken = (_take(photo, self.manifest.contract) for photo in photos)
@@ -296,7 +306,7 @@ def _take(photo: Photo | PhotoError, contract: ImageContract) -> _Taken:
             return read_photo_file(photo)
         return _Input(network_input(photo, contract))
     except PhotoError as error:
-        return error
+        return error.alone()
 
 
 def _best_first(values: NDArray[np.float64], count: int) -> list[int]:

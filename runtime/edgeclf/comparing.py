@@ -195,7 +195,7 @@ def _decoded(
         try:
             return path, photo if isinstance(photo, PhotoError) else _inputs(photo, pair)
         except PhotoError as error:
-            return path, error
+            return path, error.alone()
 
     source = iter(photos)
     while block := list(islice(source, _BLOCK * pair[0].threads)):

@@ -12,10 +12,10 @@ EdgeclfError
 ├── DataError         5  training photos, weights or a run folder cannot be used
 │   └── WeightsError         pretrained weights are missing, damaged or do not fit
 ├── ExportError       6  an exported file did not pass its checks, nothing was written
-└── RecordError       7  a record file or a review folder cannot be used or written
+└── RecordError       7  a record file, a review folder or standard output cannot be used or written
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class EdgeclfError(Exception):
@@ -42,7 +42,8 @@ class PhotoError(EdgeclfError):
 
     Attributes:
         kind: "not-found", "not-a-file", "empty", "not-an-image", "damaged", "too-large", "unreadable", "unsupported"
-            (an image that this installation cannot decode) or "timeout" (its disk does not answer).
+            (an image that this installation cannot decode), "timeout" (its disk does not answer) or "no-images" (a
+            folder without any). Records have one more: "no-heat-map".
         path: the photo as the caller named it, None if it has no name.
     """
 
@@ -51,12 +52,24 @@ class PhotoError(EdgeclfError):
         self.kind = kind
         self.path = path
 
+    def alone(self) -> "PhotoError":
+        """The same error without the frames it came through, which hold the photo: for those who keep errors."""
+        return PhotoError(self.kind, self.message, self.remedy, self.path)
+
     def __reduce__(self) -> tuple[type["PhotoError"], tuple[str, str, str, str | None]]:
         return PhotoError, (self.kind, self.message, self.remedy, self.path)
 
 
 class ExplainError(EdgeclfError):
-    """The model carries no heat map for that class on that photo."""
+    """The model carries no heat map for that class on that photo.
+
+    Attributes:
+        prediction: the ranking there is all the same, an ``edgeclf.Prediction``.
+    """
+
+    def __init__(self, message: str, remedy: str = "", prediction: Any = None) -> None:
+        super().__init__(message, remedy)
+        self.prediction = prediction
 
 
 class UsageError(EdgeclfError):

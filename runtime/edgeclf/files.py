@@ -1,5 +1,6 @@
 """Writing files so that nobody ever sees half of one, and finding image files."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -63,13 +64,12 @@ def sync_folder(folder: Path) -> None:
     """Make the names of new files in a folder outlive a power cut, where folders can be opened."""
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError:  # some network mounts refuse that
-        pass
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError):  # folders one may only write to; some network mounts
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _written(folder: Path, write: Callable[[IO[bytes]], Any]) -> str:

@@ -153,6 +153,8 @@ def _check_png(data: bytes) -> None:
     position, pixels, packed, others = 8, 0, 0, 0
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
+        if kind == b"IEND":  # what lies behind is nothing of the photo's
+            return
         if kind in (b"IDAT", b"fdAT", b"fcTL"):
             pixels += 1
         else:

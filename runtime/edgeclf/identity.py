@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgeclf.errors import PhotoError
+from edgeclf.reading import patiently
+
 _MERGE_AT = 1024
 
 
@@ -41,10 +44,10 @@ def photo_file(path: str, status: os.stat_result) -> PhotoFile:
 
 
 def look_at(path: str) -> PhotoFile | None:
-    """The file as it is now, None if there is none to look at."""
+    """The file as it is now, None if there is none to look at, or its disk does not answer."""
     try:
-        return photo_file(path, os.stat(path))
-    except (OSError, ValueError):
+        return photo_file(path, patiently(lambda _: os.stat(path), path))
+    except (OSError, ValueError, PhotoError):
         return None
 
 

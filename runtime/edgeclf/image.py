@@ -57,6 +57,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_TURNING = frozenset(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -205,10 +206,10 @@ def _finish(image: Image.Image, size: tuple[int, int]) -> _Upright:
         orientation = 1
     rgb = _to_rgb(image)
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    turned = image.size != size and image.size == size[::-1]  # a TIFF, while loading
     if method is not None:
         rgb = rgb.transpose(method)
-    # Reduced or not, the sides compare as those of the file do, unless it was turned.
-    turned = (rgb.width > rgb.height) != (size[0] > size[1])
+        turned ^= method in _TURNING
     return rgb, (size[1], size[0]) if turned else size
 
 

@@ -20,7 +20,7 @@ from edgeclf.errors import PhotoError, UsageError
 TIMEOUT_VARIABLE = "EDGECLF_TIMEOUT"
 TIMEOUT = 30.0
 _STUCK_IN_FOLDER, _STUCK = 2, 16
-_CHUNK = 2**22  # bytes of one read; a disk that gives less in all that time counts as hanging
+_CHUNK = 2**18  # bytes of one read; a disk that gives less in all that time counts as hanging
 T = TypeVar("T")
 Progress = Callable[[], None]  # a long call says with it that it is not stuck
 
@@ -67,6 +67,8 @@ def _with_file(name: str, limit: int | None, use: Callable[[IO[bytes], Progress]
         return patiently(call, name)
     except FileNotFoundError as error:
         raise PhotoError("not-found", f"{name}: no such file or folder", "check the path", name) from error
+    except MemoryError as error:
+        raise PhotoError("too-large", f"{name}: does not fit in memory", "save it smaller", name) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise PhotoError(
             "unreadable", f"{name}: {reason(error)}", "check the path and its permissions", name

@@ -16,6 +16,7 @@ side by side, without class indices and display names.
 * One process at a time has a record file, where the system can lock files.
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -36,6 +37,8 @@ from edgeclf.identity import Digests, PhotoFile
 SUFFIXES = (".jsonl", ".csv")
 # Errors that another try cannot mend unless the file changes, and then it is another photo.
 LASTING = frozenset(("not-a-file", "empty", "not-an-image", "damaged", "too-large", "no-heat-map"))
+# And those that may pass while it stays the same: whoever waits for photos goes on trying.
+PASSING = frozenset(("unreadable", "timeout"))
 _SYNC_EVERY = 0.5  # seconds; photos of a burst share one flush to the disk
 _TAIL = ("error", "message", "cam", "cam_class", "padding_share", "copy", "size", "modified", "model")
 _FIRST_BYTES = b'{"path": "'
@@ -167,7 +170,8 @@ class RecordFile:
             raise self._unwritable(error) from error
         finally:
             if left:
-                os.ftruncate(self._file.fileno(), self._end)
+                with contextlib.suppress(OSError):  # a card that may not be written any more: the next start cuts
+                    os.ftruncate(self._file.fileno(), self._end)
             else:
                 self._end += len(line)
 
@@ -226,7 +230,7 @@ class RecordFile:
             return False
         try:
             record = _from_csv(line, self._columns) if self._csv else _from_json(line)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError, csv.Error):
             if number == 1:
                 raise self._foreign() from None
             return False

@@ -9,20 +9,28 @@ again; its time changes when a file is added, renamed or removed. A file written
 do some network mounts: so every folder is read now and then all the same.
 """
 
+import errno
 import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from edgeclf.errors import PhotoError
 from edgeclf.files import OVERLAY_ENDING, UNSORTED, is_overlay
 from edgeclf.identity import Digests, PhotoFile, photo_file
 from edgeclf.image import SUFFIXES
+from edgeclf.reading import patiently
+
+T = TypeVar("T")
 
 _CHUNK = 1000  # entries of a folder held at once, sorted among themselves
 _COARSE = 3.0  # seconds within which two changes of a folder may leave it the same time (memory cards: 2)
 _WHOLE_EVERY = 30.0  # seconds between looks at every folder, at least
+_LONGEST = 3600.0  # seconds until a photo that was put off again and again is given
 _SHARE = 20  # looking takes at most a twentieth of the time, looking at every folder a hundredth
 
 
@@ -43,7 +51,7 @@ class FolderWatch:
         known: digests of photos that are not new; the caller adds to it.
         skip: a folder inside that is not looked into.
         settle: seconds a photo must stay the same.
-        patience: seconds until a photo that was put off is given again.
+        patience: seconds until a photo that was put off is given again; twice as many each further time.
         told: called once with the path and the reason for a sub-folder that cannot be read.
 
     Attributes:
@@ -67,7 +75,7 @@ class FolderWatch:
         self._known, self._settle, self._patience, self._told = known, settle, patience, told
         self._skip = None if skip is None else os.path.realpath(skip)
         self._seen = Digests()  # by the last look, and not known then
-        self._put_off: dict[int, float] = {}  # digest -> when to give it again
+        self._put_off: dict[int, tuple[float, int]] = {}  # digest -> when to give it again, how often it was put off
         self._folders: dict[str, _Folder] = {}
         self._unreadable: set[str] = set()
         self._cost = 0.0
@@ -83,13 +91,17 @@ class FolderWatch:
         """How many photos are put off."""
         return len(self._put_off)
 
-    def put_off(self, photo: PhotoFile) -> bool:
-        """A photo could not be read: give it once more after a while. False if it has been given again already."""
+    def put_off(self, photo: PhotoFile) -> int:
+        """A photo could not be read: give it again after ``patience``, and ever later. Returns how often that was."""
         digest = photo.digest()
-        if self._put_off.pop(digest, None) is not None:
-            return False
-        self._put_off[digest] = time.monotonic() + self._patience
-        return True
+        times = self._put_off.get(digest, (0.0, 0))[1] + 1
+        pause = min(self._patience * 2 ** (times - 1), max(self._patience, _LONGEST))
+        self._put_off[digest] = (time.monotonic() + pause, times)
+        return times
+
+    def give_up(self, photo: PhotoFile) -> None:
+        """Forget that a photo was put off."""
+        self._put_off.pop(photo.digest(), None)
 
     def look(self) -> Iterator[PhotoFile]:
         """One look: new, quiet photos as they are found, folder by folder, sorted in each (a thousand at a time).
@@ -103,11 +115,11 @@ class FolderWatch:
         real = os.path.realpath(self.folder)
         stack = [self.folder]
         self.gone = None
-        self._put_off = {digest: at for digest, at in self._put_off.items() if digest in self._seen}
+        self._put_off = {digest: off for digest, off in self._put_off.items() if digest in self._seen}
         while stack:
             path = stack.pop()
             try:
-                modified_ns = os.stat(path).st_mtime_ns
+                modified_ns = _patiently(partial(os.stat, path), path).st_mtime_ns
                 earlier = self._folders.get(path)
                 if not whole and earlier is not None and earlier.calm and earlier.modified_ns == modified_ns:
                     folders[path] = earlier
@@ -115,17 +127,17 @@ class FolderWatch:
                     continue
                 calm = time.time() - modified_ns / 1e9 > _COARSE
                 inside: list[str] = []
-                for entry in _entries(path):
-                    if _is_folder(entry):
-                        if entry.name != UNSORTED and self._skip != real + entry.path[len(self.folder) :]:
-                            inside.append(entry.path)
+                for found in _listed(path):
+                    if isinstance(found, str):
+                        if os.path.basename(found) != UNSORTED and self._skip != real + found[len(self.folder) :]:
+                            inside.append(found)
                         continue
-                    photo = _photo(entry)
-                    if photo is None or (digest := photo.digest()) in self._known:
+                    photo = found
+                    if (digest := photo.digest()) in self._known:
                         continue
                     calm = False
                     seen.add(digest)
-                    if digest in self._seen and self._put_off.get(digest, 0.0) <= time.monotonic():
+                    if digest in self._seen and self._put_off.get(digest, (0.0, 0))[0] <= time.monotonic():
                         given = time.perf_counter()
                         yield photo
                         away += time.perf_counter() - given
@@ -152,24 +164,34 @@ class FolderWatch:
             self._told(path, error)
 
 
-def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as listing:
-        while chunk := list(itertools.islice(listing, _CHUNK)):
+def _listed(folder: str) -> Iterator[PhotoFile | str]:
+    """The photos in a folder, and the paths of the folders in it."""
+    with _patiently(lambda: os.scandir(folder), folder) as listing:
+        while chunk := _patiently(lambda: list(itertools.islice(listing, _CHUNK)), folder):
             chunk.sort(key=lambda entry: entry.name)
-            yield from chunk
+            yield from _patiently(partial(_photos_and_folders, chunk), folder)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    return not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+def _patiently(call: Callable[[], T], path: str) -> T:
+    try:
+        return patiently(lambda _: call(), path)
+    except PhotoError as error:
+        raise TimeoutError(errno.ETIMEDOUT, "its disk does not answer", path) from error
+
+
+def _photos_and_folders(entries: list[os.DirEntry[str]]) -> list[PhotoFile | str]:
+    shown = [entry for entry in entries if not entry.name.startswith(".")]
+    found = [entry.path if entry.is_dir(follow_symlinks=False) else _photo(entry) for entry in shown]
+    return [one for one in found if one is not None]
 
 
 def _photo(entry: os.DirEntry[str]) -> PhotoFile | None:
     name = entry.name
-    if name.startswith(".") or os.path.splitext(name)[1].lower() not in SUFFIXES:
+    if os.path.splitext(name)[1].lower() not in SUFFIXES:
         return None
     try:
         if not entry.is_file() or (name.endswith(OVERLAY_ENDING) and is_overlay(entry.path)):
             return None
-        return photo_file(entry.path, entry.stat())
+        return photo_file(entry.path, os.stat(entry.path))  # as look_at does: on Windows entry.stat() may be stale
     except OSError:  # gone by now, or a link to itself
         return None

@@ -238,14 +238,18 @@ def test_a_photo_is_taken_when_two_looks_saw_it_the_same(tmp_path: Path) -> None
     assert (found(watch), found(watch)) == ([], ["a.png"])
 
 
-def test_photos_put_off_are_given_once_more(tmp_path: Path) -> None:
+def test_photos_put_off_are_given_again_ever_later(tmp_path: Path) -> None:
     put(tmp_path / "a.png")
     watch = looks(tmp_path, patience=0.3)
     (photo,) = [*watch.look(), *watch.look()]
-    assert (watch.put_off(photo), watch.postponed, found(watch)) == (True, 1, [])
+    assert (watch.put_off(photo), watch.postponed, found(watch)) == (1, 1, [])
     time.sleep(0.35)
     assert found(watch) == ["a.png"]
-    assert (watch.put_off(photo), watch.postponed) == (False, 0)
+    assert (watch.put_off(photo), watch.postponed) == (2, 1)
+    time.sleep(0.35)
+    assert found(watch) == [], "twice as long this time"
+    watch.give_up(photo)
+    assert (watch.postponed, found(watch)) == (0, ["a.png"])
     watch.put_off(photo)
     (tmp_path / "a.png").unlink()
     assert (found(watch), found(watch), watch.postponed) == ([], [], 0), "what is gone is forgotten"
@@ -259,8 +263,8 @@ def test_unchanged_folders_are_not_read_again(tmp_path: Path, monkeypatch: pytes
     for folder in ("a/b", "a", "c", "."):
         os.utime(tmp_path / folder, (old, old))
     read: list[str] = []
-    entries = watching._entries
-    monkeypatch.setattr(watching, "_entries", lambda folder: [read.append(folder), entries(folder)][1])  # type: ignore[func-returns-value]
+    entries = watching._listed
+    monkeypatch.setattr(watching, "_listed", lambda folder: [read.append(folder), entries(folder)][1])  # type: ignore[func-returns-value]
     watch = looks(tmp_path, known)
     assert [found(watch), sorted(found(watch))] == [[], ["a/1.png", "a/b/2.png", "c/3.png"]]
     for photo in watch.look():
@@ -371,7 +375,7 @@ def test_a_photo_that_changes_while_it_is_read_is_not_recorded(tmp_path: Path, m
     monkeypatch.setattr(classifier, "predict_many", lambda photos, top_k: (slow(photo, top_k) for photo in photos))
     with RecordFile(tmp_path / "o.jsonl", classifier.sha256, 3) as records, Stopping() as stop:
         watch = looks(tmp_path, records.known)
-        work = _Work(classifier, records, None, 3, False)
+        work = _Work(classifier, records, None, 3, False, False)
         for _ in range(4):
             watch._whole_at = 0
             work.answer_new(watch, stop)

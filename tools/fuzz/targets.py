@@ -52,7 +52,8 @@ def door() -> Target:
 def model() -> Target:
     """Bytes -> ``edgeclf.modelfile.read_model_file``, mostly under a seal that fits."""
     originals = [path.read_bytes() for path in sorted(MODELS.glob("*.onnx"))]
-    file = Path(tempfile.mkdtemp(prefix="edgeclf-fuzz-")) / "model.onnx"
+    folder = tempfile.TemporaryDirectory(prefix="edgeclf-fuzz-")
+    file = Path(folder.name) / "model.onnx"
 
     def make(rng: Rng) -> bytes:
         data = originals[rng.integers(len(originals))]
@@ -65,7 +66,7 @@ def model() -> Target:
         changed = _lie(text, rng) if kind == 2 else mutate(text.encode(), [text.encode()], rng)
         return seal(_with_manifest(data[:-SEAL_LENGTH], changed))
 
-    def run(data: bytes) -> str:
+    def run(data: bytes, folder: object = folder) -> str:  # which is removed with this function
         file.write_bytes(data)
         try:
             found = read_model_file(file)

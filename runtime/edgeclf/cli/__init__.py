@@ -1,9 +1,11 @@
 """The command line. Commands are found by name and imported only when called or listed."""
 
+import errno
 import functools
 import gc
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated, Any, NoReturn
@@ -14,10 +16,11 @@ from typer.core import TyperGroup
 from edgeclf import __version__
 from edgeclf.cli.console import printable
 from edgeclf.cli.usage import ParserError, in_one_line, no_such_command, wants_help
-from edgeclf.errors import EdgeclfError, UsageError
+from edgeclf.errors import EdgeclfError, RecordError, UsageError
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_CLOSED_PIPE = 141  # 128 + SIGPIPE
+_UNWRITABLE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG, errno.EIO, errno.EROFS, errno.EBADF)
 
 # The runtime's own commands; training and export add theirs through the entry-point group.
 _OWN = {
@@ -30,8 +33,8 @@ EPILOG = (
     "Exit codes: 0 all answered, 1 some or all photos could not be read or explained, or `data check` found "
     "problems, 2 usage, 3 the model file cannot be used or fails its self-test, 4 the backend, the device or an extra "
     "is not to be had, 5 training photos, weights or a run folder cannot be used, 6 an exported file did not pass its "
-    "checks, 7 a record file or a review folder cannot be used or written, 130 interrupted, 141 the reader of the "
-    "output went away."
+    "checks, 7 a record file, a review folder or standard output cannot be used or written, 130 interrupted, 141 the "
+    "reader of the output went away."
 )
 
 
@@ -66,18 +69,29 @@ class _Commands(TyperGroup):
 
 
 def _quiet(command: Callable[..., None]) -> Callable[..., None]:
-    """End without a word when the reader of a pipe has gone."""
+    """No Python warnings of Pillow's; one line, or none for a closed pipe, where standard output takes no more."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
+        warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and says what is wrong
         try:
             command(*args, **kwargs)
             sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit succeeds
+            _give_up_stdout()
             raise typer.Exit(EXIT_CLOSED_PIPE) from None
+        except OSError as error:
+            if error.filename is not None or error.errno not in _UNWRITABLE:  # of no stream, and every file is named
+                raise
+            _give_up_stdout()
+            what = f"standard output cannot be written ({error.strerror})"
+            raise RecordError(what, "make room, or name another file") from error
 
     return wrapped
+
+
+def _give_up_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit succeeds
 
 
 _app = typer.Typer(

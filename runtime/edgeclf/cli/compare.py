@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,7 +37,7 @@ def compare(
     edgeclf compare old.onnx new.onnx 'card/**/*.JPG' --json > difference.json
 
     Lists the photos whose answer changed, and tells how many agree, the accuracy of each where folders are called as
-    classes (with a paired 95 % interval of the difference, Newcombe 1998), median time of one inference, the two taking
+    classes (with a paired 95 % interval of the difference, Tango 1998), median time of one inference, the two taking
     turns, sizes, and how far the heat maps correlate. A photo that cannot be read is reported and the rest go on.
 
     --json prints models [path, bytes, correct, accuracy, milliseconds] of A and of B, photos, agreeing, changed [path,
@@ -51,7 +50,6 @@ def compare(
     from edgeclf.comparing import check_comparable
     from edgeclf.comparing import compare as run
 
-    warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and answers or says what is wrong
     models: Models = (
         (first, Classifier(first, device, threads, spin=False)),
         (second, Classifier(second, device, threads, spin=False)),

@@ -1,7 +1,6 @@
 """``edgeclf evaluate``: how well a model file answers photos whose classes are known."""
 
 import json
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -58,7 +57,6 @@ def evaluate(
     from edgeclf.evaluating import evaluate as count
     from edgeclf.folders import find_class_folders
 
-    warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and answers or says what is wrong
     classifier = Classifier(model, device, threads, for_many=True)
     found = find_class_folders(data, classifier.labels, split=split, ignore_unknown=ignore_unknown)
     console = Console()

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import TypeVar
 from PIL import Image
 
 from edgeclf.classifier import Classifier
-from edgeclf.errors import PhotoError, UsageError
+from edgeclf.errors import EdgeclfError, PhotoError, UsageError
 from edgeclf.files import OVERLAY_ENDING, OVERLAY_MARK, image_files, is_overlay, write_atomically
 from edgeclf.image import read_photo_file
-from edgeclf.reading import patiently
+from edgeclf.reading import patiently, reason
 from edgeclf.results import Prediction
 
 STDIN = "-"
@@ -40,7 +40,7 @@ def find_photos(arguments: list[str]) -> Iterator[Found]:
     for argument in arguments:
         try:
             yield from _expand(argument)
-        except PhotoError as error:  # its disk does not answer
+        except PhotoError as error:
             yield Found(argument, error)
 
 
@@ -48,17 +48,46 @@ def _expand(argument: str) -> Iterator[Found]:
     if argument == STDIN:
         if sys.stdin is None:
             raise UsageError("-: there is no standard input", "name a photo")
-        yield Found(STDIN, read_photo_file(sys.stdin.buffer))
+        try:
+            yield Found(STDIN, read_photo_file(sys.stdin.buffer))
+        except OSError as error:
+            raise PhotoError("unreadable", f"{STDIN}: {reason(error)}", "check what is piped in", STDIN) from error
     elif patiently(lambda _: os.path.isdir(argument), argument):
-        yield from _or_error(
-            image_files(argument), argument, "no-images", "no images in this folder", "give a folder of photos"
-        )
-    elif _is_glob(argument):
-        matches = sorted(glob.glob(argument, recursive=True))
-        files = (name for name in matches if not os.path.isdir(name))
-        yield from _or_error(files, argument, "not-found", "no file matches", "check the pattern")
+        yield from _in_folder(argument)
+    elif patiently(lambda _: _is_glob(argument), argument):
+        matches = patiently(lambda progress: _matches(argument, progress), argument)
+        yield from (Found(name, name) for name in matches)
+        if not matches:
+            raise PhotoError("not-found", f"{argument}: no file matches", "check the pattern", argument)
     else:
         yield Found(argument, argument)
+
+
+def _in_folder(folder: str) -> Iterator[Found]:
+    """The photos below a folder, then the folders that could not be listed."""
+    closed: list[OSError] = []
+    empty = True
+    for name in image_files(folder, closed.append):
+        empty = False
+        yield Found(name, name)
+    for error in closed:
+        name = str(error.filename or folder)
+        what = f"{name}: the folder cannot be listed ({error.strerror})"
+        yield Found(name, PhotoError("unreadable", what, "check its permissions", name))
+    if empty and not closed:
+        raise PhotoError("no-images", f"{folder}: no images in this folder", "give a folder of photos", folder)
+
+
+def _matches(pattern: str, progress: Callable[[], None]) -> list[str]:
+    """Files that a glob matches, sorted. ``**`` follows links to folders, in circles too: each file counts once."""
+    found: dict[tuple[str, str], str] = {}
+    for name in glob.iglob(pattern, recursive=True):
+        if not os.path.isdir(name):
+            parent, base = os.path.split(name)
+            place = os.path.realpath(parent), base
+            found[place] = min(name, found.get(place, name), key=lambda path: (len(path), path))
+        progress()
+    return sorted(found.values())
 
 
 def answer_each(
@@ -86,21 +115,13 @@ def counting(arguments: list[str]) -> Callable[[], int]:
     known = [0]
 
     def count() -> None:
-        known[0] = sum(
-            1 for argument in arguments for _ in ([argument] if argument == STDIN else find_photos([argument]))
-        )
+        with suppress(EdgeclfError):  # the one who reads the photos will say so
+            known[0] = sum(
+                1 for argument in arguments for _ in ([argument] if argument == STDIN else find_photos([argument]))
+            )
 
     threading.Thread(target=count, daemon=True).start()
     return lambda: known[0]
-
-
-def _or_error(names: Iterator[str], argument: str, kind: str, what: str, remedy: str) -> Iterator[Found]:
-    empty = True
-    for name in names:
-        empty = False
-        yield Found(name, name)
-    if empty:
-        yield Found(argument, PhotoError(kind, f"{argument}: {what}", remedy, argument))
 
 
 def _is_glob(argument: str) -> bool:
@@ -117,7 +138,7 @@ class OverlayFiles:
     """
 
     def __init__(self, target: Path, photos: list[str], *, keep: bool = False) -> None:
-        self._file = None if target.is_dir() or not target.suffix else target
+        self._file = None if os.path.isdir(target) or not target.suffix else target
         self._folder = target
         self._keep = keep
         self._taken: set[str] = set()
@@ -127,7 +148,7 @@ class OverlayFiles:
             raise UsageError(f"--cam {target}: one file cannot hold several overlays", "name a folder")
         if target.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
             raise UsageError(f"--cam {target}: cannot write this format", "name a .png or .jpg file, or a folder")
-        if target.exists() and photos[0] != STDIN and os.path.exists(photos[0]) and target.samefile(photos[0]):
+        if photos[0] != STDIN and os.path.exists(target) and os.path.exists(photos[0]) and target.samefile(photos[0]):
             raise UsageError(f"--cam {target}: is the photo itself", "name another file")
 
     def save(self, overlay: Image.Image, photo: str) -> Path:
@@ -157,4 +178,4 @@ class OverlayFiles:
 
     def _is_foreign(self, name: str) -> bool:
         path = self._folder / name
-        return path.exists() and (self._keep or not is_overlay(path))
+        return os.path.exists(path) and (self._keep or not is_overlay(path))

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
@@ -102,7 +101,6 @@ def predict(
         raise UsageError("-: nobody can say whether FILE answers standard input already", "leave out --resume")
     if cam_class is not None and cam is None:
         raise typer.BadParameter("it says which class --cam draws; give --cam too", param_hint="--cam-class")
-    warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and answers or says what is wrong
     overlays = OverlayFiles(cam, photos, keep=resume) if cam is not None else None
     several = are_several(photos)
     classifier = Classifier(
@@ -169,7 +167,7 @@ def _answers(
             answer["cam_class"] = explanation.label.label
             answer["padding_share"] = round(explanation.padding_share, 4)
         except ExplainError as error:
-            answer |= answer_fields(classifier.predict(one.source, top_k))  # type: ignore[arg-type]
+            answer |= answer_fields(error.prediction)
             answer["error"] = {"kind": "no-heat-map", "message": str(error)}
         except PhotoError as error:
             answer |= answer_fields(error)

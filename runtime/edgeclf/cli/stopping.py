@@ -9,7 +9,7 @@ _STEP = 0.2  # seconds; a signal must not be noticed late
 
 
 class Stopping:
-    """While it lasts, the first SIGINT or SIGTERM only asks to stop, by ``signal``; the next one interrupts at once.
+    """While it lasts, the first SIGINT or SIGTERM only asks to stop, by ``signal``; the next one interrupts.
 
     Attributes:
         signal: which signal asked, None as long as none did.

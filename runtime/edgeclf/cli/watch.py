@@ -1,8 +1,8 @@
 """``edgeclf watch``: classify photos as they come into a folder."""
 
 import json
+import os
 import signal
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgeclf.review import ReviewFolder
     from edgeclf.watching import FolderWatch
 
-_PATIENCE = 10  # times --settle, until a photo that could not be read is tried for the last time
+_PATIENCE = 10  # times --settle, until a photo that could not be read is tried again
 
 
 def watch(
@@ -60,13 +60,14 @@ def watch(
     FILE is the record, as `edgeclf predict --out` writes it, and goes on where it ends: photos that lie in IN already
     and are not in FILE are taken first. A photo is its path, size and time of modification; replaced, it is a new one.
     It is taken once it has stayed the same for --settle seconds. One that does not decode is tried again after ten
-    times that, then recorded as an error. A power cut or a kill loses no record and repeats none; a line on standard
-    output may be repeated.
+    times that, then recorded as an error; one that may not be opened, or whose disk does not answer, is tried again
+    and again, ever later, and recorded when it can be read. A power cut or a kill loses no record and repeats none; a
+    line on standard output may be repeated.
 
     --review copies photos that are "unknown" (see `edgeclf predict --help`), never over another file. Moving one from
     DIR/_unsorted/<guess>/ to DIR/<class>/ labels it: `edgeclf train DIR` takes the class folders, never _unsorted.
 
-    IN may vanish and come back. SIGTERM ends with 0, Ctrl-C with 130, both after the photo in hand; --once with 1 if
+    IN may vanish and come back. SIGTERM ends with 0, Ctrl-C with 130, both after the photos in hand; --once with 1 if
     photos could not be read. docs/field.md has a systemd unit.
     """
     with Stopping() as stop:
@@ -77,10 +78,9 @@ def watch(
 
         check_suffix(out)
         source = folder.absolute()  # a record must mean the same photo wherever edgeclf is started next time
-        if source.exists() and not source.is_dir():
+        if os.path.exists(source) and not os.path.isdir(source):
             raise UsageError(f"{folder}: is not a folder", "name the folder that photos come into")
         reviewer = ReviewFolder(review.absolute(), source) if review is not None else None
-        warnings.filterwarnings("ignore", module="PIL")
         classifier = Classifier(model, device, threads, threshold=threshold, low_memory=low_memory, for_many=True)
         console = Console()
         with RecordFile(out, classifier.sha256, min(top_k, len(classifier.labels)), resume=True) as records:
@@ -96,7 +96,7 @@ def watch(
                     f"edgeclf: {printable(path)}: the folder cannot be read ({error.strerror}); going on without it"
                 ),
             )
-            work = _Work(classifier, records, reviewer, top_k, as_json)
+            work = _Work(classifier, records, reviewer, top_k, as_json, once)
             console.line(f"watching {printable(str(folder))}, {records.found} photos recorded in {out} so far")
             _run(watcher, work, stop, console, once)
     if stop.signal == signal.SIGINT:
@@ -137,8 +137,9 @@ class _Work:
         reviewer: "ReviewFolder | None",
         top_k: int,
         as_json: bool,
+        once: bool,
     ) -> None:
-        self.failed = 0
+        self.failed, self._once = 0, once
         self._classifier, self._records, self._reviewer = classifier, records, reviewer
         self._top_k, self._as_json = top_k, as_json
 
@@ -146,6 +147,7 @@ class _Work:
         """Take what one look finds; return when all of it is on the disk."""
         from edgeclf.cli.photos import answer_each
         from edgeclf.identity import look_at
+        from edgeclf.records import PASSING
 
         def found() -> Iterator[tuple["PhotoFile", str]]:
             for photo in watcher.look():
@@ -156,11 +158,18 @@ class _Work:
         for photo, prediction in answer_each(self._classifier, found(), self._top_k):
             if look_at(photo.path) != photo:
                 continue  # gone, or changed while it was read: then it is a new photo
-            if isinstance(prediction, PhotoError) and watcher.put_off(photo):
-                continue
             answer: dict[str, Any] = {"path": photo.path, **answer_fields(prediction)}
             if isinstance(prediction, PhotoError):
+                again, passing = watcher.put_off(photo), prediction.kind in PASSING
+                if again == 1 or (passing and not self._once):
+                    if again == 2:
+                        _print(answer, self._as_json)
+                    continue
+                watcher.give_up(photo)
                 self.failed += 1
+                if passing:  # left for the next run
+                    _print(answer, self._as_json)
+                    continue
             elif prediction.unknown and self._reviewer is not None:
                 copy = self._reviewer.copy(photo.path, prediction.best.label)
                 if copy is None:
