@@ -30,6 +30,7 @@ from edgeclf_export.ranges import (
 )
 from edgeclf_export.verify import Answers
 
+_HARM_PHOTOS = 16
 MOST_FLOAT_LAYERS = 8  # and at most half of all: beyond that FP16 serves better
 
 # How a range is chosen from a histogram. None is best for every network; probe photos say which is tried first.
@@ -122,7 +123,7 @@ def search_int8(
     harms: tuple[Harm, ...] = ()
     if not attempts[-1].gate.passed:
         best = min(attempts, key=lambda a: a.error).gate.calibration
-        harms = _harms(model, seen, tables[best], asked, console)
+        harms = _harms(model, seen, tables[best], asked[:_HARM_PHOTOS], console)
         for number in range(1, min(MOST_FLOAT_LAYERS, len(layer_names(model.graph)) // 2) + 1):
             in_float = tuple(harm.layer for harm in harms[:number])
             if attempt(best, quantize(correct_bias(model, seen, in_float), tables[best], in_float), in_float):
