@@ -14,7 +14,7 @@ from edgeclf.errors import PhotoError
 from edgeclf.headers import MAX_PARTS
 from edgeclf.image import network_input
 from helpers import draw
-from PIL import Image
+from PIL import Image, ImageFile
 
 CONTRACT = ImageContract(32)
 
@@ -125,12 +125,14 @@ def run_lengths(side: int) -> bytes:
     ids=lambda value: value.__name__ if callable(value) else "",
 )
 def test_bombs_are_refused_and_what_looks_alike_is_not(
-    make: Callable[[int], bytes], good: int | None, bad: int, kind: str
+    make: Callable[[int], bytes], good: int | None, bad: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if good is not None:
         assert network_input(make(good), CONTRACT).shape == (32, 32, 3)
     content = make(bad)
     network_input(encoded("PNG"), CONTRACT)  # whatever is loaded once
+    loaded: list[object] = []  # what Pillow decodes into is not Python's memory
+    monkeypatch.setattr(ImageFile.ImageFile, "load", loaded.append)
     tracemalloc.start()
     with pytest.raises(PhotoError) as caught:
         network_input(content, CONTRACT)
@@ -138,6 +140,7 @@ def test_bombs_are_refused_and_what_looks_alike_is_not(
     tracemalloc.stop()
     assert caught.value.kind == kind, caught.value
     assert peak < 4 * 2**20
+    assert not loaded, "no pixel of it is decoded"
 
 
 def test_scans_of_a_large_photo_are_fewer() -> None:
