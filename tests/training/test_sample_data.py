@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from edgeclf_training.sample_data import SPECIES, SampleData, write_sample_data
 from edgeclf_training.sample_data.birds import BirdDrawing, draw_bird
-from edgeclf_training.sample_data.lighting import plain_light
+from edgeclf_training.sample_data.lighting import random_light
 from edgeclf_training.sample_data.photos import box_of, draw_photo
 from edgeclf_training.sample_data.postures import Pose, build_skeleton
 from edgeclf_training.sample_data.species import (
@@ -38,7 +38,8 @@ def draw_side_view(species: Species, yaw: float = 1.2) -> BirdDrawing:
     pose = Pose(yaw=yaw, head_yaw=yaw)
     skeleton = build_skeleton(species, pose)
     origin = (100 - skeleton.head[0] * 500, 80 + skeleton.head[1] * 500)
-    return draw_bird(species, pose, skeleton, plain_light(), (200, 200), 500, origin, np.random.default_rng(0))
+    light = random_light(np.random.default_rng(1))
+    return draw_bird(species, pose, skeleton, light, (200, 200), 500, origin, np.random.default_rng(0))
 
 
 def marked_colour(bird: BirdDrawing) -> NDArray[np.float64]:

@@ -33,11 +33,6 @@ class Light:
     shadow: float
 
 
-def plain_light() -> Light:
-    """Neutral light from above the viewer's left shoulder, the same every time."""
-    return Light(_direction(-0.6, 0.8), (0.5,) * 3, (0.55,) * 3, (0.42,) * 3, (0.6, 0.7, 0.8), (0.8, 0.85, 0.9), 0.4)
-
-
 def random_light(rng: np.random.Generator) -> Light:
     """Draw dawn, overcast, harsh sun or backlight, each with its own spread."""
     mood = rng.choice(4, p=[0.22, 0.33, 0.27, 0.18])
