@@ -3,9 +3,10 @@
     python tools/cpus [--place haswell] [--model resnet50] [--photos 3]
 
 Drawn photos are decoded and answered by the runtime package on each CPU, and by old versions of onnxruntime. Decoded
-pixels must be equal, the logits of INT8 files the same bits, those of FP32 files within 1e-4 of the largest. Files with
-plain 8-bit and with 7-bit weights are shown for comparison. Exit code 1 if anything differs that must not; a place that
-cannot be had here is skipped with the reason. Nothing is said about speed: emulation is slow.
+pixels must be equal, the logits of INT8 files the same bits, those of FP32 files within 1e-4 of the largest; the
+command line must say the same and draw the same heat map. Files with plain 8-bit and with 7-bit weights are shown for
+comparison. Exit code 1 if anything differs that must not; a place that cannot be had here is skipped with the reason.
+Nothing is said about speed: emulation is slow.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from edgeclf.classifier import DEFAULT_MODEL
 from edgeclf.contract import ImageContract
 from edgeclf.image import network_input
@@ -24,11 +26,12 @@ from edgeclf_training.sample_data import write_sample_data
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from asking import ask, compare
-from emulation import HERE, PLACES, UnavailableError, prepare
+from asking import ask, compare, explain
+from emulation import HERE, PLACES, Place, UnavailableError, prepare
 from weight_rules import weights_by
 
 FP32_TOLERANCE = 1e-4
+OVERLAY_TOLERANCE = 2  # of 255: a heat map is computed in float
 NETWORKS = ("efficientnet_lite0", "resnet50", "vgg16")
 
 
@@ -72,8 +75,22 @@ def main() -> int:
                 broken, compared = broken + (not fine), compared + 1
                 note = "" if fine else "  <-- NOT ALLOWED"
                 print(f"{name:<15} onnxruntime {there.onnxruntime:<8} {case.name:<46} {difference}{note}", flush=True)
+            same, said = same_command(place, drawn[0], Path(folder))
+            broken, compared = broken + (not same), compared + 1
+            print(f"{name:<15} {said}{'' if same else '  <-- NOT ALLOWED'}", flush=True)
     print(f"{broken} of {compared} comparisons differ that must not" if compared else "nothing was compared")
     return int(broken > 0)
+
+
+def same_command(place: Place, photo: Path, folder: Path) -> tuple[bool, str]:
+    """Whether ``edgeclf predict --cam`` with the default model says and draws the same there, and how to tell it."""
+    here, there = (explain(one, DEFAULT_MODEL, photo, folder / f"{one.name}.png") for one in (HERE, place))
+    apart = int(np.abs(here.pop("pixels") - there.pop("pixels")).max())
+    said = "says the same" if here == there else f"SAYS {there}, not {here}"
+    return (
+        here == there and apart <= OVERLAY_TOLERANCE,
+        f"edgeclf predict --cam: {said}, overlays differ by {apart}/255",
+    )
 
 
 def make_cases(folder: Path, drawn: list[Path], networks: Sequence[str], photos: int) -> Iterator[Case]:

@@ -7,10 +7,12 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from emulation import Place
 from numpy.typing import NDArray
+from PIL import Image
 
 _RUNTIME = Path(__file__).parents[2] / "runtime"
 _ANSWER = Path(__file__).with_name("answer.py")
@@ -39,23 +41,39 @@ def ask(place: Place, model: Path, photos: Sequence[Path]) -> Answered:
         SystemExit: the child failed; with the end of what it said.
     """
     version, pixels, rows = "", [], []
-    path = os.pathsep.join([str(_RUNTIME), *filter(None, [place.environment.get("PYTHONPATH")])])
     for start in range(0, len(photos), _AT_ONCE):
-        done = subprocess.run(
-            [*place.python, str(_ANSWER), str(model), *map(str, photos[start : start + _AT_ONCE])],
-            env={**os.environ, **place.environment, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise SystemExit(f"{model.name} on {place.name}: exit code {done.returncode}\n{done.stderr[-2000:]}")
-        found = json.loads(done.stdout)
+        found = json.loads(_python(place, str(_ANSWER), str(model), *map(str, photos[start : start + _AT_ONCE])))
         version = found["onnxruntime"]
         for row in found["photos"]:
             pixels.append(row["pixels"])
             rows.append(np.frombuffer(base64.b64decode(row["logits"]), "<f4"))
     return Answered(version, tuple(pixels), np.stack(rows))
+
+
+def explain(place: Place, model: Path, photo: Path, overlay: Path) -> dict[str, Any]:
+    """What ``edgeclf predict PHOTO --cam OVERLAY.png --json`` prints, less what names the overlay; errors as ``ask``'s.
+
+    The overlay itself is there under "pixels", uint8 ``[H, W, 3]``.
+    """
+    words = ("predict", str(photo), "-m", str(model), "--cam", str(overlay), "--json", "--device", "cpu")
+    said: dict[str, Any] = json.loads(_python(place, "-m", "edgeclf", *words))
+    del said["cam"]
+    with Image.open(overlay) as image:
+        return {**said, "pixels": np.asarray(image.convert("RGB")).astype(np.int16)}
+
+
+def _python(place: Place, *words: str) -> str:
+    path = os.pathsep.join([str(_RUNTIME), *filter(None, [place.environment.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [*place.python, *words],
+        env={**os.environ, **place.environment, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words[:3])} on {place.name}: exit code {done.returncode}\n{done.stderr[-2000:]}")
+    return done.stdout
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,10 @@ HERE = Place("here", (sys.executable,))
 
 # What is asked, with which packages; None: those of this interpreter. onnxruntime 1.28 and later die at import under
 # QEMU 7.2 (Debian 12), on arm64 only. 1.16.3 is the oldest that model files name; on arm64 1.20 is tried.
-_ANY = ("numpy", "pillow", "flatbuffers", "protobuf", "packaging")
+_CLI = ("typer>=0.26,<0.29", "shellingham", "annotated-doc")
+_ANY = ("numpy", "pillow", "flatbuffers", "protobuf", "packaging", *_CLI)
 _OLD = ("numpy==1.26.4", "pillow", "flatbuffers", "protobuf<6", "packaging", "coloredlogs", "humanfriendly")
-_OLD = (*_OLD, "sympy", "mpmath")
+_OLD = (*_OLD, "sympy", "mpmath", *_CLI)
 PLACES: dict[str, tuple[str | None, tuple[str, ...] | None]] = {
     "haswell": ("Haswell", None),
     "cortex-a72": ("cortex-a72", ("onnxruntime==1.26.0", *_ANY)),
