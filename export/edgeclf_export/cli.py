@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from edgeclf.cli.extras import require
 
+_FEW = 100  # held-out photos: one is a point
+
 
 def export(
     run: Annotated[
@@ -62,11 +64,22 @@ def export(
     """
     require("export", "torch", "torchvision", "onnx", "onnxscript")
     from edgeclf.cli.console import Console
-    from edgeclf_training.runs import load_run_or_checkpoint
+    from edgeclf.errors import DataError, UsageError
 
-    from edgeclf_export.exporting import Card, export_run, read_display_names
-    from edgeclf_export.gate import Budget
-    from edgeclf_export.search import verdict
+    # What can be told before torch is imported, which takes seconds.
+    if int8 and fp16:
+        raise UsageError("INT8 and FP16 at once", "choose one of --int8 and --fp16")
+    if out is not None and (out.suffix != ".onnx" or out.is_dir()):
+        raise UsageError(f"{out}: not a name for a model file", "give -o NAME.onnx")
+    if not run.exists():
+        raise DataError(f"{run}: no such run folder", "give a folder that `edgeclf train` made")
+    console = Console()
+    with console.waiting("loading torch"):
+        from edgeclf_training.runs import load_run_or_checkpoint
+
+        from edgeclf_export.exporting import Card, export_run, read_display_names
+        from edgeclf_export.gate import Budget
+        from edgeclf_export.search import verdict
 
     trained = load_run_or_checkpoint(run)
     names = read_display_names(display_names, trained.classes) if display_names else {}
@@ -81,7 +94,7 @@ def export(
         golden=golden,
         budget=Budget(max_drop, max_class_drop),
         force=force,
-        console=Console(),
+        console=console,
     )
     if as_json:
         print(json.dumps({**asdict(done), "path": str(done.path)}))
@@ -93,4 +106,6 @@ def export(
             f"{row.correct / done.photos:>6.1%}  {row.agreeing:>4} of {done.photos:<4}  {row.difference:.1e}"
         )
     print(verdict(done.gate))
+    if done.photos < _FEW:
+        print(f"{done.photos} photos are too few to tell a small loss; more in test/ or val/ would")
     print(f"wrote {done.path}{'' if done.gate.passed else ', by force'}")

@@ -117,7 +117,7 @@ def search_int8(
         counted = histograms(model, photos(), minmax(seen), lambda done: progress(done, count))
     tables = {name: {key: choose(one) for key, one in counted.items()} for name, choose in CALIBRATIONS.items()}
     asked = list(probes())
-    for name, quantized in _best_first(model, seen, tables, asked, console):
+    for name, quantized in _best_first(model, seen, tables, asked):
         if attempt(name, quantized):
             break
     harms: tuple[Harm, ...] = ()
@@ -138,15 +138,12 @@ def _best_first(
     seen: Mapping[str, Seen],
     tables: Mapping[str, Ranges],
     photos: Sequence[NDArray[np.uint8]],
-    console: Console,
 ) -> list[tuple[str, onnx.ModelProto]]:
     """The network by every table of ranges, by the error of its logits."""
     corrected = correct_bias(model, seen)
     quantized = {name: quantize(corrected, ranges) for name, ranges in tables.items()}
     errors = dict(zip(quantized, logit_error(model, list(quantized.values()), photos), strict=True))
-    order = sorted(quantized, key=errors.__getitem__)
-    console.line("error of the logits by calibration: " + ", ".join(f"{name} {errors[name]:.4f}" for name in order))
-    return [(name, quantized[name]) for name in order]
+    return [(name, quantized[name]) for name in sorted(quantized, key=errors.__getitem__)]
 
 
 def _harms(

@@ -1,6 +1,18 @@
-"""``python -m edgeclf``."""
+"""``edgeclf`` and ``python -m edgeclf``: Ctrl-C ends it quietly from the first moment on."""
 
-from edgeclf.cli import main
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process."""
+    try:
+        from edgeclf.cli import main as run
+
+        run()
+    except KeyboardInterrupt:  # while modules are imported; later the command line sees to it
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

@@ -223,13 +223,14 @@ class Classifier:
         return Prediction(ranking, ranking[0].probability < self.threshold, scores if logits else None)
 
     def index(self, label: str) -> int:
-        """The index of a class name.
+        """The index of a class, by its name or its display name.
 
         Raises:
             UsageError: the model has no such class.
         """
+        named = {shown: name for name, shown in self.manifest.display_names.items()}
         try:
-            return self.labels.index(label)
+            return self.labels.index(label if label in self.labels else named.get(label, label))
         except ValueError:
             import difflib
 

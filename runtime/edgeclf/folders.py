@@ -104,7 +104,9 @@ def _choose(data: Path, index: Callable[[str], int | None], split: str | None) -
     }
     if split is not None:
         if (name := there[split]) is None:
-            raise UsageError(f"{data}: no folder {split}", "leave out --split where there are class folders only")
+            others = [name for name, folder in there.items() if folder]
+            hint = f"it has {', '.join(others)}" if others else "leave out --split: it has class folders only"
+            raise UsageError(f"{data}: no folder {split}", hint)
         return data / name, split
     for wanted in ("test", "val"):
         if (name := there[wanted]) is not None:

@@ -65,7 +65,7 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _read(data, name)
     except FileNotFoundError as error:
-        raise NotAModelError(f"{name}: no such model file", "check the path (-m, or EDGECLF_MODEL)") from error
+        raise NotAModelError(f"{name}: no such model file", "check the path, or $EDGECLF_MODEL") from error
     except (OSError, ValueError) as error:
         raise NotAModelError(
             f"{name}: cannot be read ({error})", "give an .onnx file made by `edgeclf export`"

@@ -64,7 +64,7 @@ class RecordFile:
 
     Attributes:
         known: digests of the photos that are answered.
-        found: how many records there were on opening.
+        found, failed: how many records there were on opening, and how many of them are errors.
         cut: how many bytes of a torn last line were cut off on opening.
 
     Raises:
@@ -78,7 +78,7 @@ class RecordFile:
     ) -> None:
         self.path = Path(path)
         self.known = Digests()
-        self.found = self.cut = 0
+        self.found = self.failed = self.cut = 0
         self._model, self._retry = model[:16], retry
         self._csv = check_suffix(self.path) == ".csv"
         self._columns = csv_columns(ranks)
@@ -176,6 +176,8 @@ class RecordFile:
                 self._end += len(line)
 
     def _unwritable(self, error: OSError) -> RecordError:
+        if isinstance(error, FileNotFoundError):
+            return RecordError(f"{self.path}: cannot be written (no such folder)", "make the folder first")
         return RecordError(
             f"{self.path}: cannot be written ({error.strerror or error})",
             "check the folder, its permissions and the space left; what was recorded is whole",
@@ -240,6 +242,7 @@ class RecordFile:
                 "name another file, or give the model it was begun with",
             )
         self.found += 1
+        self.failed += record.error is not None
         passing = record.error is not None and record.error not in LASTING
         if record.photo is not None and not (passing and self._retry):
             self.known.add(record.photo.digest())

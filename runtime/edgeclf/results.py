@@ -117,5 +117,7 @@ class Explanation:
         """
         from edgeclf import overlay
 
-        text = f"{self.label.label}  {self.label.probability:.1%}" if caption else None
-        return overlay.draw(self.photo, self.cam, self.contract.placement(*self.photo.size), strength, text)
+        said = f"{self.label.name}  {self.label.probability:.1%}"
+        text = f"unknown ({said})" if self.prediction.unknown else said
+        place = self.contract.placement(*self.photo.size)
+        return overlay.draw(self.photo, self.cam, place, strength, text if caption else None)

@@ -105,7 +105,7 @@ def check_data(roots: Sequence[Path], progress: Callable[[int, int], None] | Non
     Raises:
         DataError: see ``find_photos``.
     """
-    found = find_photos(roots)
+    found = find_photos(roots, allow_empty=True)
     scans = scan([s.path for part in SPLITS for s in found.parts[part]], None, progress)
     photos = [_Photo(s, part, scans[s.path]) for part in SPLITS for s in sorted(found.parts[part])]
     good = [p for p in photos if not p.scanned.kind]
@@ -118,6 +118,8 @@ def check_data(roots: Sequence[Path], progress: Callable[[int, int], None] | Non
         *_duplicates(good, quarantine),
         *_formats(good),
         _finding("other-files", "note", "files that training ignores (not called like images)", _each(found.others)),
+        _finding("loose", "problem", "photos in no class folder (training leaves them out)", _each(found.loose)),
+        _finding("empty-classes", "problem", "class folders without photos", [Item((), name) for name in found.empty]),
         _finding("unsorted", "note", "folders nobody has sorted yet (training leaves them out)", _each(found.unsorted)),
         *_classes(classes),
         *_shapes(good),
@@ -217,7 +219,7 @@ def _formats(photos: Iterable[_Photo]) -> Iterable[Finding]:
 
 def _classes(classes: Mapping[str, Mapping[str, int]]) -> Iterable[Finding]:
     sizes = {label: parts["train"] for label, parts in classes.items()}
-    few = [Item((), f"{label}: {n} photos") for label, n in sizes.items() if n < FEW_PHOTOS]
+    few = [Item((), f"{label}: {n} photo{'s' * (n != 1)}") for label, n in sizes.items() if n < FEW_PHOTOS]
     yield _finding("few-photos", "note", f"classes with fewer than {FEW_PHOTOS} training photos", few)
     small, large = min(sizes, key=lambda k: sizes[k]), max(sizes, key=lambda k: sizes[k])
     uneven = sizes[large] >= IMBALANCE * max(1, sizes[small])

@@ -5,6 +5,7 @@ edgeclf data check photos/
 """
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,17 +95,21 @@ def _print(data: list[Path], report: Any, listed: Path | None) -> None:
             print("  " + "\n    = ".join(names) + more + (": " if names and detail else "") + detail)
         if len(finding.items) > _EXAMPLES:
             print(f"  ... {len(finding.items) - _EXAMPLES} more")
-    given = " ".join(map(str, data))
+    given = shlex.join(map(str, data))
     print()
     if report.quarantine:
         print(
-            f"{len(report.quarantine)} photos better left out are listed in {listed}; look through it, then: "
-            f"edgeclf train {given} --quarantine {listed}"
+            f"better left out: {_photos(len(report.quarantine))}, listed in {listed}; look through it, then: "
+            f"edgeclf train {given} --quarantine {shlex.quote(str(listed))}"
         )
     elif report.problems:
         print(f"nothing to quarantine; see to the problems above, then: edgeclf train {given}")
     else:
         print(f"nothing is wrong; next: edgeclf train {given}")
+
+
+def _photos(count: int) -> str:
+    return f"{count} photo{'s' * (count != 1)}"
 
 
 data = {"check": check}

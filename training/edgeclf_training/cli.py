@@ -1,6 +1,7 @@
 """``edgeclf train`` and ``edgeclf sample-data``. torch and its friends are imported only inside the commands."""
 
 import inspect
+import shlex
 import signal
 from collections.abc import Mapping
 from dataclasses import fields
@@ -98,7 +99,8 @@ def train(
         out = out or _unused(Path("runs") / f"{data_name(data[0])}-{name}")
         run = training.train(folders, out, options, start=earlier, quarantine=left_out, **said)
     if trainer_rank() == 0:
-        typer.echo(f"run: {run.folder}\nnext: edgeclf export {run.folder} -o {run.folder.name}.onnx --int8")
+        folder, file = (shlex.quote(name) for name in (str(run.folder), f"{run.folder.name}.onnx"))
+        typer.echo(f"run: {run.folder}\nnext: edgeclf export {folder} -o {file} --int8")
 
 
 def _check_combination(

@@ -83,17 +83,26 @@ class Found:
         parts: samples of "train", "val" and "test": class by class, each in a seeded order that does not depend on
             where the data folder lies.
         others: visible files in class folders whose names are not those of images.
+        loose: photos beside the class folders, in none of them.
+        empty: class folders without photos, where those are not refused.
         unsorted: folders called ``_unsorted`` beside class folders: nobody has said yet what their photos show.
     """
 
     classes: tuple[str, ...]
     parts: Mapping[str, tuple[Sample, ...]]
     others: tuple[Path, ...]
+    loose: tuple[Path, ...] = ()
+    empty: tuple[str, ...] = ()
     unsorted: tuple[Path, ...] = ()
 
 
 def find_photos(
-    roots: Sequence[Path], *, seed: int = 0, only: Sequence[str] = (), max_per_class: int | None = None
+    roots: Sequence[Path],
+    *,
+    seed: int = 0,
+    only: Sequence[str] = (),
+    max_per_class: int | None = None,
+    allow_empty: bool = False,
 ) -> Found:
     """Find the photos under one or more data folders.
 
@@ -105,6 +114,7 @@ def find_photos(
         seed: of the order, and of the choice that ``max_per_class`` makes.
         only: class names to use; all if empty.
         max_per_class: training photos per class (validation photos set aside from them included).
+        allow_empty: leave out classes without training photos.
 
     Raises:
         DataError: a folder is missing, cannot be read, lies in ``_unsorted`` or holds no class folders, fewer than two
@@ -113,10 +123,12 @@ def find_photos(
     found: dict[str, dict[str, list[_Placed]]] = {part: {} for part in SPLITS}
     others: list[Path] = []
     unsorted: list[Path] = []
+    loose: list[Path] = []
     for root in roots:
         _check_folder(root)
         for part, folder in _parts(root).items():
             unsorted += [folder / UNSORTED] * (folder / UNSORTED).is_dir()
+            loose += _loose(folder)
             for label, place in _class_folders(folder, only).items():
                 photos = found[part].setdefault(label, [])
                 for path in _files(place):
@@ -125,6 +137,8 @@ def find_photos(
                     else:
                         others.append(path)
     classes = tuple(sorted(found["train"]))
+    empty = tuple(label for label in classes if allow_empty and not found["train"][label])
+    classes = tuple(label for label in classes if label not in empty)
     _check_classes(classes, found, only, roots)
     parts = {}
     for part in SPLITS:
@@ -133,7 +147,7 @@ def find_photos(
             photos = sorted(found[part].get(label, []), key=lambda f: (_shuffle_key(f, seed), f.sample.path))
             chosen.update((f.sample.path, f.sample) for f in photos[: max_per_class if part == "train" else None])
         parts[part] = tuple(chosen.values())
-    return Found(classes, parts, tuple(others), tuple(unsorted))
+    return Found(classes, parts, tuple(others), tuple(loose), empty, tuple(unsorted))
 
 
 def write_lists(split: Split, folder: Path) -> None:
@@ -223,6 +237,12 @@ def _class_folders(folder: Path, only: Sequence[str]) -> dict[str, Path]:
     return {name: folder / name for name in names if name not in loops and (not only or name in only)}
 
 
+def _loose(folder: Path) -> list[Path]:
+    visible = (entry for entry in _listed(folder) if not entry.name.startswith("."))
+    photos = [Path(entry.path) for entry in visible if Path(entry.name).suffix.lower() in SUFFIXES]
+    return sorted(path for path in photos if path.is_file())
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
@@ -273,13 +293,11 @@ def _check_classes(
     if not classes:
         raise DataError(f"{where}: no class folders", "put the photos of each class into a sub-folder of its name")
     if empty := [label for label in classes if not found["train"][label]]:
-        raise DataError(
-            f"{where}: no images in class folder {', '.join(empty)}", "add photos, remove it, or choose with --classes"
-        )
+        raise DataError(f"{where}: no images in class folder {', '.join(empty)}", "add photos, or remove it")
     if len(classes) == 1:
         raise DataError(f"{where}: only one class, {classes[0]}", "add at least one more class folder to tell it from")
     for part in ("val", "test"):
-        if extra := sorted(set(found[part]) - set(classes)):
+        if extra := sorted(set(found[part]) - set(found["train"])):
             raise DataError(f"{where}: {part} has {', '.join(extra)}, train has not", "train needs every class")
     if bad := [label for label in classes if not label.isprintable()]:
         raise DataError(f"{where}: class folder {bad[0]!r} has unprintable characters", "rename it")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,9 +18,8 @@ def claim(out: Path, data: Sequence[Path]) -> None:
     if inside := [root for root in data if out.resolve().is_relative_to(root.resolve())]:
         raise UsageError(f"{out} lies inside the photos in {inside[0]}", "choose an --out elsewhere")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(
-            f"{out} already exists and is not empty", f"choose another --out, or go on with --resume {out}"
-        )
+        going_on = f", or go on with --resume {shlex.quote(str(out))}" if (out / "run.json").exists() else ""
+        raise UsageError(f"{out} already exists and is not empty", f"choose another --out{going_on}")
     if not os.access(_existing(out), os.W_OK):
         raise UsageError(f"{out} cannot be created: {_existing(out)} is not writable", "choose another --out")
 
@@ -60,5 +60,5 @@ def check_photos(run: Run) -> None:
     if changed:
         raise DataError(
             f"{len(changed)} of {len(samples)} photos of {run.folder} are gone or changed, the first is {changed[0]}",
-            f"put them back, or train anew with --from {run.folder}",
+            f"put them back, or train anew with --from {shlex.quote(str(run.folder))}",
         )

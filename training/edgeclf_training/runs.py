@@ -104,6 +104,9 @@ def load_run_or_checkpoint(path: Path) -> Run:
     Raises:
         DataError: as ``load_run``.
     """
+    if path.suffix == ".pt" and not path.exists() and path.parent.is_dir():
+        hint = f"a finished run has none: give {path.parent}"
+        raise DataError(f"{path}: no such file", hint)
     return replace(load_run(path.parent), checkpoint=path) if path.is_file() else load_run(path)
 
 
@@ -127,6 +130,9 @@ def load_run(folder: Path) -> Run:
         DataError: it is not one, or not of this version.
     """
     path = folder / "run.json"
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {what}", "give a run folder, as `edgeclf train` makes it")
     try:
         values = json.loads(path.read_text("utf-8"))
         if values["schema_version"] != RUN_SCHEMA:

@@ -60,6 +60,8 @@ def read_split(
     found = find_photos(roots, seed=seed, only=only, max_per_class=max_per_class)
     skipped: list[Skipped] = []
     notes = [f"{folder}: left out, nobody has sorted it yet" for folder in found.unsorted]
+    if found.loose:
+        notes.append(f"left out, in no class folder: {_photos(len(found.loose))}, first: {found.loose[0]}")
     entries = _leave_out_listed(_bound(found, earlier), quarantine or {}, skipped, notes)
     scans = scan([e.sample.path for e in entries], contract, progress)
     skipped += (Skipped(e.sample.path, scans[e.sample.path].reason) for e in entries if scans[e.sample.path].kind)
@@ -94,6 +96,9 @@ def read_split(
         how = f"seed {seed}" if val_split == "random" else "the first by name"
         origin = f"{VALIDATION_SHARE:.0%} of the training photos, {how}"
     train, val, test = (tuple(sorted(parts[part])) for part in SPLITS)
+    validated = {sample.label for sample in val}
+    unknown = [label for label in found.classes if label not in validated]
+    notes += (f"{label}: no photo to validate with, nothing will be known about it" for label in unknown)
     return Split(found.classes, train, val, test, origin, tuple(skipped), tuple(notes))
 
 

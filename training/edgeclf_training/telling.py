@@ -1,5 +1,6 @@
 """What a run tells people while it goes on."""
 
+import shlex
 import shutil
 
 from edgeclf.cli.console import Console, printable
@@ -42,7 +43,8 @@ def say_what_is_left(history: History, run: Run, console: Console) -> None:
         shutil.rmtree(run.folder)  # made by this run, and nothing in it is of use
         console.line("interrupted before the first epoch was finished: nothing is kept")
         return
+    folder = shlex.quote(str(run.folder))
     console.line(
         f"interrupted: {len(history.epochs)} of {run.options.epochs} epochs are finished; "
-        f"`edgeclf train --resume {run.folder}` goes on, `edgeclf export {run.folder}` takes the best weights so far"
+        f"`edgeclf train --resume {folder}` goes on, `edgeclf export {folder}` takes the best weights so far"
     )

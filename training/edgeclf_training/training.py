@@ -179,6 +179,11 @@ def _finish(run: Run, network: Network, history: History, console: Console, repo
     """Count the figures with the weights that are kept, and write what a finished run holds."""
     if history.best is None:
         raise DataError("training diverged: no epoch has a finite validation loss", "check the photos and the weights")
+    o, epochs = run.options, history.epochs
+    if len(epochs) < o.epochs:
+        console.line(f"{len(epochs)} of {o.epochs} epochs: --early-stopping, {o.early_stopping} without a better one")
+    if history.best.phase != epochs[-1].phase and o.keep != "last":
+        console.line(f"no {epochs[-1].phase} epoch did better: more --epochs, or a lower --base-rate, may")
     which = f"epoch {history.best.epoch}" if history.best.epoch else "what the run started from"
     console.line(f"{run.options.keep}: {which}; its weights are kept")
     held_out = [("validation", run.split.val), *([("test", run.split.test)] if run.split.test else [])]

@@ -8,6 +8,8 @@ import typer
 if TYPE_CHECKING:
     from edgeclf.manifest import Calibration, Gate
 
+_MOST_CLASSES = 30  # listed
+
 
 def info(
     model: Annotated[
@@ -57,8 +59,11 @@ def info(
     ]
     for key, value in rows:
         print(f"{key:<12} {value}")
-    for index, name in enumerate(m.classes):
+    shown = m.classes if len(m.classes) <= _MOST_CLASSES + 10 else m.classes[:_MOST_CLASSES]
+    for index, name in enumerate(shown):
         print(f"  {index:>4}  {name}  {m.display_names.get(name, '')}".rstrip())
+    if len(shown) < len(m.classes):
+        print(f"   ...  {len(m.classes) - len(shown)} more: edgeclf info --json, or Classifier.labels")
 
 
 def _calibrated(c: "Calibration") -> str:

@@ -95,6 +95,8 @@ def predict(
     from edgeclf.classifier import Classifier
     from edgeclf.cli.photos import STDIN, OverlayFiles, are_several, counting, find_photos
 
+    if models := [photo for photo in photos if photo.endswith(".onnx")]:
+        raise UsageError(f"{models[0]}: a model file among the photos", f"give it with -m {models[0]}")
     if resume and out is None:
         raise typer.BadParameter("it goes on with a file of answers; give --out too", param_hint="--resume")
     if resume and STDIN in photos:
@@ -215,6 +217,7 @@ def _record(
         f"{records.path}: {done} recorded"
         + (f", {failed} with errors" if failed else "")
         + (f", {skipped} there already" if skipped else "")
+        + (f" (it holds {records.failed} errors)" if skipped and records.failed else "")
         + ("; --resume goes on" if stop else "")
     )
     return failed > 0

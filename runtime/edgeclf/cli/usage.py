@@ -1,5 +1,7 @@
 """What the command line says to arguments it cannot use: one line, like every other error."""
 
+import os
+import shlex
 from typing import Any
 
 import typer
@@ -38,4 +40,6 @@ def no_such_command(name: str, known: list[str]) -> UsageError:
 
     close = difflib.get_close_matches(name, known, 2)
     hint = f"did you mean {' or '.join(close)}; " if close else ""
+    if os.path.exists(name):
+        hint = f"did you mean `edgeclf predict {shlex.quote(name)}`; "
     return UsageError(f"no such command: {name}", f"{hint}see `edgeclf --help`")

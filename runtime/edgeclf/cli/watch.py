@@ -80,6 +80,8 @@ def watch(
         source = folder.absolute()  # a record must mean the same photo wherever edgeclf is started next time
         if os.path.exists(source) and not os.path.isdir(source):
             raise UsageError(f"{folder}: is not a folder", "name the folder that photos come into")
+        if once and not os.path.isdir(source):
+            raise UsageError(f"{folder}: no such folder", "is the card or the mount there?")
         reviewer = ReviewFolder(review.absolute(), source) if review is not None else None
         classifier = Classifier(model, device, threads, threshold=threshold, low_memory=low_memory, for_many=True)
         console = Console()
