@@ -57,6 +57,30 @@ def cases(report: Report) -> dict[str, set[str]]:
     return {f.kind: {p.name for item in f.items for p in item.paths} for f in report.findings}
 
 
+def test_empty_class_folders_and_loose_photos_are_told_and_the_rest_is_checked(tmp_path: Path, edgeclf: Cli) -> None:
+    root = write_class_folders(tmp_path / "birds", 6)
+    (root / "skua").mkdir()
+    shutil.copy(root / "king" / "king_000.jpg", root / "loose.jpg")
+    (root / "gentoo" / "cut.jpg").write_bytes((root / "king" / "king_000.jpg").read_bytes()[:200])
+    report = check_data([root])
+    problems = {f.kind: [item.detail or item.paths[0].name for item in f.items] for f in report.problems}
+    assert problems["empty-classes"] == ["skua"]
+    assert problems["loose"] == ["loose.jpg"]
+    assert "unreadable" in problems
+    assert "skua" not in report.classes
+    assert edgeclf("data", "check", root, "--quarantine", tmp_path / "q.txt").returncode == 1
+    shutil.rmtree(root / "skua")
+    (note,) = [note for note in read_split([root]).notes if "class folder" in note]
+    assert note == f"left out, in no class folder: 1 photo, first: {root / 'loose.jpg'}"
+
+
+def test_a_class_nothing_validates_is_told(tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path / "birds", 10)
+    for path in sorted((root / "king").iterdir())[1:]:
+        path.unlink()
+    assert "king: no photo to validate with, nothing will be known about it" in read_split([root]).notes
+
+
 def test_what_nobody_has_sorted_is_named_and_left_out(class_folders: Path, tmp_path: Path) -> None:
     shutil.copytree(class_folders, tmp_path / "photos")
     shutil.copytree(class_folders, tmp_path / "photos" / "_unsorted")

@@ -50,6 +50,8 @@ def test_train_then_export_then_predict(edgeclf: Cli, class_folders: Path, tmp_p
         (["photos", "--weights", "nothing.pth"], 5, "no such weight file"),
         (["photos", "--classes", "king,emperor"], 5, "no class folder emperor"),
         (["photos", "--from", "photos"], 5, "not a run folder"),
+        (["photos", "--from", "nowhere"], 5, "nowhere: no such folder"),
+        (["photos", "--from", "one/king/king_000.jpg"], 5, "is a file"),
         (["photos", "--out", "one"], 2, "already exists"),
         (["photos", "--out", "photos/run"], 2, "inside the photos"),
     ],
