@@ -101,6 +101,8 @@ def test_int8_maps_stay_close_and_read_the_int8_weights(head: str, tmp_path: Pat
     ]
     assert len(correlations) >= 12
     assert np.median(correlations) >= 0.95
-    gathered = {n.input[0] for n in onnx.load(int8_path).graph.node if n.op_type == "Gather"}
+    nodes = onnx.load(int8_path).graph.node
+    assert ("MatMulInteger" in {n.op_type for n in nodes}) == (head == "linear"), "summed in integers"
+    gathered = {n.input[0] for n in nodes if n.op_type == "Gather"}
     types = {t.name: t.data_type for t in onnx.load(int8_path).graph.initializer}
     assert onnx.TensorProto.INT8 in {types[name] for name in gathered}
