@@ -147,7 +147,14 @@ def ultralytics_folder(folder: Path, scratch: Path) -> Callable[[], Iterable[Any
     path = scratch / "ultralytics.onnx"
     if not path.exists():
         network, _ = build_network(ARCHITECTURE, 1000)
-        torch.onnx.export(network.eval(), (torch.zeros(1, 3, 224, 224),), str(path), dynamo=True)
+
+        class FromFloats(torch.nn.Module):
+            def forward(self, image: torch.Tensor) -> torch.Tensor:
+                scores: torch.Tensor = network((image * 255).permute(0, 2, 3, 1))
+                return scores.softmax(1)
+
+        network.eval()
+        torch.onnx.export(FromFloats().eval(), (torch.zeros(1, 3, 224, 224),), str(path), dynamo=True, verbose=False)
     model = YOLO(str(path), task="classify")
     return lambda: model.predict(str(folder), stream=True, verbose=False, imgsz=224)
 
