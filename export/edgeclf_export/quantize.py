@@ -23,8 +23,8 @@ from edgeclf_export.ranges import OPERATORS, Ranges
 from edgeclf_export.sums import Steps, steady, steps_of, unsteady_sums
 
 LAYERS = ("Conv", "Gemm")
-_PASSING = ("Relu", "Clip", "MaxPool", "Flatten", "Reshape", "Transpose")  # what may lie between two layers
-_MOVING = ("MaxPool", "Flatten", "Reshape", "Transpose")
+_MOVING = ("MaxPool", "Flatten", "Reshape", "Transpose")  # kept in their input's steps
+_PASSING = ("Relu", "Clip", *_MOVING)  # what may lie between two layers
 _ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 
 

@@ -69,9 +69,15 @@ def is_steady(first: Steps, second: Steps, total: Steps) -> bool:
 
 
 def unsteady_sums(graph: onnx.GraphProto) -> list[str]:
-    """Names of the Add nodes of a QDQ graph whose sums some CPU rounds otherwise."""
+    """Names of the Add nodes of a QDQ graph whose sums some CPU rounds otherwise.
+
+    Only those that onnxruntime computes on steps: a sum that a layer in float takes as well is computed in float.
+    """
     producers = {output: node for node in graph.node for output in node.output}
-    takers = {name: node for node in graph.node for name in node.input}
+    takers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            takers.setdefault(name, []).append(node)
     tensors = {tensor.name: tensor for tensor in graph.initializer}
 
     def steps(node: onnx.NodeProto) -> Steps:
@@ -80,12 +86,14 @@ def unsteady_sums(graph: onnx.GraphProto) -> list[str]:
 
     found = []
     for node in graph.node:
-        around = [*(producers.get(name) for name in node.input), takers.get(node.output[0])]
-        if node.op_type == "Add" and all(n is not None and n.op_type.endswith("quantizeLinear") for n in around[:2]):
-            after = around[2]
-            sides = [steps(n) for n in around if n is not None and n.op_type.endswith("uantizeLinear")]
-            if after is None or len(sides) < 3 or not is_steady(*sides):
-                found.append(node.name)
+        if node.op_type != "Add":
+            continue
+        before = [producers[name] for name in node.input if name in producers]
+        around = [*before, *takers.get(node.output[0], [])]
+        kinds = [other.op_type for other in around]
+        on_steps = kinds == ["DequantizeLinear", "DequantizeLinear", "QuantizeLinear"]
+        if on_steps and not is_steady(*map(steps, around)):
+            found.append(node.name)
     return found
 
 

@@ -6,9 +6,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from edgeclf.errors import ExportError
 from edgeclf_export import sums
+from edgeclf_export.graph import to_onnx
+from edgeclf_export.quantize import layer_names, quantize
+from edgeclf_export.ranges import minmax, observe
 from edgeclf_export.sums import Steps, is_steady, steady, steps_of, unsteady_sums
+from edgeclf_training.networks import build_network
 from onnx import TensorProto, helper, numpy_helper
 
 
@@ -72,6 +77,17 @@ def test_a_graph_with_unsteady_sums_is_found_out(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sums, "_TRIES", 1)
     with pytest.raises(ExportError, match="alike on every CPU"):
         steady(*bad)
+
+
+def test_any_layer_of_a_residual_network_can_return_to_float() -> None:
+    torch.manual_seed(0)
+    network, _ = build_network("resnet18", 5, head="linear", image_size=64)
+    model = to_onnx(network.eval(), 64)
+    rng = np.random.default_rng(0)
+    ranges = minmax(observe(model, [rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(2)]))
+    for layer in layer_names(model.graph)[:9]:  # some of them take a sum
+        mixed = quantize(model, ranges, [layer])
+        assert not unsteady_sums(mixed.graph)
 
 
 def test_a_tie_is_unsteady() -> None:
