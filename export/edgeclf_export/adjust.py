@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from edgeclf_export.quantize import LAYERS, rounded_weights
+from edgeclf_export.quantize import LAYERS, drop_unused, rounded_weights
 from edgeclf_export.ranges import Seen
 
 # Scaled channels reach at most so much of the largest one's range: an activation function that cuts off (ReLU6) then
@@ -52,7 +52,7 @@ def equalise(model: onnx.ModelProto, seen: Mapping[str, Seen]) -> tuple[onnx.Mod
                 scaled.graph.initializer.append(tensors[layer.input[place]])
         for name in (first.output[0], function.output[0]):
             after[name] = Seen(seen[name].low * scale, seen[name].high * scale, seen[name].mean * scale)
-    _drop_unused(scaled.graph)
+    drop_unused(scaled.graph)
     return scaled, after
 
 
@@ -83,14 +83,8 @@ def correct_bias(model: onnx.ModelProto, seen: Mapping[str, Seen], in_float: Col
         del node.input[2:]
         node.input.append(bias.name)  # of its own, where layers shared one
         corrected.graph.initializer.append(bias)
-    _drop_unused(corrected.graph)
+    drop_unused(corrected.graph)
     return corrected
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    used = {name for node in graph.node for name in node.input}
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
-        graph.initializer.remove(tensor)
 
 
 def _before_depthwise(

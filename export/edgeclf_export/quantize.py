@@ -131,6 +131,12 @@ def _unround(graph: onnx.GraphProto, excluded: Collection[str]) -> None:
             graph.node.remove(node)
         if not dead:
             break
+    drop_unused(graph)
+
+
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove the constants that no node takes."""
+    used = {name for node in graph.node for name in node.input}
     for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
         graph.initializer.remove(tensor)
 
