@@ -1,12 +1,15 @@
 """Working on photos side by side: in threads, in order, and never more than a few ahead of who asks."""
 
+import _thread
+import atexit
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Answer: TypeAlias = "SimpleQueue[tuple[Any, BaseException | None]]"  # of one result, or what was raised instead
 
 AHEAD = 4  # items taken in a worker: one that takes long does not keep the others waiting at once
 
@@ -18,15 +21,41 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
     those answered. What ``work`` or the items raise is raised in its turn, after the results before it. When the
     iterator ends, is closed, or is interrupted, what has not begun is dropped, and no thread is left.
 
+    ``concurrent.futures`` and ``threading.Thread.start`` do not bear Ctrl-C: they take locks in Python code, and a
+    KeyboardInterrupt there leaves one taken for good, or free too early. Queues written in C and ``_thread`` do.
+
     Args:
         work: called in several threads at once.
         items: may be endless.
         workers: threads, at least 1.
     """
     source = iter(items)
-    pending: deque[Future[Result]] = deque()
+    tasks: SimpleQueue[tuple[Item, Answer] | None] = SimpleQueue()
+    pending: deque[Answer] = deque()
     failure: Exception | None = None
-    pool = ThreadPoolExecutor(workers, "edgeclf")
+    threads = 0
+    ended: SimpleQueue[None] = SimpleQueue()
+
+    def serve() -> None:
+        try:
+            _serve(work, tasks)
+        finally:
+            ended.put(None)
+
+    def stop() -> None:
+        nonlocal threads
+        try:
+            while True:
+                tasks.get_nowait()
+        except Empty:
+            pass
+        for _ in range(workers):
+            tasks.put(None)
+        while threads:  # may be called twice
+            ended.get()
+            threads -= 1
+
+    atexit.register(stop)  # for an iterator that is never ended: Python may fall over threads that work while it ends
     try:
         while True:
             try:
@@ -36,13 +65,38 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
             except Exception as error:
                 failure = error
                 break
-            pending.append(pool.submit(work, item))
+            pending.append(SimpleQueue())
+            tasks.put((item, pending[-1]))
             del item  # photos may be large
-            while pending and (len(pending) > AHEAD * workers or pending[0].done()):
-                yield pending.popleft().result()
+            if threads < min(workers, len(pending)):
+                _thread.start_new_thread(serve, ())
+                threads += 1
+            while pending and (len(pending) > AHEAD * workers or not pending[0].empty()):
+                yield _result(pending.popleft())
         while pending:
-            yield pending.popleft().result()
+            yield _result(pending.popleft())
         if failure is not None:
             raise failure
     finally:
-        pool.shutdown(cancel_futures=True)
+        atexit.unregister(stop)
+        stop()
+
+
+def _serve(work: Callable[[Any], Any], tasks: "SimpleQueue[tuple[Any, Answer] | None]") -> None:
+    while (task := tasks.get()) is not None:
+        item, answer = task
+        try:
+            answer.put((work(item), None))
+        except BaseException as error:  # raised again by whoever asks
+            answer.put((None, error))
+        del task, item, answer  # else they live until the next one
+
+
+def _result(answer: Answer) -> Any:
+    value, error = answer.get()
+    try:
+        if error is not None:
+            raise error
+        return value
+    finally:
+        del value, error  # the error's trace holds what is named here, the error too

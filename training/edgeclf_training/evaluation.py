@@ -2,10 +2,11 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from edgeclf.errors import PhotoError
 from edgeclf.files import write_atomically
 from edgeclf.image import network_input
 from edgeclf.manifest import Figures
+from edgeclf.pipeline import in_order
 from edgeclf.session import usable_threads
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
@@ -78,10 +80,12 @@ def ask(
     missing: list[Skipped] = []
     logits = [np.zeros((0, len(classes)), np.float32)]
     done = 0
-    with torch.inference_mode():
-        for batch, images in _decoded(samples, contract, batch_size):
+    images = in_order(partial(_read, contract=contract), samples, usable_threads())
+    with torch.inference_mode(), closing(images):
+        for start in range(0, len(samples), batch_size):
+            batch = samples[start : start + batch_size]
             read = []
-            for sample, image in zip(batch, images, strict=True):
+            for sample, image in zip(batch, islice(images, len(batch)), strict=True):
                 if isinstance(image, PhotoError):
                     missing.append(Skipped(sample.path, image.message))
                 else:
@@ -95,19 +99,6 @@ def ask(
     network.cpu()
     labels = np.array([index[s.label] for s in answered], dtype=np.int64)
     return Answers(split, tuple(answered), np.concatenate(logits), labels, tuple(missing))
-
-
-def _decoded(
-    samples: Sequence[Sample], contract: ImageContract, size: int
-) -> Iterator[tuple[Sequence[Sample], list[NDArray[np.uint8] | PhotoError]]]:
-    """Batches through the door, the next one being decoded while one is used."""
-    batches = [samples[start : start + size] for start in range(0, len(samples), size)]
-    with ThreadPoolExecutor(usable_threads()) as pool:
-        read = partial(_read, contract=contract)
-        coming = [pool.map(read, batch) for batch in batches[:1]]
-        for number, batch in enumerate(batches):
-            coming += [pool.map(read, following) for following in batches[number + 1 : number + 2]]
-            yield batch, list(coming.pop(0))
 
 
 def _read(sample: Sample, contract: ImageContract) -> NDArray[np.uint8] | PhotoError:

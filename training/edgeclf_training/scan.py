@@ -4,7 +4,6 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from edgeclf.errors import PhotoError
 from edgeclf.headers import sniff
 from edgeclf.image import MAX_DECODED_PIXELS, upright_rgb, upright_with_size
 from edgeclf.opening import open_photo
+from edgeclf.pipeline import in_order
 from edgeclf.session import usable_threads
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
@@ -86,16 +86,12 @@ def scan(
         total = len(found) + len(fresh)
         if progress:
             progress(len(found), total)
-        pool = ThreadPoolExecutor(usable_threads())
-        try:
-            for path, result in zip(fresh, pool.map(scan_one, fresh), strict=True):
-                found[path] = result
-                if result.kind in ("", "damaged", "not-an-image", "empty"):  # the rest may pass, with rights or memory
-                    cache.put(path, tuple(vars(result).values()))
-                if progress:
-                    progress(len(found), total)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for path, result in zip(fresh, in_order(scan_one, fresh, usable_threads()), strict=True):
+            found[path] = result
+            if result.kind in ("", "damaged", "not-an-image", "empty"):  # the rest may pass, with rights or memory
+                cache.put(path, tuple(vars(result).values()))
+            if progress:
+                progress(len(found), total)
     if contract is not None:
         for path, result in found.items():
             if not result.kind and result.width * result.height > MAX_DECODED_PIXELS:
