@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from edgeclf_export.quantize import LAYERS, drop_unused, rounded_weights
+from edgeclf_export.graph import drop_unused
+from edgeclf_export.quantize import LAYERS, rounded_weights
 from edgeclf_export.ranges import Seen
 
 # Scaled channels reach at most so much of the largest one's range: an activation function that cuts off (ReLU6) then

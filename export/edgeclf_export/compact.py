@@ -2,22 +2,16 @@
 
 What onnxruntime's quantizer writes is larger than it must be: for each bias a scale that others determine and a zero
 point of zeros, for each layer's weights one more vector of zeros, and long names. EfficientNet-Lite0 of 6 classes loses
-a sixteenth of its bytes. Layers keep their names: the gate's report and people look for them.
+a sixteenth of its bytes. Layers and their weights keep their names: the gate's report and people look for them.
 """
+
+import itertools
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-_ENDINGS = (
-    ("_quantized_scale", "_scale"),
-    ("_DequantizeLinear_Output", "_dq"),
-    ("_QuantizeLinear_Output", "_q"),
-    ("_DequantizeLinear_Input", "_dqi"),
-    ("_QuantizeLinear_Input", "_qi"),
-    ("_quantized", "_q"),
-    ("_zero_point", "_zero"),
-)
+from edgeclf_export.graph import drop_unused
 
 
 def compact(graph: onnx.GraphProto) -> None:
@@ -34,7 +28,7 @@ def _drop_bias_zero_points(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         if node.op_type == "DequantizeLinear" and node.input[0] in biases:
             del node.input[2:]
-    _drop_unused(graph)
+    drop_unused(graph)
 
 
 def _compute_bias_scales(graph: onnx.GraphProto) -> None:
@@ -55,7 +49,7 @@ def _compute_bias_scales(graph: onnx.GraphProto) -> None:
             assert rounding is not None
             graph.node.insert(list(graph.node).index(rounding), helper.make_node("Mul", scales[:2], [product]))
             rounding.input[1] = product
-    _drop_unused(graph)
+    drop_unused(graph)
 
 
 def _share_equal_tensors(graph: onnx.GraphProto) -> None:
@@ -70,37 +64,24 @@ def _share_equal_tensors(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         for position, name in enumerate(node.input):
             node.input[position] = shared.get(name, name)
-    _drop_unused(graph)
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    used = {name for node in graph.node for name in node.input}
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
-        graph.initializer.remove(tensor)
+    drop_unused(graph)
 
 
 def _shorten_names(graph: onnx.GraphProto) -> None:
-    names = [tensor.name for tensor in graph.initializer] + [name for node in graph.node for name in node.output]
-    fixed = {value.name for value in (*graph.input, *graph.output)}
-    short = {name: name for name in fixed}
-    taken = set(fixed)
-    for name in names:
-        if name in fixed:
-            continue
-        wanted = name.removeprefix("network.")
-        for ending, instead in _ENDINGS:
-            wanted = wanted.replace(ending, instead)
-        number = 0
-        while (unique := f"{wanted}.{number}" if number else wanted) in taken:
-            number += 1
-        short[name] = unique
-        taken.add(unique)
+    """Numbers instead of names, but for inputs, outputs, layers, and weights and biases."""
+    weights = {node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    weights |= {name for node in graph.node if node.op_type in ("Conv", "Gemm") for name in node.input[1:]}
+    weights &= {tensor.name for tensor in graph.initializer}
+    short = {"": "", **{name: name.removeprefix("network.").removesuffix("_quantized") for name in weights}}
+    short |= {value.name: value.name for value in (*graph.input, *graph.output)}
+    numbers = itertools.count()
+    for name in [tensor.name for tensor in graph.initializer] + [name for node in graph.node for name in node.output]:
+        if name not in short:
+            short[name] = f"t{next(numbers)}"
     for tensor in graph.initializer:
         tensor.name = short[tensor.name]
     for node in graph.node:
-        for position, name in enumerate(node.input):
-            node.input[position] = short.get(name, name)
-        for position, name in enumerate(node.output):
-            node.output[position] = short[name]
+        node.input[:] = [short[name] for name in node.input]
+        node.output[:] = [short[name] for name in node.output]
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             node.ClearField("name")

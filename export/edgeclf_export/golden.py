@@ -28,10 +28,9 @@ _FLOAT_OPERATORS = frozenset({"HardSigmoid", "HardSwish", "Sigmoid"})
 LEAST, MOST = 8, 16  # photos
 NEAR_TIES = 2
 CANDIDATES = 128  # each is decoded and asked
-SIDE = 24  # of the raw pixels
-_JPEG_SIDE, _JPEG_QUALITY, _JPEG_SHAPE = 96, 80, 2.0
-# What more photos than LEAST may cost, in bytes of the manifest or as a share of the file, whichever is more.
-_BUDGET, _BUDGET_SHARE = 60_000, 0.01
+SIDE = 16  # of the raw pixels
+_JPEG_SIDE, _JPEG_QUALITY, _JPEG_SHAPE = 64, 80, 2.0
+_SHARE = 0.01  # of the file, that more photos than LEAST may cost
 
 
 def with_golden(data: bytes, photos: Iterable[tuple[Photo, str]]) -> tuple[bytes, int]:
@@ -64,7 +63,7 @@ def with_golden(data: bytes, photos: Iterable[tuple[Photo, str]]) -> tuple[bytes
             pixels = door_pixels(jpeg, contract, side)
             logits = network_logits(session, pixels, contract.size)
             candidates.append(GoldenPhoto(label, jpeg, pixels.tobytes(), logits.astype("<f4").tobytes()))
-        chosen = choose(candidates, max(_BUDGET, int(_BUDGET_SHARE * len(data))))
+        chosen = choose(candidates, int(_SHARE * len(data)))
         golden = Golden(side, _tolerance(data, manifest.precision), chosen) if chosen else None
         finished = replace(manifest, schema_version=SCHEMA_VERSION, golden=golden)
         if failures := run_selftest(session, finished).failures():

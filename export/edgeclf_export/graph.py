@@ -65,13 +65,20 @@ def to_onnx(network: Network, size: int) -> onnx.ModelProto:
 
 def strip(model: onnx.ModelProto) -> None:
     """Take out what changes from build to build or tells about the machine: torch writes source paths into nodes."""
-    del model.metadata_props[:]
+    del model.metadata_props[:], model.graph.metadata_props[:]
     model.doc_string = model.graph.doc_string = ""
     model.producer_name, model.producer_version = "edgeclf", ""
     model.graph.name = "edgeclf"
     for item in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
         item.doc_string = ""
         del item.metadata_props[:]
+
+
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove the constants that no node takes."""
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
 
 
 def multiply_adds(network: Network, size: int) -> int:

@@ -19,6 +19,7 @@ from edgeclf.session import import_onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from edgeclf_export.graph import drop_unused
 from edgeclf_export.ranges import OPERATORS, Ranges
 from edgeclf_export.sums import Steps, steady, steps_of, unsteady_sums
 
@@ -132,13 +133,6 @@ def _unround(graph: onnx.GraphProto, excluded: Collection[str]) -> None:
         if not dead:
             break
     drop_unused(graph)
-
-
-def drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove the constants that no node takes."""
-    used = {name for node in graph.node for name in node.input}
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
-        graph.initializer.remove(tensor)
 
 
 def pair_safe_peak(weights: NDArray[np.float32]) -> NDArray[np.float32]:

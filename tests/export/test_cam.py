@@ -103,6 +103,31 @@ def test_int8_maps_stay_close_and_read_the_int8_weights(head: str, tmp_path: Pat
     assert np.median(correlations) >= 0.95
     nodes = onnx.load(int8_path).graph.node
     assert ("MatMulInteger" in {n.op_type for n in nodes}) == (head == "linear"), "summed in integers"
-    gathered = {n.input[0] for n in nodes if n.op_type == "Gather"}
+    taken = {n.input[0] for n in nodes if n.name.startswith("cam_")}
     types = {t.name: t.data_type for t in onnx.load(int8_path).graph.initializer}
-    assert onnx.TensorProto.INT8 in {types[name] for name in gathered}
+    assert onnx.TensorProto.INT8 in {types[name] for name in taken if name in types}
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_maps_of_a_few_best_classes_are_those_of_all(
+    int8: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are computed in another way, because weights are then picked photo by photo."""
+    torch.manual_seed(5)
+    network, _ = build_network("cnn4", len(CLASSES), image_size=96)
+    network.eval()
+    photos = np.stack([np.asarray(draw(i, 200, 200).resize((96, 96))) for i in range(6)])
+    answers = []
+    for number in (2, len(CLASSES)):
+        monkeypatch.setattr("edgeclf_export.packing.affordable_maps", lambda *_, number=number: number)
+        path = tmp_path / f"{number}.onnx"
+        path.write_bytes(export_network(network, manifest_for(96, CLASSES), photos if int8 else None))
+        answers.append(Classifier(path)._session.run(None, {"image": photos}))
+    (_, few, few_classes), (_, every, classes) = answers
+    assert few.shape == (6, 2, *every.shape[2:])
+    assert (few_classes == classes[:, :2]).all()
+    assert every.std() > 0
+    if int8:
+        assert (few == every[:, :2]).all()
+    else:
+        np.testing.assert_allclose(few, every[:, :2], rtol=1e-4, atol=1e-5 * every.max())
