@@ -15,7 +15,7 @@ from edgeclf.modelfile import SEAL_LENGTH, read_model_file
 from edgeclf.selftest import PhotoTest, SelfTest, enlarge_pixels
 from edgeclf_export import golden
 from edgeclf_export.exporting import export_run
-from edgeclf_export.golden import choose, small_jpeg, with_golden, with_manifest
+from edgeclf_export.golden import SIDE, choose, small_jpeg, with_golden, with_manifest
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.runs import Run
 from edgeclf_training.training import train
@@ -63,7 +63,7 @@ def test_nothing_but_pixels_is_left_of_a_photo(model: Path, tmp_path: Path) -> N
     image = Image.open(io.BytesIO(photo.jpeg))
     assert not image.getexif()
     assert image.info.keys() <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
-    assert image.size == (96, 144), "upright"
+    assert image.size == (64, 96), "upright"
 
 
 def test_text_in_other_formats_is_not_carried_along_either(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_text_in_other_formats_is_not_carried_along_either(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("size", "stored"), [((60, 50), (60, 50)), ((2000, 100), (192, 96)), ((400, 1200), (96, 192)), ((1, 1), (1, 1))]
+    ("size", "stored"), [((60, 50), (60, 50)), ((2000, 100), (128, 64)), ((400, 1200), (64, 128)), ((1, 1), (1, 1))]
 )
 def test_stored_photos_are_small_and_never_enlarged(size: tuple[int, int], stored: tuple[int, int]) -> None:
     assert Image.open(io.BytesIO(small_jpeg(draw(3, 200, 200).resize(size)))).size == stored
@@ -92,7 +92,7 @@ def test_the_photos_between_two_classes_are_chosen(make_model: Make, tmp_path: P
     margins = {}
     for candidate in photos:  # each in a file of its own, where none can be passed over
         (photo,) = embedded(with_golden(make_model(int8=True).read_bytes(), [candidate])[0], tmp_path)
-        pixels = np.frombuffer(photo.pixels, np.uint8).reshape(24, 24, 3)
+        pixels = np.frombuffer(photo.pixels, np.uint8).reshape(SIDE, SIDE, 3)
         (logits,) = session.run(["logits"], {"image": enlarge_pixels(pixels, 32)[None]})
         assert logits[0].astype("<f4").tobytes() == photo.logits
         ranked = sorted(logits[0], reverse=True)
