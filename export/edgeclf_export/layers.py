@@ -27,7 +27,7 @@ class Harm:
 def logit_error(model: onnx.ModelProto, others: Sequence[onnx.ModelProto], photos: Photos) -> list[float]:
     """Root mean square difference of each other graph's logits from ``model``'s; arguments as for ``measure_harm``."""
     reference = _logits(model, photos)
-    return [_apart(_logits(other, photos), reference) for other in others]
+    return [apart(_logits(other, photos), reference) for other in others]
 
 
 def measure_harm(
@@ -54,7 +54,7 @@ def measure_harm(
     found = []
     for done, name in enumerate(names, 1):
         corrected = correct_bias(model, seen, in_float=set(names) - {name})
-        found.append(Harm(name, _apart(_logits(_one_rounded(corrected, name, ranges), photos), reference)))
+        found.append(Harm(name, apart(_logits(_one_rounded(corrected, name, ranges), photos), reference)))
         if progress:
             progress(done, len(names))
     return tuple(sorted(found, key=lambda harm: -harm.error))
@@ -78,7 +78,8 @@ def _one_rounded(rounded: onnx.ModelProto, name: str, ranges: Ranges) -> onnx.Mo
     return rounded
 
 
-def _apart(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+def apart(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    """Root of the mean squared difference of two arrays of one shape."""
     return float(np.sqrt(np.mean(np.square(logits - reference, dtype=np.float64))))
 
 

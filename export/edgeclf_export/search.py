@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeclf_export.adjust import correct_bias, equalise
 from edgeclf_export.gate import Budget, HeldOut, measure
-from edgeclf_export.layers import Harm, logit_error, measure_harm
+from edgeclf_export.layers import Harm, apart, logit_error, measure_harm
 from edgeclf_export.quantize import layer_names, quantize
 from edgeclf_export.ranges import (
     Histogram,
@@ -104,8 +104,7 @@ def search_int8(
         data = pack(quantized, "mixed" if in_float else "int8")
         answers = ask(data)
         gate = measure(held_out, answers, budget, calibration, in_float)
-        error = float(np.sqrt(np.mean((answers.logits - held_out.reference.logits) ** 2, dtype=np.float64)))
-        attempts.append(Attempt(data, answers, gate, error))
+        attempts.append(Attempt(data, answers, gate, apart(answers.logits, held_out.reference.logits)))
         if not (gate.passed and len(attempts) == 1):
             console.line(f"{_described(gate)}: {verdict(gate)}")
         return gate.passed

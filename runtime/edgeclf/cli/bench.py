@@ -110,6 +110,8 @@ def _table(one: "ModelBench") -> None:
         for count in sorted({point.threads for point in one.sweep}):
             cells = (f"{rates[count, batch]:.1f}" if (count, batch) in rates else "" for batch in batches)
             print((f"  {count:>2} thread{'s' * (count > 1):<14} " + " ".join(f"{cell:>10}" for cell in cells)).rstrip())
+        most = max(one.sweep, key=lambda point: point.photos_per_second)
+        print(f"  most with {most.threads} thread{'s' * (most.threads > 1)} and batches of {most.batch}")
 
 
 def _comparison(found: "tuple[ModelBench, ...]") -> str | None:
