@@ -1,8 +1,9 @@
 """A folder of photos: `Classifier.predict_many` against what the machine could do at best, and against a plain loop.
 
-    python benchmarks/folder.py [--rounds N] [--large N] [--small N] [--photos N]
+    python benchmarks/folder.py [--network NAME] [--rounds N] [--large N] [--small N] [--photos N]
 
-For photos of 12 megapixels and of 500 x 375 pixels, with the model in the package, in rounds that interleave:
+For photos of 12 megapixels and of 500 x 375 pixels, with the model in the package (or another network, as an INT8 file
+of random weights), in rounds that interleave:
 
 * the bound: 1 / (t_decode + t_inference), each measured alone with all cores busy;
 * a plain loop: every pixel decoded, one photo after another, the same network in FP32, onnxruntime's defaults;
@@ -33,7 +34,7 @@ from making import photo_folder, random_model
 from one_photo import once
 from PIL import Image
 
-ARCHITECTURE = "efficientnet_lite0"
+IN_PACKAGE = "efficientnet_lite0"
 
 # Peak memory of answering one small photo N times: as a folder of N would, without the folder.
 MANY = """
@@ -60,15 +61,15 @@ def seconds(work: Callable[[], Iterable[Any]], photos: int) -> float:
     return taken / photos
 
 
-def throughput(label: str, paths: list[str], fp32: Path, rounds: int) -> None:
+def throughput(label: str, paths: list[str], network: str, int8: Path, fp32: Path, rounds: int) -> None:
     """Rounds of everything, then a line per figure."""
     threads = usable_threads()
-    classifier, one_each = Classifier(threads=threads, for_many=True), Classifier(threads=1)
+    classifier, one_each = Classifier(int8, threads=threads, for_many=True), Classifier(int8, threads=1)
     contract = classifier.manifest.contract
     inputs = [network_input(path, contract) for path in paths[:8]]
     plain = import_onnxruntime().InferenceSession(str(fp32), providers=["CPUExecutionProvider"])
 
-    def network(image: Any) -> Any:  # the very call that predict_many makes, heat maps not fetched
+    def infer(image: Any) -> Any:  # the very call that predict_many makes, heat maps not fetched
         return one_each._session.run(["logits"], {"image": image[None]})
 
     def plain_loop() -> Iterable[Any]:
@@ -82,10 +83,10 @@ def throughput(label: str, paths: list[str], fp32: Path, rounds: int) -> None:
 
     runs: dict[str, Callable[[], Iterable[Any]]] = {
         "decode": lambda: in_order(lambda path: network_input(path, contract), paths, threads),
-        "inference": lambda: in_order(lambda i: network(inputs[i % len(inputs)]), range(len(paths)), threads),
+        "inference": lambda: in_order(lambda i: infer(inputs[i % len(inputs)]), range(len(paths)), threads),
         "predict_many": lambda: classifier.predict_many(paths),
         "plain loop": plain_loop,
-        **others(paths, fp32, threads),
+        **others(paths, network, fp32.parent, threads),
     }
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds + 1):
@@ -103,28 +104,28 @@ def throughput(label: str, paths: list[str], fp32: Path, rounds: int) -> None:
         say(folder=label, figure=f"times as fast as {name}", value=round(ratio, 2), target=3 if name[0] == "p" else 1)
 
 
-def others(paths: list[str], fp32: Path, threads: int) -> dict[str, Callable[[], Iterable[Any]]]:
+def others(paths: list[str], network: str, scratch: Path, threads: int) -> dict[str, Callable[[], Iterable[Any]]]:
     """Folder inference of other packages with the same architecture in FP32, random weights."""
     found: dict[str, Callable[[], Iterable[Any]]] = {}
     if find_spec("timm") is None:
         say(skipped="timm", why="it is not installed")
     else:
-        found["timm"] = timm_folder(Path(paths[0]).parent, threads)
+        found["timm"] = timm_folder(Path(paths[0]).parent, network, threads)
     if find_spec("ultralytics") is None:
         say(skipped="ultralytics", why="it is not installed")
     else:
-        found["ultralytics"] = ultralytics_folder(Path(paths[0]).parent, fp32.parent)
+        found["ultralytics"] = ultralytics_folder(Path(paths[0]).parent, network, scratch)
     return found
 
 
-def timm_folder(folder: Path, threads: int) -> Callable[[], Iterable[Any]]:
+def timm_folder(folder: Path, name: str, threads: int) -> Callable[[], Iterable[Any]]:
     """As timm's inference.py does it: its data set and loader, batches, torch."""
     import timm
     import torch
     from timm.data import create_dataset, create_loader, resolve_data_config
 
     torch.set_num_threads(threads)
-    network = timm.create_model(ARCHITECTURE, pretrained=False).eval()
+    network = timm.create_model(name, pretrained=False).eval()
     config = resolve_data_config({}, model=network)
 
     def run() -> Iterable[Any]:
@@ -138,7 +139,7 @@ def timm_folder(folder: Path, threads: int) -> Callable[[], Iterable[Any]]:
     return run
 
 
-def ultralytics_folder(folder: Path, scratch: Path) -> Callable[[], Iterable[Any]]:
+def ultralytics_folder(folder: Path, name: str, scratch: Path) -> Callable[[], Iterable[Any]]:
     """Its predict on a folder, with the network as it wants one: float [1, 3, 224, 224] in, scores out."""
     import torch
     from edgeclf_training.networks import build_network
@@ -146,7 +147,7 @@ def ultralytics_folder(folder: Path, scratch: Path) -> Callable[[], Iterable[Any
 
     path = scratch / "ultralytics.onnx"
     if not path.exists():
-        network, _ = build_network(ARCHITECTURE, 1000)
+        network, _ = build_network(name, 1000)
 
         class FromFloats(torch.nn.Module):
             def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -195,21 +196,26 @@ def memory(folder: Path, photos: int) -> None:
 def main() -> None:
     """Print one line per figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", default=IN_PACKAGE, help="default: that of the model in the package")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--large", type=int, default=40, help="photos of 12 megapixels")
     parser.add_argument("--small", type=int, default=300, help="photos of 500 x 375 pixels")
     parser.add_argument("--photos", type=int, default=100_000, help="for peak memory")
     arguments = parser.parse_args()
-    say(model=DEFAULT_MODEL.name, threads=usable_threads())
+    say(network=arguments.network, threads=usable_threads())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        fp32 = random_model(folder / "fp32.onnx", ARCHITECTURE, int8=False, classes=1000)
+        fp32 = random_model(folder / "fp32.onnx", arguments.network, int8=False, classes=1000)
+        int8 = DEFAULT_MODEL
+        if arguments.network != IN_PACKAGE:
+            int8 = random_model(folder / "int8.onnx", arguments.network, int8=True, classes=1000)
         for label, number, width, height in (
             ("12 MP", arguments.large, 4000, 3000),
             ("500 px", arguments.small, 500, 375),
         ):
             if number:
-                throughput(label, photo_folder(folder / label, number, width, height), fp32, arguments.rounds)
+                paths = photo_folder(folder / label, number, width, height)
+                throughput(label, paths, arguments.network, int8, fp32, arguments.rounds)
         overhead(folder, 400)
         if arguments.photos:
             memory(folder, arguments.photos)
