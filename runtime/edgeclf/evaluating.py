@@ -22,6 +22,16 @@ from edgeclf.manifest import Figures
 
 
 @dataclass(frozen=True)
+class Mistake:
+    """A photo answered wrong: its path, its class, the best-ranked class, and that one's probability, 0..1."""
+
+    path: str
+    true: str
+    given: str
+    probability: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What was counted on labelled photos. Shares are 0..1.
 
@@ -36,6 +46,7 @@ class Evaluation:
         threshold: a photo whose best probability is below it is "unknown".
         answered: photos that reach the threshold.
         wrong: how many of those answered are wrong.
+        mistakes: all wrong best-ranked classes, the surest first.
         unreadable: photos that could not be read; counted nowhere else.
     """
 
@@ -48,6 +59,7 @@ class Evaluation:
     threshold: float
     answered: int
     wrong: int
+    mistakes: tuple[Mistake, ...]
     unreadable: tuple[PhotoError, ...]
 
 
@@ -70,9 +82,10 @@ def evaluate(
     given: list[int] = []
     confidences: list[float] = []
     unknown: list[bool] = []
+    mistakes: list[Mistake] = []
     unreadable: list[PhotoError] = []
     answers = classifier.predict_many((path for path, _ in found.photos), top_k=1)
-    for done, (answer, (_, label)) in enumerate(zip(answers, found.photos, strict=True), 1):
+    for done, (answer, (path, label)) in enumerate(zip(answers, found.photos, strict=True), 1):
         if isinstance(answer, PhotoError):
             unreadable.append(answer)
             if report:
@@ -82,6 +95,8 @@ def evaluate(
             given.append(answer.best.index)
             confidences.append(answer.best.probability)
             unknown.append(answer.unknown)
+            if (best := answer.best).index != label:
+                mistakes.append(Mistake(str(path), classifier.labels[label], best.label, best.probability))
         if progress:
             progress(done, len(found.photos))
     truth, answered = np.array(labels, np.int64), ~np.array(unknown, bool)
@@ -97,5 +112,6 @@ def evaluate(
         classifier.threshold,
         int(answered.sum()),
         int((answered & ~right).sum()),
+        tuple(sorted(mistakes, key=lambda mistake: -mistake.probability)),
         tuple(unreadable),
     )

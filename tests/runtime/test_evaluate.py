@@ -97,6 +97,11 @@ def test_figures_are_those_of_a_count_of_their_own(edgeclf: Run, make_model: Mak
     assert (found["temperature"], found["threshold"]) == (0.05, threshold)
     assert 0 < len(kept) < 29
     assert (found["answered"], found["wrong"]) == (len(kept), sum(not right[i] for i in kept))
+    told_mistakes = {m["path"]: (m["true"], m["given"], pytest.approx(m["probability"])) for m in found["mistakes"]}
+    wrong = [i for i, fine in enumerate(right) if not fine]
+    assert {str(photos[i][0]): (true[i], given[i], best[i]) for i in wrong} == told_mistakes
+    sureness = [m["probability"] for m in found["mistakes"]]
+    assert sureness == sorted(sureness, reverse=True)
 
 
 def test_json_keys_are_those_the_help_documents(edgeclf: Run, model: Path, mixed: Path) -> None:
@@ -121,6 +126,8 @@ def test_people_read_the_same_figures(edgeclf: Run, make_model: Make, mixed: Pat
     assert f"{found['correct']} of 29 photos right, 95 % interval {low:.1%} to {high:.1%}" in done.stdout
     assert f"expected error {found['ece']:.1%}" in done.stdout
     assert f"below 0.6: {found['answered']} of 29 photos answered, {found['wrong']} of them wrong" in done.stdout
+    for mistake in found["mistakes"][:5]:
+        assert f"{mistake['given']}, not {mistake['true']}: {mistake['path']}" in done.stdout
     lines = [line.split() for line in done.stdout.splitlines()]
     for number, (name, row) in enumerate(zip(CLASSES, found["confusion"], strict=True), 1):
         assert [str(number), name, *map(str, row)] in lines

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _MATRIX = 12  # classes up to which the confusion matrix is printed
 _NAMED = 10  # names told in a line
+_MISTAKES = 5  # printed; --json has all
 
 
 def evaluate(
@@ -50,7 +51,8 @@ def evaluate(
 
     --json prints model, data, split, photos, correct, accuracy, interval [low, high], per_class [label, precision,
     recall, f1, support], classes, confusion [true class][answered class], confused [true, given, photos, of], ece,
-    temperature, threshold, answered, wrong, absent [class], ignored [folder], loose, unreadable [path, kind, message].
+    temperature, threshold, answered, wrong, mistakes [path, true, given, probability], absent [class], ignored
+    [folder], loose, unreadable [path, kind, message].
     Shares are 0 to 1; null is a share of nothing.
     """
     from edgeclf.classifier import Classifier
@@ -111,6 +113,7 @@ def _values(model: str, found: "ClassFolders", counted: "Evaluation", classes: S
         "threshold": counted.threshold,
         "answered": counted.answered,
         "wrong": counted.wrong,
+        "mistakes": [asdict(mistake) for mistake in counted.mistakes],
         "absent": list(found.absent),
         "ignored": list(found.ignored),
         "loose": found.loose,
@@ -142,6 +145,11 @@ def _lines(found: "ClassFolders", counted: "Evaluation", classes: Sequence[str])
     yield from _table(counted, classes)
     yield ""
     yield from _matrix(figures.confusion, classes) if len(classes) <= _MATRIX else _pairs(counted)
+    if counted.mistakes:
+        yield ""
+        yield f"wrong and surest of it, of {len(counted.mistakes)}"
+    for one in counted.mistakes[:_MISTAKES]:
+        yield f"  {one.probability:6.1%}  {one.given}, not {one.true}: {one.path}"
 
 
 def _table(counted: "Evaluation", classes: Sequence[str]) -> Iterator[str]:
