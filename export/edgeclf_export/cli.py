@@ -64,6 +64,7 @@ def export(
     """
     require("export", "torch", "torchvision", "onnx", "onnxscript")
     from edgeclf.cli.console import Console
+    from edgeclf.cli.stopping import loading
     from edgeclf.errors import DataError, UsageError
 
     # What can be told before torch is imported, which takes seconds.
@@ -74,7 +75,7 @@ def export(
     if not run.exists():
         raise DataError(f"{run}: no such run folder", "give a folder that `edgeclf train` made")
     console = Console()
-    with console.waiting("loading torch"):
+    with loading("torch"):
         from edgeclf_training.runs import load_run_or_checkpoint
 
         from edgeclf_export.exporting import Card, export_run, read_display_names

@@ -4,6 +4,7 @@ import errno
 import gc
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -308,3 +309,27 @@ def test_many_classes_are_not_all_listed(edgeclf: Run) -> None:
     lines = edgeclf("info").stdout.splitlines()
     assert len(lines) < 60
     assert "970 more" in lines[-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_ends_imports_that_swallow_it() -> None:
+    script = """
+import time
+from edgeclf.cli.stopping import loading
+with loading("what swallows"):
+    print("begun", flush=True)
+    while True:
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            pass
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.communicate(timeout=30) == (b"", b"")
+        finally:
+            process.kill()
+    assert process.returncode == 130

@@ -67,6 +67,7 @@ def train(
     _check_combination(data, resume, others, chosen)
     require("train", "torch", "torchvision", "pytorch_lightning", "torchmetrics", "albumentations", "matplotlib")
     from edgeclf.cli.console import Console
+    from edgeclf.cli.stopping import loading
 
     from edgeclf_training.data import find_photos
     from edgeclf_training.quarantine import read_quarantine
@@ -78,7 +79,7 @@ def train(
         folders = open_data(data, progress)
     if folders:
         find_photos(folders, only=options.classes)  # a wrong folder should not take torch's import to be found
-    with console.waiting("loading torch"):
+    with loading("torch"):
         from edgeclf_training import training
         from edgeclf_training.history import trainer_rank
         from edgeclf_training.runs import load_run

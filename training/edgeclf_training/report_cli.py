@@ -23,9 +23,10 @@ def report(
     """
     require("train", "torch", "torchvision", "matplotlib", "jinja2")
     from edgeclf.cli.console import Console
+    from edgeclf.cli.stopping import loading
 
     console = Console()
-    with console.waiting("loading torch"):
+    with loading("torch"):
         from edgeclf_training.report import write_report
         from edgeclf_training.runs import load_run
     trained = load_run(run)

@@ -1,9 +1,15 @@
-"""Ending when asked to, with the work in hand finished."""
+"""Ending when asked to: with the work in hand finished, or at once where none has begun."""
 
+import os
 import signal
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
+
+from edgeclf.cli.console import Console
 
 _STEP = 0.2  # seconds; a signal must not be noticed late
 
@@ -44,3 +50,26 @@ class Stopping:
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """Imports that take seconds, and a line that says so. Ctrl-C ends the process there and then.
+
+    torch's import swallows one KeyboardInterrupt in twenty, or leaves modules behind that fail later.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if sys.stderr.isatty():
+            os.write(2, b"\r\x1b[K")
+        os._exit(128 + number)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, end)
+    try:
+        with Console().progress(f"loading {what}") as update:
+            update(0, 0)
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
