@@ -5,12 +5,13 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from edgeclf import Classifier, reading
+from edgeclf import Classifier, files, reading
 from edgeclf.errors import PhotoError, UsageError
 from edgeclf.files import image_files
 from edgeclf.image import upright_rgb
@@ -246,16 +247,42 @@ def test_pipe_named_like_an_overlay_does_not_stop_the_walk(tmp_path: Path) -> No
     assert found == [[str(tmp_path / "x-cam.jpg")]]
 
 
+def test_large_folders_are_walked_in_order_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["b/2.jpg", "b/10.jpg", "b/1.JPG", "b/c/9.png", "a/x.jpg", "z.jpg", "y.jpg", "b.jpg", "b/a.txt", ".h.jpg"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "a" / "again").symlink_to(tmp_path)
+    whole = list(image_files(str(tmp_path)))
+    wanted = ["b.jpg", "y.jpg", "z.jpg", "a/x.jpg", "b/1.JPG", "b/10.jpg", "b/2.jpg", "b/c/9.png"]
+    assert whole == [str(tmp_path / name) for name in wanted]
+    for part in (1, 2, 3):
+        monkeypatch.setattr(files, "_NAMES", part)
+        assert list(image_files(str(tmp_path))) == whole
+
+
+def test_names_of_a_large_folder_are_never_all_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3000):
+        (tmp_path / f"{'x' * 200}{number:05}.jpg").touch()
+    monkeypatch.setattr(files, "_NAMES", 100)
+    tracemalloc.start()
+    assert sum(1 for _ in image_files(str(tmp_path))) == 3000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200_000
+
+
 def test_folder_that_cannot_be_listed_in_time(
     tmp_path: Path, hanging: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really_walk = os.walk
+    really_scan = os.scandir
 
-    def walk(*arguments: object, **options: object) -> Iterator[object]:
+    def scan(folder: str) -> object:
         hanging.wait()
-        yield from really_walk(*arguments, **options)  # type: ignore[call-overload]
+        return really_scan(folder)
 
-    monkeypatch.setattr(os, "walk", walk)
+    monkeypatch.setattr(os, "scandir", scan)
     with pytest.raises(PhotoError) as caught:
         list(image_files(str(tmp_path)))
     assert (caught.value.kind, caught.value.path) == ("timeout", str(tmp_path))

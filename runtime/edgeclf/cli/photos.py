@@ -35,7 +35,7 @@ class Found:
 def find_photos(arguments: list[str]) -> Iterator[Found]:
     """Expand files, folders (recursively, sorted, hidden ones left out), globs and "-", in the order given.
 
-    Folders are walked as they are consumed, never listed whole.
+    Folders are walked as they are consumed, in memory that does not grow with them; of a glob all names are kept.
     """
     for argument in arguments:
         try:
@@ -81,11 +81,14 @@ def _in_folder(folder: str) -> Iterator[Found]:
 def _matches(pattern: str, progress: Callable[[], None]) -> list[str]:
     """Files that a glob matches, sorted. ``**`` follows links to folders, in circles too: each file counts once."""
     found: dict[tuple[str, str], str] = {}
+    places: dict[str, str] = {}  # one string for each folder, not for each file in it
     for name in glob.iglob(pattern, recursive=True):
         if not os.path.isdir(name):
             parent, base = os.path.split(name)
-            place = os.path.realpath(parent), base
-            found[place] = min(name, found.get(place, name), key=lambda path: (len(path), path))
+            if parent not in places:
+                places[parent] = os.path.realpath(parent)
+            file = places[parent], base
+            found[file] = min(name, found.get(file, name), key=lambda path: (len(path), path))
         progress()
     return sorted(found.values())
 
