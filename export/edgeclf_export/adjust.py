@@ -48,9 +48,11 @@ def equalise(model: onnx.ModelProto, seen: Mapping[str, Seen]) -> tuple[onnx.Mod
             for place in range(1, count):
                 values = numpy_helper.to_array(tensors[layer.input[place]])
                 values = values * factor.reshape(-1, *[1] * (values.ndim - 1)).astype(np.float32)
-                layer.input[place] = f"{layer.name}_equalised_{place}"  # of its own, where layers shared one
-                tensors[layer.input[place]] = numpy_helper.from_array(values, layer.input[place])
-                scaled.graph.initializer.append(tensors[layer.input[place]])
+                own = f"{layer.name}_equalised_{place}"  # where layers shared one
+                if own not in tensors:
+                    tensors[own] = scaled.graph.initializer.add()
+                tensors[own].CopyFrom(numpy_helper.from_array(values, own))
+                layer.input[place] = own
         for name in (first.output[0], function.output[0]):
             after[name] = Seen(seen[name].low * scale, seen[name].high * scale, seen[name].mean * scale)
     drop_unused(scaled.graph)

@@ -2,7 +2,7 @@
 
 What onnxruntime's quantizer writes is larger than it must be: for each bias a scale that others determine and a zero
 point of zeros, for each layer's weights one more vector of zeros, and long names. EfficientNet-Lite0 of 6 classes loses
-a sixteenth of its bytes. Layers and their weights keep their names: the gate's report and people look for them.
+a sixteenth of its bytes. Layers and weights keep theirs: the gate's report and people look for them.
 """
 
 import itertools

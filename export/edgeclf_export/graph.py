@@ -113,6 +113,4 @@ def _pool_globally(graph: onnx.GraphProto) -> None:
             flatten = helper.make_node("Flatten", [pooled], [mean], f"{mean}_flat")
             graph.node.insert(list(graph.node).index(node) + 1, flatten)
         node.CopyFrom(helper.make_node("GlobalAveragePool", [source], [pooled], name))
-    used = {name for node in graph.node for name in node.input}
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
-        graph.initializer.remove(tensor)
+    drop_unused(graph)

@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 from edgeclf_export.adjust import correct_bias
 from edgeclf_export.quantize import layer_names, rounded_weights
 from edgeclf_export.ranges import Ranges, Seen
+from edgeclf_export.sums import steps_of
 
 Photos = Sequence[NDArray[np.uint8]]
 
@@ -60,22 +61,22 @@ def measure_harm(
     return tuple(sorted(found, key=lambda harm: -harm.error))
 
 
-def _one_rounded(rounded: onnx.ModelProto, name: str, ranges: Ranges) -> onnx.ModelProto:
-    graph = rounded.graph
+def _one_rounded(model: onnx.ModelProto, name: str, ranges: Ranges) -> onnx.ModelProto:
+    """``model``, changed in place."""
+    graph = model.graph
     position, node = next((i, n) for i, n in enumerate(graph.node) if n.name == name)
     for tensor in graph.initializer:
         if tensor.name == node.input[1]:
             tensor.CopyFrom(numpy_helper.from_array(rounded_weights(numpy_helper.to_array(tensor)), tensor.name))
-    low, high = min(ranges[node.input[0]][0], 0.0), max(ranges[node.input[0]][1], 0.0)
-    scale = np.float32((high - low) / 255 or 1.0)
-    graph.initializer.append(numpy_helper.from_array(np.array(scale), "harm_scale"))
-    graph.initializer.append(numpy_helper.from_array(np.array(np.rint(-low / scale), np.uint8), "harm_zero"))
+    found = steps_of(*ranges[node.input[0]])
+    graph.initializer.append(numpy_helper.from_array(np.array(found.scale), "harm_scale"))
+    graph.initializer.append(numpy_helper.from_array(np.array(found.zero, np.uint8), "harm_zero"))
     source = node.input[0]
     node.input[0] = "harm_input"
     steps = ["harm_scale", "harm_zero"]
     graph.node.insert(position, helper.make_node("DequantizeLinear", ["harm_steps", *steps], ["harm_input"]))
     graph.node.insert(position, helper.make_node("QuantizeLinear", [source, *steps], ["harm_steps"]))
-    return rounded
+    return model
 
 
 def apart(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> float:

@@ -17,6 +17,7 @@ from edgeclf.background import in_background
 from edgeclf.contract import ImageContract
 from edgeclf.errors import BackendError, ExplainError, PhotoError, UsageError
 from edgeclf.image import Photo, is_network_input, network_input, read_photo_file, upright_with_size
+from edgeclf.machine import memory
 from edgeclf.manifest import Manifest
 from edgeclf.modelfile import read_model_file
 from edgeclf.pipeline import in_order
@@ -25,6 +26,7 @@ from edgeclf.session import CPU, open_session, usable_threads
 
 DEFAULT_MODEL = Path(__file__).parent / "models" / "imagenet_efficientnet_lite0_int8.onnx"
 MODEL_VARIABLE = "EDGECLF_MODEL"
+_BESIDE = 64 * 2**20  # bytes that a photo of a phone takes while it is decoded and answered, with room to spare
 _FEW = 10  # classes that are ranked without a sort
 
 # For showing a photo: any contract whose input is the display; only its reduced-scale decoding is used.
@@ -276,7 +278,9 @@ class Classifier:
             yield from map(answer, first)
             return
         many = self._session_of_many()
-        yield from in_order(answer, chain(first, taken), self.threads)
+        room = memory().available
+        threads = self.threads if room is None else min(self.threads, max(1, room // _BESIDE))
+        yield from in_order(answer, chain(first, taken), threads)
 
     def _session_of_many(self) -> Any:
         """A session whose inferences use one thread each: measured, N of those side by side beat N threads in one."""

@@ -119,6 +119,6 @@ class ExportError(EdgeclfError):
 
 
 class RecordError(EdgeclfError):
-    """A record file or a review folder cannot be used or written; what was recorded before stays as it was."""
+    """A record file, review folder or standard output cannot be used or written; what was recorded stays as it was."""
 
     exit_code = 7

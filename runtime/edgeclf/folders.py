@@ -71,7 +71,7 @@ def find_class_folders(
     found = {number for _, number in photos}
     absent = tuple(name for number, name in enumerate(classes) if number not in found)
     loose = sum(
-        not e.name.startswith(".") and os.path.splitext(e.name)[1].lower() in SUFFIXES and e.is_file()
+        not e.name.startswith(".") and os.path.splitext(e.name)[1].lower() in SUFFIXES and os.path.isfile(e.path)
         for e in os.scandir(folder)
     )
     return ClassFolders(_RECORDED.get(chosen, "all"), folder, tuple(photos), absent, unknown, loose)

@@ -89,7 +89,7 @@ class Golden:
     Attributes:
         side: height and width of ``GoldenPhoto.pixels``, at most the network's input size.
         tolerance: largest difference of a logit, relative to the photo's largest one; 0: the same bits.
-        photos: held-out photos that cover the classes, and those between two classes.
+        photos: held-out photos of as many classes as it may cost, and those between two classes.
     """
 
     side: int

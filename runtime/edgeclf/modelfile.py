@@ -24,7 +24,7 @@ SEAL_LENGTH = 84
 # Entry of ModelProto.metadata_props (field 14): 82 bytes, key (field 1) of 14 bytes, value (field 2) of 64 bytes.
 _SEAL_HEAD = b"\x72\x52\x0a\x0eedgeclf.sha256\x12\x40"
 _MAX_MANIFEST = 16 * 2**20
-_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
+_DOMAINS = frozenset({"", "ai.onnx"})  # not com.microsoft: its EPContext opens other files
 _REMEDY = "copy the file again, or export the model again with `edgeclf export`"
 
 Buffer = bytes | mmap.mmap

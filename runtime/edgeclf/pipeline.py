@@ -2,6 +2,7 @@
 
 import _thread
 import atexit
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from queue import Empty, SimpleQueue
@@ -22,7 +23,8 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
     iterator ends, is closed, or is interrupted, what has not begun is dropped, and no thread is left.
 
     ``concurrent.futures`` and ``threading.Thread.start`` do not bear Ctrl-C: they take locks in Python code, and a
-    KeyboardInterrupt there leaves one taken for good, or free too early. Queues written in C and ``_thread`` do.
+    KeyboardInterrupt there leaves one taken for good, or free too early. What is done here photo by photo, in the
+    thread that gets the signals, is written in C.
 
     Args:
         work: called in several threads at once.
@@ -33,17 +35,19 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
     tasks: SimpleQueue[tuple[Item, Answer] | None] = SimpleQueue()
     pending: deque[Answer] = deque()
     failure: Exception | None = None
-    threads = 0
-    ended: SimpleQueue[None] = SimpleQueue()
+    busy: list[_thread.LockType] = []  # one for each thread, held as long as it lives
+    process, idents = os.getpid(), set[int]()
 
-    def serve() -> None:
+    def serve(held: _thread.LockType) -> None:
+        idents.add(_thread.get_ident())
         try:
             _serve(work, tasks)
         finally:
-            ended.put(None)
+            idents.discard(_thread.get_ident())
+            held.release()
 
     def stop() -> None:
-        nonlocal threads
+        """May be interrupted, and called again."""
         try:
             while True:
                 tasks.get_nowait()
@@ -51,9 +55,11 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
             pass
         for _ in range(workers):
             tasks.put(None)
-        while threads:  # may be called twice
-            ended.get()
-            threads -= 1
+        if os.getpid() != process or _thread.get_ident() in idents:
+            return  # no thread comes along into a fork; one that collects garbage cannot wait for itself
+        for lock in busy:
+            with lock:
+                pass
 
     atexit.register(stop)  # for an iterator that is never ended: Python may fall over threads that work while it ends
     try:
@@ -68,9 +74,11 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
             pending.append(SimpleQueue())
             tasks.put((item, pending[-1]))
             del item  # photos may be large
-            if threads < min(workers, len(pending)):
-                _thread.start_new_thread(serve, ())
-                threads += 1
+            if len(busy) < min(workers, len(pending)):
+                held = _thread.allocate_lock()
+                held.acquire()
+                _thread.start_new_thread(serve, (held,))
+                busy.append(held)
             while pending and (len(pending) > AHEAD * workers or not pending[0].empty()):
                 yield _result(pending.popleft())
         while pending:
@@ -78,8 +86,8 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
         if failure is not None:
             raise failure
     finally:
-        atexit.unregister(stop)
         stop()
+        atexit.unregister(stop)
 
 
 def _serve(work: Callable[[Any], Any], tasks: "SimpleQueue[tuple[Any, Answer] | None]") -> None:

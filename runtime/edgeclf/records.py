@@ -39,7 +39,7 @@ SUFFIXES = (".jsonl", ".csv")
 LASTING = frozenset(("not-a-file", "empty", "not-an-image", "damaged", "too-large", "no-heat-map"))
 # And those that may pass while it stays the same: whoever waits for photos goes on trying.
 PASSING = frozenset(("unreadable", "timeout"))
-_SYNC_EVERY = 0.5  # seconds; photos of a burst share one flush to the disk
+SYNC_EVERY = 0.5  # seconds
 _TAIL = ("error", "message", "cam", "cam_class", "padding_share", "copy", "size", "modified", "model")
 _FIRST_BYTES = b'{"path": "'
 _ESCAPED = re.compile("[\x00-\x1f\x7f\ud800-\udfff]|\\\\(?=u[0-9a-f]{4})")
@@ -61,6 +61,7 @@ class RecordFile:
         ranks: how many classes an answer ranks.
         resume: go on with a file that exists; else it must not.
         retry: take photos whose error may pass (unreadable, gone) as not answered.
+        sync_every: seconds that records may share one flush to the disk; 0 flushes each.
 
     Attributes:
         known: digests of the photos that are answered.
@@ -74,12 +75,19 @@ class RecordFile:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], model: str, ranks: int, *, resume: bool = False, retry: bool = False
+        self,
+        path: str | os.PathLike[str],
+        model: str,
+        ranks: int,
+        *,
+        resume: bool = False,
+        retry: bool = False,
+        sync_every: float = SYNC_EVERY,
     ) -> None:
         self.path = Path(path)
         self.known = Digests()
         self.found = self.failed = self.cut = 0
-        self._model, self._retry = model[:16], retry
+        self._model, self._retry, self._sync_every = model[:16], retry, sync_every
         self._csv = check_suffix(self.path) == ".csv"
         self._columns = csv_columns(ranks)
         self._head = f"{','.join(self._columns)}\n".encode() if self._csv else b""
@@ -111,7 +119,7 @@ class RecordFile:
     def add(self, photo: PhotoFile | None, answer: Mapping[str, Any]) -> None:
         """Append one record; it outlives this process at once, and a power cut after ``commit``.
 
-        Commits on its own, unless that was done less than half a second ago.
+        Commits on its own, unless that was done less than ``sync_every`` seconds ago.
 
         Args:
             photo: the file that was answered, as it was before it was read; None for what is no file.
@@ -126,7 +134,7 @@ class RecordFile:
         self._unsynced = True
         if photo is not None:
             self.known.add(photo.digest())
-        if time.monotonic() - self._synced_at > _SYNC_EVERY:
+        if time.monotonic() - self._synced_at >= self._sync_every:
             self.commit()
 
     def commit(self) -> None:

@@ -166,10 +166,16 @@ class FolderWatch:
 
 def _listed(folder: str) -> Iterator[PhotoFile | str]:
     """The photos in a folder, and the paths of the folders in it."""
-    with _patiently(lambda: os.scandir(folder), folder) as listing:
+    listing = _patiently(lambda: os.scandir(folder), folder)
+    try:
         while chunk := _patiently(lambda: list(itertools.islice(listing, _CHUNK)), folder):
             chunk.sort(key=lambda entry: entry.name)
             yield from _patiently(partial(_photos_and_folders, chunk), folder)
+    except TimeoutError:  # a thread may be reading it still: whoever is last closes it
+        raise
+    except BaseException:
+        listing.close()
+        raise
 
 
 def _patiently(call: Callable[[], T], path: str) -> T:

@@ -3,13 +3,15 @@
     python tools/cpus [--place haswell] [--model resnet50] [--photos 3]
 
 Drawn photos are decoded and answered by the runtime package on each CPU, and by old versions of onnxruntime. Decoded
-pixels must be equal, the logits of INT8 files the same bits, those of FP32 files within 1e-4 of the largest; the
-command line must say the same and draw the same heat map. Files with plain 8-bit and with 7-bit weights are shown for
-comparison. Exit code 1 if anything differs that must not; a place that cannot be had here is skipped with the reason.
-Nothing is said about speed: emulation is slow.
+pixels must be equal, the logits of INT8 files the same bits, others within what the self-test allows their precision; a
+file's own self-test must pass, the command line must say the same and draw the same heat map. Files with plain 8-bit
+and with 7-bit weights are shown for comparison. Networks have random weights, but for EfficientNet-Lite0. Exit code 1
+if anything differs that must not; a place that cannot be had here is skipped with the reason. Nothing is said about
+speed: emulation is slow.
 """
 
 import argparse
+import math
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,6 +22,8 @@ import numpy as np
 from edgeclf.classifier import DEFAULT_MODEL
 from edgeclf.contract import ImageContract
 from edgeclf.image import network_input
+from edgeclf.modelfile import read_model_file
+from edgeclf_export.golden import TOLERANCES, with_golden
 from edgeclf_export.packing import draft_manifest, export_network
 from edgeclf_training.networks import build_network
 from edgeclf_training.sample_data import write_sample_data
@@ -30,29 +34,27 @@ from asking import ask, compare, explain
 from emulation import HERE, PLACES, Place, UnavailableError, prepare
 from weight_rules import weights_by
 
-FP32_TOLERANCE = 1e-4
 OVERLAY_TOLERANCE = 2  # of 255: a heat map is computed in float
 NETWORKS = ("efficientnet_lite0", "resnet50", "vgg16")
+# In every precision, with a self-test.
+SMALL = ("squeezenet1_1", "mobilenet_v2", "mobilenet_v3_large", "cnn4", "cnn4 mlp")
+SMALL_SIZE = 96
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model file, how many photos it is asked about, and what must hold: "bits", "close" or "nothing"."""
+    """A model file, how many photos it is asked about, and how far logits may differ, relative to the largest."""
 
     name: str
     path: Path
     photos: int
-    must: str
-
-    def allows(self, apart: float) -> bool:
-        """Whether logits may differ so much, relative to the largest."""
-        return {"bits": apart == 0, "close": apart <= FP32_TOLERANCE, "nothing": True}[self.must]
+    allowed: float
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--place", action="append", choices=PLACES, help="only this one; may be repeated")
-    parser.add_argument("--model", action="append", choices=NETWORKS)
+    parser.add_argument("--model", action="append", choices=(*NETWORKS, *SMALL))
     parser.add_argument("--photos", type=int, default=3, help="for each model; VGG16 takes at most 2")
     given = parser.parse_args()
     broken = compared = 0
@@ -60,7 +62,9 @@ def main() -> int:
         write_sample_data(Path(folder, "drawn"), per_class=max(8, given.photos), size=300, seed=5)
         drawn = sorted(Path(folder, "drawn").rglob("*.jpg"))
         drawn = [photo for turn in range(8) for photo in drawn[turn::8]]  # one of each species, then the next ones
-        cases = list(make_cases(Path(folder), drawn, given.model or NETWORKS, given.photos))
+        names = given.model or (*NETWORKS, *SMALL)
+        cases = list(make_cases(Path(folder), drawn, [name for name in names if name in NETWORKS], given.photos))
+        cases += make_small(Path(folder), drawn, [name for name in names if name in SMALL])
         here = {case.name: ask(HERE, case.path, drawn[: case.photos]) for case in cases}
         for name in given.place or PLACES:
             try:
@@ -71,9 +75,9 @@ def main() -> int:
             for case in cases:
                 there = ask(place, case.path, drawn[: case.photos])
                 difference = compare(here[case.name], there)
-                fine = difference.same_pixels and case.allows(difference.logits)
+                fine = difference.same_pixels and difference.logits <= case.allowed and not there.failures
                 broken, compared = broken + (not fine), compared + 1
-                note = "" if fine else "  <-- NOT ALLOWED"
+                note = "" if fine else "  <-- NOT ALLOWED" + "".join(f"\n    {line}" for line in there.failures)
                 print(f"{name:<15} onnxruntime {there.onnxruntime:<8} {case.name:<46} {difference}{note}", flush=True)
             same, said = same_command(place, drawn[0], Path(folder))
             broken, compared = broken + (not same), compared + 1
@@ -104,21 +108,43 @@ def make_cases(folder: Path, drawn: list[Path], networks: Sequence[str], photos:
         manifest = draft_manifest(tuple(f"class {i}" for i in range(1000)), contract, name)
         network.eval()
 
-        def case(kind: str, must: str, data: bytes, few: int = few, name: str = name, real: bool = real) -> Case:
+        def case(kind: str, allowed: float, data: bytes, few: int = few, name: str = name, real: bool = real) -> Case:
             path = folder / f"{name}-{kind.replace(' ', '-')}.onnx"
             path.write_bytes(data)
-            return Case(f"{name} ({'ImageNet' if real else 'random'} weights), {kind}", path, few, must)
+            return Case(f"{name} ({'ImageNet' if real else 'random'} weights), {kind}", path, few, allowed)
 
         if real:
-            yield Case("the default model, INT8", DEFAULT_MODEL, few, "bits")
-            yield case("FP32", "close", export_network(network, manifest))
-        yield case("INT8", "bits", export_network(network, manifest, pixels))
+            yield Case("the default model, INT8", DEFAULT_MODEL, few, 0)
+            yield case("FP32", TOLERANCES["fp32"], export_network(network, manifest))
+        yield case("INT8", 0, export_network(network, manifest, pixels))
         if name != "vgg16":
             with weights_by("plain 8-bit"):
-                yield case("plain 8-bit", "nothing", export_network(network, manifest, pixels))
+                yield case("plain 8-bit", math.inf, export_network(network, manifest, pixels))
         if real:
             with weights_by("7-bit"):
-                yield case("7-bit", "nothing", export_network(network, manifest, pixels))
+                yield case("7-bit", math.inf, export_network(network, manifest, pixels))
+
+
+def make_small(folder: Path, drawn: list[Path], networks: Sequence[str]) -> Iterator[Case]:
+    """Exports networks in every precision, with golden photos."""
+    contract = ImageContract(size=SMALL_SIZE)
+    pixels = [network_input(photo, contract) for photo in drawn[:32]]
+    labels = ("one", "two", "three", "four")
+    golden = [(photo, labels[number % 4]) for number, photo in enumerate(drawn)]
+    for name in networks:
+        architecture, _, head = name.partition(" ")
+        head = head or "linear"
+        network, _ = build_network(architecture, len(labels), head=head, weights="none", image_size=SMALL_SIZE)
+        manifest = draft_manifest(labels, contract, architecture, head)
+        network.eval()
+        for precision in ("fp32", "fp16", "int8"):
+            calibration = pixels if precision == "int8" else None
+            path = folder / f"{name.replace(' ', '-')}-{precision}.onnx"
+            data = export_network(network, manifest, calibration, fp16=precision == "fp16")
+            path.write_bytes(with_golden(data, golden)[0])
+            selftest = read_model_file(path).manifest.golden
+            assert selftest is not None
+            yield Case(f"{name} (random weights), {precision.upper()}", path, 2, selftest.tolerance)
 
 
 if __name__ == "__main__":

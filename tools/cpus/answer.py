@@ -11,6 +11,7 @@ import sys
 import onnxruntime
 from edgeclf import Classifier
 from edgeclf.image import network_input
+from edgeclf.selftest import run_selftest
 
 
 def main() -> None:
@@ -23,7 +24,8 @@ def main() -> None:
         assert logits is not None
         encoded = base64.b64encode(logits.astype("<f4").tobytes()).decode()
         rows.append({"pixels": hashlib.sha256(pixels.tobytes()).hexdigest(), "logits": encoded})
-    print(json.dumps({"onnxruntime": onnxruntime.__version__, "photos": rows}))
+    failures = run_selftest(classifier._session, classifier.manifest).failures()
+    print(json.dumps({"onnxruntime": onnxruntime.__version__, "photos": rows, "failures": failures}))
 
 
 if __name__ == "__main__":

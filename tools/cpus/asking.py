@@ -27,11 +27,13 @@ class Answered:
         onnxruntime: its version.
         pixels: SHA-256 of what the network was given, one per photo.
         logits: float32 ``[photos, classes]``.
+        failures: of the file's self-test, if it has one.
     """
 
     onnxruntime: str
     pixels: tuple[str, ...]
     logits: NDArray[np.float32]
+    failures: tuple[str, ...]
 
 
 def ask(place: Place, model: Path, photos: Sequence[Path]) -> Answered:
@@ -40,14 +42,14 @@ def ask(place: Place, model: Path, photos: Sequence[Path]) -> Answered:
     Raises:
         SystemExit: the child failed; with the end of what it said.
     """
-    version, pixels, rows = "", [], []
+    version, pixels, rows, failures = "", [], [], ()
     for start in range(0, len(photos), _AT_ONCE):
         found = json.loads(_python(place, str(_ANSWER), str(model), *map(str, photos[start : start + _AT_ONCE])))
-        version = found["onnxruntime"]
+        version, failures = found["onnxruntime"], tuple(found["failures"])
         for row in found["photos"]:
             pixels.append(row["pixels"])
             rows.append(np.frombuffer(base64.b64decode(row["logits"]), "<f4"))
-    return Answered(version, tuple(pixels), np.stack(rows))
+    return Answered(version, tuple(pixels), np.stack(rows), failures)
 
 
 def explain(place: Place, model: Path, photo: Path, overlay: Path) -> dict[str, Any]:

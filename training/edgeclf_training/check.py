@@ -218,7 +218,7 @@ def _formats(photos: Iterable[_Photo]) -> Iterable[Finding]:
 
 
 def _classes(classes: Mapping[str, Mapping[str, int]]) -> Iterable[Finding]:
-    sizes = {label: parts["train"] for label, parts in classes.items()}
+    sizes = {label: parts["train"] for label, parts in classes.items() if parts["train"]}
     few = [Item((), f"{label}: {n} photo{'s' * (n != 1)}") for label, n in sizes.items() if n < FEW_PHOTOS]
     yield _finding("few-photos", "note", f"classes with fewer than {FEW_PHOTOS} training photos", few)
     small, large = min(sizes, key=lambda k: sizes[k]), max(sizes, key=lambda k: sizes[k])

@@ -114,7 +114,7 @@ def find_photos(
         seed: of the order, and of the choice that ``max_per_class`` makes.
         only: class names to use; all if empty.
         max_per_class: training photos per class (validation photos set aside from them included).
-        allow_empty: leave out classes without training photos.
+        allow_empty: a class may be without training photos, if not all are.
 
     Raises:
         DataError: a folder is missing, cannot be read, lies in ``_unsorted`` or holds no class folders, fewer than two
@@ -137,9 +137,8 @@ def find_photos(
                     else:
                         others.append(path)
     classes = tuple(sorted(found["train"]))
-    empty = tuple(label for label in classes if allow_empty and not found["train"][label])
-    classes = tuple(label for label in classes if label not in empty)
-    _check_classes(classes, found, only, roots)
+    empty = tuple(label for label in classes if not found["train"][label])
+    _check_classes(classes, () if allow_empty and empty != classes else empty, found, only, roots)
     parts = {}
     for part in SPLITS:
         chosen: dict[Path, Sample] = {}  # the same folder may be given twice
@@ -285,14 +284,18 @@ def _placed(path: Path, folder: Path, label: str) -> _Placed:
 
 
 def _check_classes(
-    classes: tuple[str, ...], found: dict[str, dict[str, list[_Placed]]], only: Sequence[str], roots: Sequence[Path]
+    classes: tuple[str, ...],
+    empty: Sequence[str],
+    found: dict[str, dict[str, list[_Placed]]],
+    only: Sequence[str],
+    roots: Sequence[Path],
 ) -> None:
     where = ", ".join(map(str, roots))
     if unknown := sorted(set(only) - set(classes)):
         raise DataError(f"{where}: no class folder {', '.join(unknown)}", "check the names given to --classes")
     if not classes:
         raise DataError(f"{where}: no class folders", "put the photos of each class into a sub-folder of its name")
-    if empty := [label for label in classes if not found["train"][label]]:
+    if empty:
         raise DataError(f"{where}: no images in class folder {', '.join(empty)}", "add photos, or remove it")
     if len(classes) == 1:
         raise DataError(f"{where}: only one class, {classes[0]}", "add at least one more class folder to tell it from")

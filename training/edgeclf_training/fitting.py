@@ -20,6 +20,7 @@ from edgeclf_training.fine_tuning import FineTuning, Phase
 from edgeclf_training.history import CHECKPOINT, AtomicCheckpoints, History, trainer_rank
 from edgeclf_training.networks import Network, freeze
 from edgeclf_training.options import TrainOptions
+from edgeclf_training.runs import resume_command
 
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
@@ -218,4 +219,4 @@ def _as_errors(history: History) -> Iterator[None]:
 
 def _gone(message: str, history: History) -> DataError:
     """A photo that was read when the run began cannot be read any more."""
-    return DataError(message, f"bring it back, then go on with `edgeclf train --resume {history.folder}`")
+    return DataError(message, f"bring it back, then go on with `{resume_command(history.folder)}`")

@@ -12,6 +12,7 @@ metrics.json     the report's figures, for programs
 """
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -205,3 +206,8 @@ def versions() -> dict[str, str]:
 
 def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def resume_command(folder: Path) -> str:
+    """What goes on with a run, to be pasted into a shell."""
+    return f"edgeclf train --resume {shlex.quote(str(folder))}"

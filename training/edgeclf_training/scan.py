@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,12 +87,13 @@ def scan(
         total = len(found) + len(fresh)
         if progress:
             progress(len(found), total)
-        for path, result in zip(fresh, in_order(scan_one, fresh, usable_threads()), strict=True):
-            found[path] = result
-            if result.kind in ("", "damaged", "not-an-image", "empty"):  # the rest may pass, with rights or memory
-                cache.put(path, tuple(vars(result).values()))
-            if progress:
-                progress(len(found), total)
+        with closing(in_order(scan_one, fresh, usable_threads())) as results:
+            for path, result in zip(fresh, results, strict=True):
+                found[path] = result
+                if result.kind in ("", "damaged", "not-an-image", "empty"):  # the rest may pass, with rights or memory
+                    cache.put(path, tuple(vars(result).values()))
+                if progress:
+                    progress(len(found), total)
     if contract is not None:
         for path, result in found.items():
             if not result.kind and result.width * result.height > MAX_DECODED_PIXELS:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from edgeclf_training.networks import Loaded, Network, build_network
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.report import write_report
 from edgeclf_training.resolve import phases_of, resolve, resolve_machine
-from edgeclf_training.runs import Run, copy_known_classes, load_run, save_run, versions
+from edgeclf_training.runs import Run, copy_known_classes, load_run, resume_command, save_run, versions
 from edgeclf_training.splitting import read_split
 from edgeclf_training.telling import describe, report_epoch, say_what_is_left
 
@@ -124,7 +125,9 @@ def resume(
     console = _only_rank_0(console)
     run = load_run(folder)
     if run.figures:
-        raise UsageError(f"{folder}: this run has finished", f"--from {folder} goes on from its weights")
+        raise UsageError(
+            f"{folder}: this run has finished", f"--from {shlex.quote(str(folder))} goes on from its weights"
+        )
     if data and tuple(path.absolute() for path in data) != run.data:
         trained = ", ".join(map(str, run.data))
         raise DataError(f"{folder} trained on {trained}, not on {', '.join(map(str, data))}", "leave the data out")
@@ -152,7 +155,10 @@ def _fit(
         history.start_from(network, before.accuracy)
     bar = not console.quiet and sys.stdout.isatty() and sys.stderr.isatty()  # Lightning's writes to stdout
     try:
-        with _quiet_lightning(), writing(run.folder, f"then go on with `edgeclf train --resume {run.folder}`"):
+        with (
+            _quiet_lightning(),
+            writing(run.folder, f"then go on with `{resume_command(run.folder)}`"),
+        ):
             fit_phases(
                 network,
                 phases_of(o, network),
@@ -192,7 +198,7 @@ def _finish(run: Run, network: Network, history: History, console: Console, repo
     ]
     calibration = calibrate(answers[0].logits, answers[0].labels)
     run = replace(run, figures=tuple(a.figures for a in answers), calibration=calibration)
-    with writing(run.folder, f"then go on with `edgeclf train --resume {run.folder}`"):
+    with writing(run.folder, f"then go on with `{resume_command(run.folder)}`"):
         write_confusion(run.figures[-1], run.classes, run.folder)
         save_run(run)
         (run.folder / CHECKPOINT).unlink(missing_ok=True)
@@ -200,7 +206,7 @@ def _finish(run: Run, network: Network, history: History, console: Console, repo
         console.line(f"{f.split}: {f.correct} of {f.photos} photos right ({f.accuracy:.1%})")
     if not report:
         return run
-    with writing(run.folder, f"then make the report with `edgeclf report {run.folder}`"):
+    with writing(run.folder, f"then make the report with `edgeclf report {shlex.quote(str(run.folder))}`"):
         write_report(run, network, answers, console=console)
     console.line(f"report: {run.folder / 'report.html'}")
     return run

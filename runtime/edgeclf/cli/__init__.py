@@ -5,6 +5,7 @@ import functools
 import gc
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from importlib import import_module
@@ -81,11 +82,16 @@ def _quiet(command: Callable[..., None]) -> Callable[..., None]:
             _give_up_stdout()
             raise typer.Exit(EXIT_CLOSED_PIPE) from None
         except OSError as error:
-            if error.filename is not None or error.errno not in _UNWRITABLE:  # of no stream, and every file is named
+            if error.filename is not None or error.errno not in _UNWRITABLE:
                 raise
-            _give_up_stdout()
-            what = f"standard output cannot be written ({error.strerror})"
-            raise RecordError(what, "make room, or name another file") from error
+            try:
+                sys.stdout.flush()  # what could not be written waits there still
+            except OSError:
+                _give_up_stdout()
+                what = f"standard output cannot be written ({error.strerror})"
+                raise RecordError(what, "make room, or name another file") from error
+            what = f"a file cannot be written ({error.strerror})"
+            raise RecordError(what, f"make room; temporary files lie in {tempfile.gettempdir()}") from error
 
     return wrapped
 
@@ -133,6 +139,9 @@ def _root(
 
 def run() -> NoReturn:
     """Run the command line; ends in SystemExit."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # no console, whatever its encoding, may fail on a file name or a class name
             stream.reconfigure(errors="backslashreplace")

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,7 +86,8 @@ def watch(
         reviewer = ReviewFolder(review.absolute(), source) if review is not None else None
         classifier = Classifier(model, device, threads, threshold=threshold, low_memory=low_memory, for_many=True)
         console = Console()
-        with RecordFile(out, classifier.sha256, min(top_k, len(classifier.labels)), resume=True) as records:
+        ranks = min(top_k, len(classifier.labels))
+        with RecordFile(out, classifier.sha256, ranks, resume=True, sync_every=0) as records:
             if records.cut:
                 console.line(f"{out}: the last record was not whole; its photo is answered again")
             watcher = FolderWatch(
@@ -157,28 +159,30 @@ class _Work:
                     return
                 yield photo, photo.path
 
-        for photo, prediction in answer_each(self._classifier, found(), self._top_k):
-            if look_at(photo.path) != photo:
-                continue  # gone, or changed while it was read: then it is a new photo
-            answer: dict[str, Any] = {"path": photo.path, **answer_fields(prediction)}
-            if isinstance(prediction, PhotoError):
-                again, passing = watcher.put_off(photo), prediction.kind in PASSING
-                if again == 1 or (passing and not self._once):
-                    if again == 2:
+        with closing(answer_each(self._classifier, found(), self._top_k)) as answers:
+            for photo, prediction in answers:
+                if look_at(photo.path) != photo:
+                    continue  # gone, or changed while it was read: then it is a new photo
+                answer: dict[str, Any] = {"path": photo.path, **answer_fields(prediction)}
+                if isinstance(prediction, PhotoError):
+                    again, passing = watcher.put_off(photo), prediction.kind in PASSING
+                    if again == 1 or (passing and not self._once):
+                        if again == 2:
+                            _print(answer, self._as_json)
+                        continue
+                    watcher.give_up(photo)
+                    self.failed += 1
+                    if passing:  # left for the next run
+                        self._records.known.add(photo.digest())
                         _print(answer, self._as_json)
-                    continue
-                watcher.give_up(photo)
-                self.failed += 1
-                if passing:  # left for the next run
-                    _print(answer, self._as_json)
-                    continue
-            elif prediction.unknown and self._reviewer is not None:
-                copy = self._reviewer.copy(photo.path, prediction.best.label)
-                if copy is None:
-                    continue
-                answer["copy"] = str(copy)
-            _print(answer, self._as_json)
-            self._records.add(photo, answer)
+                        continue
+                elif prediction.unknown and self._reviewer is not None:
+                    copy = self._reviewer.copy(photo.path, prediction.best.label)
+                    if copy is None:
+                        continue
+                    answer["copy"] = str(copy)
+                _print(answer, self._as_json)
+                self._records.add(photo, answer)
         self._records.commit()
 
 
