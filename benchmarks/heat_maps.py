@@ -158,7 +158,8 @@ def tables(models: list[str], drawn: Path | None, photos: list[str]) -> Iterator
 
 INTRO = """# How good are the heat maps?
 
-Written by `python benchmarks/heat_maps.py`. Each network as FP32 and INT8 file, of docs/precision.md.
+Written by `python benchmarks/heat_maps.py`. The networks of docs/precision.md that see 128
+pixels, as FP32 and INT8 files.
 
 On drawn penguins, of a seed no network has seen, it is known where the mark is that tells the species: how often the
 hottest place of the true class's map lies in its box (pointing game, Zhang et al. 2018), and which share of the heat

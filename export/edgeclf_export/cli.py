@@ -1,6 +1,8 @@
 """``edgeclf export``: a run folder becomes one model file. Heavy packages are imported only inside the command."""
 
+import errno
 import json
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -65,7 +67,7 @@ def export(
     require("export", "torch", "torchvision", "onnx", "onnxscript")
     from edgeclf.cli.console import Console
     from edgeclf.cli.stopping import loading
-    from edgeclf.errors import DataError, UsageError
+    from edgeclf.errors import DataError, ExportError, UsageError
 
     # What can be told before torch is imported, which takes seconds.
     if int8 and fp16:
@@ -84,19 +86,25 @@ def export(
 
     trained = load_run_or_checkpoint(run)
     names = read_display_names(display_names, trained.classes) if display_names else {}
-    done = export_run(
-        trained,
-        out or Path(f"{trained.folder.resolve().name}{'-int8' if int8 else '-fp16' if fp16 else ''}.onnx"),
-        int8=int8,
-        fp16=fp16,
-        card=Card(author, licence, description, names),
-        calibration_photos=calibration_photos,
-        check_photos=check_photos,
-        golden=golden,
-        budget=Budget(max_drop, max_class_drop),
-        force=force,
-        console=console,
-    )
+    try:
+        done = export_run(
+            trained,
+            out or Path(f"{trained.folder.resolve().name}{'-int8' if int8 else '-fp16' if fp16 else ''}.onnx"),
+            int8=int8,
+            fp16=fp16,
+            card=Card(author, licence, description, names),
+            calibration_photos=calibration_photos,
+            check_photos=check_photos,
+            golden=golden,
+            budget=Budget(max_drop, max_class_drop),
+            force=force,
+            console=console,
+        )
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        what = f"{error.filename or tempfile.gettempdir()}: {error.strerror}; nothing was written"
+        raise ExportError(what, "make room there; TMPDIR names another folder for temporary files") from error
     if as_json:
         print(json.dumps({**asdict(done), "path": str(done.path)}))
         return

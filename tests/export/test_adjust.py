@@ -11,7 +11,7 @@ from edgeclf_export.adjust import correct_bias, equalise
 from edgeclf_export.graph import to_onnx
 from edgeclf_export.layers import logit_error, measure_harm
 from edgeclf_export.quantize import layer_names, quantize, rounded_weights
-from edgeclf_export.ranges import minmax, observe
+from edgeclf_export.ranges import Seen, minmax, observe
 from edgeclf_training.networks import build_network
 from helpers import CLASSES, draw
 from onnx import numpy_helper
@@ -177,3 +177,36 @@ def test_a_bias_that_was_left_out_is_added() -> None:
     onnx.checker.check_model(corrected)
     assert 0 < logit_error(model, [corrected], PHOTOS)[0] < 0.1
     quantize(corrected, minmax(seen))
+
+
+def test_a_layer_between_two_depthwise_filters_is_scaled_by_both() -> None:
+    rng = np.random.default_rng(0)
+    weights = {"w0": (4, 3, 1, 1), "w1": (4, 1, 3, 3), "w2": (4, 1, 3, 3)}
+    arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in weights.items()}
+    nodes = [
+        onnx.helper.make_node("Conv", ["x", "w0"], ["a0"], "c0"),
+        onnx.helper.make_node("Relu", ["a0"], ["b0"], "r0"),
+        onnx.helper.make_node("Conv", ["b0", "w1"], ["a1"], "c1", group=4),
+        onnx.helper.make_node("Relu", ["a1"], ["b1"], "r1"),
+        onnx.helper.make_node("Conv", ["b1", "w2"], ["y"], "c2", group=4),
+    ]
+    floats = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        nodes,
+        "chain",
+        [onnx.helper.make_tensor_value_info("x", floats, [1, 3, 8, 8])],
+        [onnx.helper.make_tensor_value_info("y", floats, [1, 4, 4, 4])],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+    peaks = np.array([1, 0.1, 0.01, 0.5])
+    seen = {name: Seen(-peaks, peaks, peaks / 2) for name in ("a0", "b0", "a1", "b1")}
+    scaled, _ = equalise(model, seen)
+    names = [tensor.name for tensor in scaled.graph.initializer]
+    assert len(names) == len(set(names)) == 3
+    x = rng.normal(size=(1, 3, 8, 8)).astype(np.float32)
+    before, after = (
+        onnxruntime.InferenceSession(m.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+        for m in (model, scaled)
+    )
+    np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-5)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from edgeclf import Classifier
 from edgeclf.errors import ExportError, UsageError
+from edgeclf.image import network_input
 from edgeclf.modelfile import read_model_file
 from edgeclf_export import exporting
 from edgeclf_export.exporting import export_run, read_display_names
@@ -45,6 +46,7 @@ def test_torch_and_onnxruntime_agree_for_any_batch(name: str, head: str, tmp_pat
     classifier = Classifier(path)
     maps = classifier.manifest.cam_classes
     assert maps == 4 or head == "mlp", "all maps, but where carrying gradients back through a wide head costs too much"
+    assert not {"BatchNormalization"} & {node.op_type for node in onnx.load(path).graph.node}, "folded"
     photos = np.stack([np.asarray(draw(i).resize((96, 96))) for i in range(7)])
     for batch in (1, 2, 7):
         with torch.inference_mode():
@@ -54,6 +56,27 @@ def test_torch_and_onnxruntime_agree_for_any_batch(name: str, head: str, tmp_pat
         assert cam.shape[:2] == cam_class.shape == (batch, maps)
         best_first = -np.sort(-logits, axis=1)[:, :maps]
         assert (np.take_along_axis(logits, cam_class, 1) == best_first).all()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_torch_and_onnxruntime_give_the_same_answer_on_real_photos(name: str, shared: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, _ = build_network(name, 100, image_size=96)
+    network.eval()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(export_network(network, manifest_for(96, names(100))))
+    photos = sorted((shared / "data" / "food5").rglob("*.jpg"))[::40]
+    photos += sorted((shared / "data" / "flowers").rglob("*.jpg"))[::40]
+    assert len(photos) >= 40
+    classifier = Classifier(path)
+    with torch.inference_mode():
+        for photo in photos:
+            (expected,) = network(torch.from_numpy(network_input(photo, classifier.manifest.contract)[None])).numpy()
+            answer = classifier.predict(photo, logits=True)
+            assert answer.logits is not None
+            assert np.abs(answer.logits - expected).max() <= 1e-4 * max(1, np.abs(expected).max())
+            assert answer.best.index == expected.argmax()
 
 
 def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:

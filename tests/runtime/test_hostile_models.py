@@ -116,6 +116,18 @@ def test_custom_operators_are_refused(rebuild: Callable[..., Path]) -> None:
     refusal(path, ModelError, r"custom operators \(evil\.example\)")
 
 
+def test_operators_that_open_other_files_are_refused(rebuild: Callable[..., Path]) -> None:
+    def with_context(proto: onnx.ModelProto) -> None:
+        proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+        proto.graph.node.append(
+            helper.make_node(
+                "EPContext", [], ["x"], domain="com.microsoft", embed_mode=0, ep_cache_context="../../etc/passwd"
+            )
+        )
+
+    refusal(rebuild(with_context), ModelError, r"custom operators \(com\.microsoft\)")
+
+
 def set_manifest(text: str) -> Callable[[onnx.ModelProto], None]:
     def change(proto: onnx.ModelProto) -> None:
         (entry,) = [entry for entry in proto.metadata_props if entry.key == MANIFEST_KEY]

@@ -1,6 +1,7 @@
 """Many photos side by side: the answers of one by one, in order, within bounds, and no thread left behind."""
 
 import faulthandler
+import gc
 import io
 import itertools
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -20,6 +22,7 @@ from edgeclf import Classifier, PhotoError
 from edgeclf.cli import console
 from edgeclf.cli.photos import counting
 from edgeclf.comparing import compare
+from edgeclf.machine import Memory
 from edgeclf.pipeline import AHEAD, _serve, in_order
 from edgeclf.results import Prediction
 from helpers import draw
@@ -87,6 +90,31 @@ def test_fp32_rankings_are_those_of_one_by_one(model: Path, files: list[Path]) -
         assert isinstance(answer, Prediction)
         assert [e.label for e in answer.ranking] == [e.label for e in classifier.predict(path, 2).ranking]
         assert answer.logits is None
+
+
+def test_little_memory_means_few_photos_at_a_time(
+    model: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = Classifier(model, threads=WORKERS)
+    expected = list(classifier.predict_many(files))
+    for mebibytes, threads in ((10, 1), (140, 2), (10_000, WORKERS), (None, WORKERS)):
+        room = None if mebibytes is None else mebibytes * 2**20
+        monkeypatch.setattr("edgeclf.classifier.memory", lambda room=room: Memory(None, room))
+        asked: list[int] = []
+
+        def noting(work: Any, items: Any, workers: int, asked: list[int] = asked) -> Iterator[Any]:
+            asked.append(workers)
+            return in_order(work, items, workers)
+
+        monkeypatch.setattr("edgeclf.classifier.in_order", noting)
+        assert list(classifier.predict_many(files)) == expected
+        assert asked == [threads]
+
+
+def test_low_memory_keeps_nothing_between_inferences(model: Path) -> None:
+    for low in (True, False):
+        options = Classifier(model, low_memory=low)._session.get_session_options()
+        assert options.enable_cpu_mem_arena is options.enable_mem_pattern is not low
 
 
 def test_every_kind_of_photo_even_if_it_changes_behind_the_iterator(model: Path, files: list[Path], png: bytes) -> None:
@@ -294,6 +322,50 @@ def test_iterator_that_is_never_ended_does_not_keep_python_from_ending(model: Pa
     )
     done = subprocess.run([sys.executable, "-c", script, str(model)], input=png, capture_output=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"one\n", b"")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_iterator_that_is_forked_does_not_keep_the_child_from_ending() -> None:
+    script = """
+import os, sys, time
+from edgeclf.pipeline import in_order
+results = in_order(lambda item: time.sleep(0.01), range(1000), 2)
+next(results)
+if os.fork() == 0:
+    sys.exit(7)
+assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
+results.close()
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_iterator_that_its_own_worker_throws_away_ends() -> None:
+    """Part of a cycle, it is found by the garbage collector, which runs in any thread."""
+    alone, collected = threading.Event(), threading.Event()
+
+    def work(item: int) -> int:
+        if item:
+            assert alone.wait(30)
+            gc.collect()
+            collected.set()
+        return item
+
+    class Holder:
+        def __init__(self) -> None:
+            self.results = in_order(work, self.items(), 1)
+
+        def items(self) -> Iterator[int]:
+            yield from itertools.count()
+
+    holder = Holder()
+    assert next(holder.results) == 0
+    del holder
+    alone.set()
+    assert collected.wait(30)
+    end = time.monotonic() + 30
+    while workers() and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

@@ -343,3 +343,22 @@ def test_asked_to_stop_it_finishes_the_record_in_hand(edgeclf: Run, number: int,
     assert edgeclf(*command, "--resume").returncode == 0
     assert len({record["path"] for record in recorded(out)}) == len(recorded(out)) == 400
     assert recorded(out)[: len(stopped)] == stopped
+
+
+def test_watch_flushes_each_record_and_predict_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    really = os.fsync
+
+    def fsync(number: int) -> None:
+        really(number)
+        flushed.append(os.fstat(number).st_size)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for seconds, flushes in ((0, 20), (3600, 1)):
+        with RecordFile(tmp_path / f"{seconds}.jsonl", SHA, 2, sync_every=seconds) as records:
+            flushed.clear()
+            for number in range(20):
+                records.add(PhotoFile(f"{number}.jpg", 1, "x"), {"path": f"{number}.jpg"})
+                if not seconds:
+                    assert flushed[-1] == records.path.stat().st_size
+        assert len(flushed) == flushes

@@ -141,8 +141,15 @@ def test_watch_records_a_photo_that_may_not_be_opened_once_it_may(
         assert ("locked.jpg" in capsys.readouterr().err) is True
         assert watch.postponed == (0 if once else 1)
         monkeypatch.setattr(reading, "_open", open_file)
-        for _ in range(2):
-            work.answer_new(watch, stop)
+        if not once:
+            for _ in range(2):
+                work.answer_new(watch, stop)
+    if once:  # the next run finds it
+        with RecordFile(tmp_path / "o.jsonl", SHA, 3, resume=True) as records:
+            watch = FolderWatch(str(tmp_path / "in"), records.known, settle=0, patience=0)
+            work = watch_command._Work(Classifier(MODEL), records, None, 3, False, once)
+            for _ in range(2):
+                work.answer_new(watch, stop)
     text = (tmp_path / "o.jsonl").read_text().splitlines()
     assert len(text) == 2
     assert "predictions" in text[1]
@@ -333,3 +340,22 @@ with loading("what swallows"):
         finally:
             process.kill()
     assert process.returncode == 130
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX shells")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_standard_streams_may_be_closed(closed: str, tmp_path: Path) -> None:
+    put(tmp_path / "in" / "a.jpg")
+    commands = {
+        "info": [str(MODEL)],
+        "predict": ["in", "-m", str(MODEL), "--out", "p.jsonl"],
+        "watch": ["in", "-m", str(MODEL), "--out", "w.jsonl", "--once", "--settle", "0.1"],
+    }
+    for name, words in commands.items():
+        line = f'exec "$0" -m edgeclf "$@" {closed}'
+        done = subprocess.run(
+            ["sh", "-c", line, sys.executable, name, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), (name, done.stderr)
+    assert len((tmp_path / "p.jsonl").read_text().splitlines()) == 1
+    assert len((tmp_path / "w.jsonl").read_text().splitlines()) == 1

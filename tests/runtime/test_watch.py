@@ -1,5 +1,6 @@
 """``edgeclf watch``: every photo that comes is recorded once, whatever happens to it and around it."""
 
+import itertools
 import json
 import os
 import shutil
@@ -230,3 +231,55 @@ def test_a_photo_that_changes_while_it_is_read_is_not_recorded(tmp_path: Path, m
         (record,) = recorded(tmp_path / "o.jsonl")
         assert record["modified"] == "1970-01-01T00:00:01.000000000Z"
         assert PhotoFile(record["path"], record["size"], record["modified"]).digest() in records.known
+
+
+def test_once_ends_though_photos_cannot_be_read_one_after_the_other(
+    edgeclf: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgeclf.classifier import Classifier
+    from edgeclf.cli import watch
+    from edgeclf.cli.console import Console
+    from edgeclf.cli.stopping import Stopping
+    from edgeclf.errors import PhotoError
+    from edgeclf.records import RecordFile
+
+    for number in range(3):
+        put(tmp_path / "in" / f"{number}.png")
+    classifier, out = Classifier(MODEL), tmp_path / "o.jsonl"
+
+    def unreadable(photos: Iterator[str], top_k: int) -> Iterator[PhotoError]:
+        for photo in photos:
+            time.sleep(0.15)  # longer than the pause between two looks
+            yield PhotoError("unreadable", "not now", "", photo)
+
+    monkeypatch.setattr(classifier, "predict_many", unreadable)
+    with RecordFile(out, classifier.sha256, 3) as records, Stopping() as stop:
+        watcher = FolderWatch(str(tmp_path / "in"), records.known, settle=0.05, patience=0.1)
+        work = watch._Work(classifier, records, None, 3, False, True)
+        signal.alarm(60)
+        watch._run(watcher, work, stop, Console(), True)
+        signal.alarm(0)
+    assert (work.failed, names(out)) == (3, [])
+
+
+def test_watch_flushes_each_record_to_the_disk(tmp_path: Path) -> None:
+    for number in range(4):
+        put(tmp_path / "in" / f"{number}.png", number)
+    script = """
+import os, sys
+from edgeclf.cli import main
+sizes = []
+really = os.fsync
+os.fsync = lambda number: (really(number), sizes.append(os.fstat(number).st_size))
+os._exit = sys.exit
+try:
+    main()
+finally:
+    print("flushed", *sizes)
+"""
+    command = [sys.executable, "-c", script, "watch", tmp_path / "in", "--out", tmp_path / "o.jsonl", "-m", MODEL]
+    done = subprocess.run([*map(str, command), "--once", "--settle", "0.1"], capture_output=True, text=True, check=True)
+    lines = (tmp_path / "o.jsonl").read_bytes().splitlines(keepends=True)
+    ends = list(itertools.accumulate(map(len, lines)))
+    assert len(ends) == 4
+    assert set(ends) <= set(map(int, done.stdout.split("flushed")[1].split()))

@@ -67,8 +67,17 @@ def test_empty_class_folders_and_loose_photos_are_told_and_the_rest_is_checked(t
     assert problems["empty-classes"] == ["skua"]
     assert problems["loose"] == ["loose.jpg"]
     assert "unreadable" in problems
-    assert "skua" not in report.classes
+    assert report.classes["skua"]["train"] == 0
     assert edgeclf("data", "check", root, "--quarantine", tmp_path / "q.txt").returncode == 1
+    for part in ("train", "val"):
+        shutil.copytree(root, tmp_path / "split" / part, ignore=shutil.ignore_patterns("*.jpg"))
+    shutil.copytree(root / "king", tmp_path / "split" / "train" / "king", dirs_exist_ok=True)
+    shutil.copytree(root / "king", tmp_path / "split" / "val" / "skua", dirs_exist_ok=True)
+    assert check_data([tmp_path / "split"]).photos == 12, "those of the class that has none to train with are counted"
+    (tmp_path / "none" / "a").mkdir(parents=True)
+    (tmp_path / "none" / "b").mkdir()
+    with pytest.raises(DataError, match="no images in class folder a, b"):
+        check_data([tmp_path / "none"])
     shutil.rmtree(root / "skua")
     (note,) = [note for note in read_split([root]).notes if "class folder" in note]
     assert note == f"left out, in no class folder: 1 photo, first: {root / 'loose.jpg'}"

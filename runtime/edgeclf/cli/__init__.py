@@ -5,7 +5,6 @@ import functools
 import gc
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable
 from importlib import import_module
@@ -84,14 +83,9 @@ def _quiet(command: Callable[..., None]) -> Callable[..., None]:
         except OSError as error:
             if error.filename is not None or error.errno not in _UNWRITABLE:
                 raise
-            try:
-                sys.stdout.flush()  # what could not be written waits there still
-            except OSError:
-                _give_up_stdout()
-                what = f"standard output cannot be written ({error.strerror})"
-                raise RecordError(what, "make room, or name another file") from error
-            what = f"a file cannot be written ({error.strerror})"
-            raise RecordError(what, f"make room; temporary files lie in {tempfile.gettempdir()}") from error
+            _give_up_stdout()  # commands that write files of their own see to what goes wrong there
+            what = f"standard output cannot be written ({error.strerror})"
+            raise RecordError(what, "make room, or name another file") from error
 
     return wrapped
 
