@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jpegs
+import numpy as np
 import pytest
 from edgeclf.contract import ImageContract
 from edgeclf.errors import PhotoError
@@ -151,3 +152,15 @@ def test_scans_of_a_large_photo_are_fewer() -> None:
     assert network_input(whole, CONTRACT).shape == (32, 32, 3)
     with pytest.raises(PhotoError, match="more than 83 scans"):
         network_input(whole[:-2] + last * 100 + jpegs.EOI, CONTRACT)
+
+
+def test_floats_are_converted_without_many_copies() -> None:
+    """Eight copies of the largest image that is decoded were 870 MiB."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((2000, 2000), np.float32)).save(buffer, "TIFF", compression="tiff_deflate")
+    network_input(encoded("PNG"), CONTRACT)
+    tracemalloc.start()
+    network_input(buffer.getvalue(), CONTRACT)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * 4 * 2000**2

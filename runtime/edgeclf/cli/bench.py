@@ -44,7 +44,8 @@ def bench(
     edgeclf bench birds-int8.onnx --json >> figures.jsonl
 
     Median and 95th percentile of each step, photos a second, the time and peak memory of `edgeclf predict` in a fresh
-    process, inference over threads and batches, and whether the processor got too warm. The line of --json holds the
+    process, inference over threads and batches, and whether the processor got too warm. "explain" is the way from a
+    photo to its overlay; the heat map itself is computed with every inference. The line of --json holds the
     machine, its processor's features, versions, the models' digests and the figures; no paths, host or user names.
     """
     from edgeclf.benching import bench, drawn_photos

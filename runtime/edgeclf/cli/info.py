@@ -78,7 +78,7 @@ def _judged(g: "Gate") -> str:
     return (
         ("" if g.passed else "FORCED, out of budget: ")
         + f"{g.correct_after} of {g.photos} {g.split} photos right, the trained network {g.correct_before}; "
-        + f"lost {g.drop:.1f} points (95 % interval {g.drop_low:.1f} to {g.drop_high:.1f})"
+        + f"{g.agreeing} answered alike; lost {g.drop:.1f} points (95 % interval {g.drop_low:.1f} to {g.drop_high:.1f})"
         + (f", most in {g.worst_class} ({g.worst_drop:.1f})" if g.worst_class else "")
         + f"; {g.max_drop:g} allowed, {g.max_class_drop:g} in a class"
         + (f"; ranges by {g.calibration}" if g.calibration != "none" else "")
