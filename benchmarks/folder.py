@@ -36,16 +36,6 @@ from PIL import Image
 
 IN_PACKAGE = "efficientnet_lite0"
 
-# Peak memory of answering one small photo N times: as a folder of N would, without the folder.
-MANY = """
-import sys
-from itertools import repeat
-from edgeclf import Classifier
-model, photo, number = sys.argv[1:]
-answered = sum(1 for _ in Classifier(model, for_many=True).predict_many(repeat(photo, int(number))))
-assert answered == int(number)
-"""
-
 
 def say(**figures: Any) -> None:
     """Print one figure."""
@@ -182,12 +172,12 @@ def overhead(folder: Path, pairs: int) -> None:
 
 
 def memory(folder: Path, photos: int) -> None:
-    """Peak MiB of many small photos and of a hundredth of them, in processes of their own."""
+    """Peak MiB of `edgeclf predict` on a folder of many small photos, and on one of a hundredth of them."""
     model = random_model(folder / "small.onnx", "squeezenet1_1", int8=True, size=64)
-    (photo,) = photo_folder(folder / "one", 1, 96, 72)
     peaks = []
     for number in (photos // 100, photos):
-        command = [sys.executable, "-c", MANY, str(model), photo, str(number)]
+        photo_folder(folder / str(number), number, 96, 72)
+        command = [sys.executable, "-m", "edgeclf", "predict", str(folder / str(number)), "-m", str(model), "--json"]
         peaks.append(once(command)[1])
         say(what="peak memory", photos=number, mib=round(peaks[-1], 1))
     say(figure="peak memory of a hundred times as many photos", value=round(peaks[1] / peaks[0], 3), target=1.05)
