@@ -14,9 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CLASSES, SIZE, draw, manifest_for, write_class_folders
-
-SHARED = Path(__file__).parents[2] / "shared"
+from helpers import CLASSES, SHARED, SIZE, draw, manifest_for, write_class_folders
 
 
 def pytest_configure() -> None:

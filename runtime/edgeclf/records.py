@@ -18,21 +18,19 @@ side by side, without class indices and display names.
 
 import contextlib
 import csv
-import io
-import json
 import os
-import re
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from edgeclf.errors import RecordError, UsageError
 from edgeclf.filelock import lock
 from edgeclf.files import sync_folder
 from edgeclf.identity import Digests, PhotoFile
+from edgeclf.recordlines import TAIL, csv_columns, from_csv, from_json, to_csv, to_json
 
 SUFFIXES = (".jsonl", ".csv")
 # Errors that another try cannot mend unless the file changes, and then it is another photo.
@@ -40,16 +38,7 @@ LASTING = frozenset(("not-a-file", "empty", "not-an-image", "damaged", "too-larg
 # And those that may pass while it stays the same: whoever waits for photos goes on trying.
 PASSING = frozenset(("unreadable", "timeout"))
 SYNC_EVERY = 0.5  # seconds
-_TAIL = ("error", "message", "cam", "cam_class", "padding_share", "copy", "size", "modified", "model")
 _FIRST_BYTES = b'{"path": "'
-_ESCAPED = re.compile("[\x00-\x1f\x7f\ud800-\udfff]|\\\\(?=u[0-9a-f]{4})")
-_FORMULA = tuple("=+-@'\uff1d\uff0b\uff0d\uff20")  # and their full-width twins
-
-
-def csv_columns(ranks: int) -> tuple[str, ...]:
-    """The header of a CSV record file whose answers rank so many classes."""
-    ranking = (f"{what}_{rank}" for rank in range(1, ranks + 1) for what in ("label", "probability"))
-    return ("path", "unknown", *ranking, *_TAIL)
 
 
 class RecordFile:
@@ -130,7 +119,7 @@ class RecordFile:
         """
         size, modified = (None, None) if photo is None else (photo.size, photo.modified)
         record = {**answer, "size": size, "modified": modified, "model": self._model}
-        self._append(self._row(record) if self._csv else json.dumps(record).encode() + b"\n")
+        self._append(to_csv(record, self._columns) if self._csv else to_json(record))
         self._unsynced = True
         if photo is not None:
             self.known.add(photo.digest())
@@ -220,7 +209,7 @@ class RecordFile:
         given = line.rstrip(b"\r\n\0")
         if given == self._head.rstrip() or (not line.endswith(b"\n") and self._head.startswith(given)):
             return
-        if given.startswith(b"path,unknown,") and given.endswith(",".join(_TAIL).encode()):
+        if given.startswith(b"path,unknown,") and given.endswith(",".join(TAIL).encode()):
             raise RecordError(
                 f"{self.path}: has columns for {given.count(b',label_')} classes a photo, not {self._ranks}",
                 "give the same --top-k as before, or name another file",
@@ -239,7 +228,7 @@ class RecordFile:
         if not line.endswith(b"\n"):
             return False
         try:
-            record = _from_csv(line, self._columns) if self._csv else _from_json(line)
+            record = from_csv(line, self._columns) if self._csv else from_json(line)
         except (ValueError, RecursionError, csv.Error):
             if number == 1:
                 raise self._foreign() from None
@@ -256,27 +245,6 @@ class RecordFile:
             self.known.add(record.photo.digest())
         return True
 
-    def _row(self, record: Mapping[str, Any]) -> bytes:
-        row: dict[str, Any] = {**record}
-        for rank, entry in enumerate(row.pop("predictions", ()), 1):
-            row |= {f"label_{rank}": entry["label"], f"probability_{rank}": entry["probability"]}
-        if "error" in row:
-            row |= {"error": row["error"]["kind"], "message": row["error"]["message"]}
-        if "unknown" in row:
-            row["unknown"] = str(row["unknown"]).lower()
-        cells = [escaped(value) if isinstance(value := row.get(name), str) else value for name in self._columns]
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow(cells)
-        return text.getvalue().encode()
-
-
-class _Record(NamedTuple):
-    """What opening a file wants to know of a record."""
-
-    photo: PhotoFile | None
-    model: str
-    error: str | None
-
 
 def check_suffix(path: Path) -> str:
     """ ".jsonl" or ".csv".
@@ -288,43 +256,3 @@ def check_suffix(path: Path) -> str:
     if suffix not in SUFFIXES:
         raise UsageError(f"{path}: cannot tell the format by this name", "end it in .jsonl or .csv")
     return suffix
-
-
-def escaped(text: str) -> str:
-    """Text as it stands in a CSV record file."""
-    text = _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def unescaped(text: str) -> str:
-    """The text that ``escaped`` was given."""
-    return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text.removeprefix("'"))
-
-
-def _from_json(line: bytes) -> _Record:
-    """Raises ValueError for what is no record."""
-    record = json.loads(line)
-    if not isinstance(record, dict):
-        raise ValueError("not an object")
-    error = record.get("error")
-    kind = str(error.get("kind")) if isinstance(error, dict) else None
-    return _record([record.get(name) for name in ("path", "size", "modified", "model")], kind)
-
-
-def _from_csv(line: bytes, columns: Sequence[str]) -> _Record:
-    """Raises ValueError for what is no record."""
-    (cells,) = csv.reader([line.decode()], strict=True)
-    row = dict(zip(columns, cells, strict=True))
-    size, modified = (int(row["size"]), row["modified"]) if row["size"] else (None, None)
-    return _record([unescaped(row["path"]), size, modified, row["model"]], row["error"] or None)
-
-
-def _record(values: Sequence[Any], error: str | None) -> _Record:
-    path, size, modified, model = values
-    if not (isinstance(path, str) and isinstance(model, str) and re.fullmatch("[0-9a-f]{16}", model)):
-        raise ValueError("not a record")
-    if size is None:
-        return _Record(None, model, error)
-    if not (isinstance(size, int) and isinstance(modified, str)):
-        raise ValueError("not a record")
-    return _Record(PhotoFile(path, size, modified), model, error)

@@ -19,7 +19,7 @@ from edgeclf_training.networks import ARCHITECTURES, build_network
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.runs import Run
 from edgeclf_training.training import train
-from helpers import draw, manifest_for
+from helpers import SHARED, draw, manifest_for
 
 
 def names(count: int) -> tuple[str, ...]:
@@ -56,27 +56,18 @@ def test_torch_and_onnxruntime_agree_for_any_batch(name: str, head: str, tmp_pat
         assert cam.shape[:2] == cam_class.shape == (batch, maps)
         best_first = -np.sort(-logits, axis=1)[:, :maps]
         assert (np.take_along_axis(logits, cam_class, 1) == best_first).all()
-
-
-@pytest.mark.shared
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_torch_and_onnxruntime_give_the_same_answer_on_real_photos(name: str, shared: Path, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network, _ = build_network(name, 100, image_size=96)
-    network.eval()
-    path = tmp_path / "model.onnx"
-    path.write_bytes(export_network(network, manifest_for(96, names(100))))
-    photos = sorted((shared / "data" / "food5").rglob("*.jpg"))[::40]
-    photos += sorted((shared / "data" / "flowers").rglob("*.jpg"))[::40]
-    assert len(photos) >= 40
-    classifier = Classifier(path)
     with torch.inference_mode():
-        for photo in photos:
+        for photo in real_photos():
             (expected,) = network(torch.from_numpy(network_input(photo, classifier.manifest.contract)[None])).numpy()
             answer = classifier.predict(photo, logits=True)
             assert answer.logits is not None
             assert np.abs(answer.logits - expected).max() <= 1e-4 * max(1, np.abs(expected).max())
             assert answer.best.index == expected.argmax()
+
+
+def real_photos() -> list[Path]:
+    """Dishes and flowers, where the team's photos are."""
+    return [photo for kind in ("food5", "flowers") for photo in sorted((SHARED / "data" / kind).rglob("*.jpg"))[::400]]
 
 
 def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from edgeclf.errors import RecordError, UsageError
 from edgeclf.identity import Digests, PhotoFile, look_at
-from edgeclf.records import RecordFile, csv_columns, escaped, unescaped
+from edgeclf.recordlines import csv_columns, escaped, unescaped
+from edgeclf.records import RecordFile
 from helpers import draw
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
