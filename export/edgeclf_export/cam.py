@@ -55,53 +55,64 @@ def attach_cam(model: onnx.ModelProto, maps: int, activation: tuple[int, int, in
     every = maps == len(graph.values(weights))
 
     graph.add("TopK", ["logits", graph.constant("cam_k", np.array([maps]))], ["cam_score", "cam_class"])
-    if len(linears) == 1 and graph.is_rounded(taken) and graph.is_rounded(weights):
-        summed = _integer_maps(graph, weights, taken, (channels, height * width), every)
+    in_integers = len(linears) == 1 and graph.is_rounded(taken) and graph.is_rounded(weights)
+    if in_integers and every:
+        _all_integer_maps(graph, weights, taken)
     elif len(linears) == 1 and every and not graph.is_rounded(weights):
-        summed = _convolved_maps(graph, weights, taken)
+        _convolved_maps(graph, weights, taken)
+    elif in_integers:
+        _arranged(graph, _integer_maps(graph, weights, taken, (channels, height * width)), (maps, height, width))
     else:
         gradient = graph.rows(weights, "cam_class")
         for number in range(len(linears) - 1, 0, -1):
             gradient = graph.back(gradient, linears[number].input[0], _step_weights(graph, linears, number, channels))
         flat = graph.add("Reshape", [taken, graph.constant("cam_flat", np.array([0, channels, height * width]))])
-        summed = graph.add("Relu", [graph.add("MatMul", [gradient, flat])])
-    graph.add("Reshape", [summed, graph.constant("cam_shape", np.array([0, maps, height, width]))], ["cam"])
+        _arranged(graph, graph.add("Relu", [graph.add("MatMul", [gradient, flat])]), (maps, height, width))
 
     batch = model.graph.output[0].type.tensor_type.shape.dim[0].dim_param
     model.graph.output.append(helper.make_tensor_value_info("cam", TensorProto.FLOAT, [batch, maps, height, width]))
     model.graph.output.append(helper.make_tensor_value_info("cam_class", TensorProto.INT64, [batch, maps]))
 
 
-def _convolved_maps(graph: "_Builder", weights: str, taken: str) -> str:
+def _arranged(graph: "_Builder", summed: str, shape: tuple[int, int, int]) -> None:
+    graph.add("Reshape", [summed, graph.constant("cam_shape", np.array([0, *shape]))], ["cam"])
+
+
+def _convolved_maps(graph: "_Builder", weights: str, taken: str) -> None:
     """The maps of a linear head for all classes at once, best first: a 1 x 1 convolution by the head's own weights.
 
     onnxruntime keeps activations in blocks of channels, which only convolutions take as they are: to move them for a
     matrix product costs as much as the product.
     """
     kernel = graph.add("Reshape", [weights, graph.constant("cam_kernel", np.array([0, -1, 1, 1]))])
-    return graph.best_first(graph.add("Relu", [graph.add("Conv", [taken, kernel])]))
+    graph.best_first(graph.add("Relu", [graph.add("Conv", [taken, kernel])]))
 
 
-def _integer_maps(graph: "_Builder", weights: str, taken: str, shape: tuple[int, int], every: bool) -> str:
+def _all_integer_maps(graph: "_Builder", weights: str, taken: str) -> None:
+    """As ``_integer_maps``, for all classes: onnxruntime arranges the weights while it loads."""
+    steps, step, zero = graph.producer(taken).input
+    last = graph.add("Transpose", [steps], perm=[0, 2, 3, 1])
+    rows, scales = graph.producer(weights).input[:2]
+    by_class = graph.add("MatMulInteger", [last, graph.add("Transpose", [rows], perm=[1, 0]), zero])
+    scale = graph.constant("cam_scale", np.asarray(graph.tensor(scales) * graph.tensor(step), np.float32))
+    maps = graph.add("Relu", [graph.add("Mul", [graph.add("Cast", [by_class], to=TensorProto.FLOAT), scale])])
+    graph.best_first(graph.add("Transpose", [maps], perm=[0, 3, 1, 2]))
+
+
+def _integer_maps(graph: "_Builder", weights: str, taken: str, shape: tuple[int, int]) -> str:
     """The maps of a linear head, summed in integers: uint8 activations by the head's own int8 weights.
 
     Channels come last from the start: so they lie in onnxruntime's own layout, and nothing is moved. Half the time of
-    the same in float. If all classes have maps, weights are constant, and onnxruntime arranges them while it loads.
+    the same in float.
     """
     channels, positions = shape
     steps, step, zero = graph.producer(taken).input
     last = graph.add("Transpose", [steps], perm=[0, 2, 3, 1])
     left = graph.add("Reshape", [last, graph.constant("cam_flat", np.array([0, positions, channels]))])
     rows, scales = graph.producer(weights).input[:2]  # symmetric: the zero point is 0
-    if every:
-        right = graph.add("Transpose", [rows], perm=[1, 0])
-    else:
-        right = graph.add("Transpose", [graph.add("Gather", [rows, "cam_class"], axis=0)], perm=[0, 2, 1])
+    right = graph.add("Transpose", [graph.add("Gather", [rows, "cam_class"], axis=0)], perm=[0, 2, 1])
     sums = graph.add("Cast", [graph.add("MatMulInteger", [left, right, zero])], to=TensorProto.FLOAT)
     scale = graph.constant("cam_scale", np.asarray(graph.tensor(scales) * graph.tensor(step), np.float32))
-    if every:
-        maps = graph.add("Transpose", [graph.add("Relu", [graph.add("Mul", [sums, scale])])], perm=[0, 2, 1])
-        return graph.best_first(maps)
     per_map = graph.add(
         "Unsqueeze", [graph.add("Gather", [scale, "cam_class"], axis=0), graph.constant("cam_middle", np.array([1]))]
     )
@@ -162,10 +173,10 @@ class _Builder:
         self._graph.initializer.append(numpy_helper.from_array(values, name))
         return name
 
-    def best_first(self, maps: str) -> str:
-        """Maps of all classes ``[N, C, ...]`` in the order of ``cam_class``."""
+    def best_first(self, maps: str) -> None:
+        """The output: maps of all classes ``[N, C, h, w]`` in the order of ``cam_class``."""
         ranks = self.add("Unsqueeze", ["cam_class", self.constant("cam_last", np.array([2]))])
-        return self.add("GatherND", [maps, ranks], batch_dims=1)
+        self.add("GatherND", [maps, ranks], ["cam"], batch_dims=1)
 
     def rows(self, weights: str, indices: str) -> str:
         """Rows of a weight matrix ``[C, in]`` as float: only the K rows asked for are ever dequantized."""

@@ -125,8 +125,8 @@ def image_files(folder: str, onerror: Callable[[OSError], Any] | None = None) ->
 def _next_names(parent: str, after: str, progress: Callable[[], None]) -> tuple[list[str], list[str]]:
     """The first images in a folder whose names sort behind ``after``, and the folders in it, sorted.
 
-    A folder of 100,000 photos is read twenty times over: two seconds, in the minutes that they take. All its names at once
-    would be most of what its photos cost in memory.
+    A folder of 100,000 photos is read twenty times over: two seconds, in the minutes that they take. All its names at
+    once would be most of what its photos cost in memory.
     """
     folders = []
 

@@ -237,7 +237,7 @@ def _entry(ranked: Any) -> dict[str, Any]:
 
 def _print(answer: dict[str, Any], as_json: bool, console: Console) -> None:
     if as_json:
-        print(json.dumps(answer), flush=True)
+        print(f"{json.dumps(answer)}\n", end="", flush=True)  # one write: a kill leaves no half of a line
         return
     if "predictions" in answer:
         print(printable(answer["path"]) + (": unknown" if answer["unknown"] else ""))

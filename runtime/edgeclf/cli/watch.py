@@ -188,7 +188,7 @@ class _Work:
 
 def _print(answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(answer), flush=True)
+        print(f"{json.dumps(answer)}\n", end="", flush=True)  # one write: a kill leaves no half of a line
     elif "error" in answer:
         typer.echo(f"edgeclf: {printable(answer['error']['message'])}", err=True)
     else:
@@ -196,4 +196,4 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
         name = f"{best.get('display_name', best['label'])} {best['probability']:.1%}"
         said = f"unknown ({name})" if answer["unknown"] else name
         copied = f", copied to {printable(answer['copy'])}" if "copy" in answer else ""
-        print(f"{printable(answer['path'])}: {said}{copied}", flush=True)
+        print(f"{printable(answer['path'])}: {said}{copied}\n", end="", flush=True)
