@@ -68,8 +68,7 @@ def loading(what: str) -> Iterator[None]:
     if before is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, end)
     try:
-        with Console().progress(f"loading {what}") as update:
-            update(0, 0)
+        with Console().waiting(f"loading {what}"):
             yield
     finally:
         signal.signal(signal.SIGINT, before)
