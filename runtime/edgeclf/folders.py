@@ -11,10 +11,9 @@ from typing import NoReturn
 from edgeclf.errors import UsageError
 from edgeclf.files import UNSORTED, image_files
 from edgeclf.image import SUFFIXES
+from edgeclf.layout import SPLIT_NAMES, Layout, class_folders, read_layout, several, unreadable_folder
 
-VAL_NAMES = ("val", "valid", "validation")
-_SPLITS = {"test": ("test",), "val": VAL_NAMES, "train": ("train",)}  # --split -> folder names
-_RECORDED = {"test": "test", "val": "validation", "train": "training"}
+_RECORDED = {"test": "test", "val": "validation", "train": "training"}  # --split, the first there is by default
 _TOLD = 3  # unknown folders told one by one
 
 
@@ -29,6 +28,7 @@ class ClassFolders:
         absent: classes without a photo, in class order.
         ignored: folders that are no class of the model, by name.
         loose: photos beside the class folders, which nobody can say the class of.
+        notes: how the folders were read, a line each.
     """
 
     split: str
@@ -37,6 +37,7 @@ class ClassFolders:
     absent: tuple[str, ...]
     ignored: tuple[str, ...]
     loose: int
+    notes: tuple[str, ...] = ()
 
 
 def find_class_folders(
@@ -45,27 +46,32 @@ def find_class_folders(
     """Find the photos of a model's classes.
 
     Args:
-        data: a folder of class folders, or one with test/, val/ or train/ inside.
+        data: a folder of class folders, or one with test/, val/ or train/ inside (see ``layout.SPLIT_NAMES``).
         classes: class names in index order; folders map to them by name.
         split: "test", "val" or "train"; if None, test/ where there is one, else val/, else ``data`` itself.
         ignore_unknown: leave out folders that are no class of the model.
 
     Raises:
-        UsageError: a folder is missing, cannot be read, lies in ``_unsorted``, or is no class of the model; there are
-            no photos; ``split`` is no split.
+        UsageError: a folder is missing, cannot be read, lies in ``_unsorted``, or is no class of the model; what a
+            folder means is not clear; there are no photos; ``split`` is no split.
     """
     index = class_index(classes)
-    folder, chosen = _choose(data, index, split)
-    folders = _folders(folder)
-    unknown = tuple(name for name in folders if index(name) is None)
+
+    def is_class(name: str) -> bool:
+        return index(name) is not None
+
+    layout, chosen = _choose(data, is_class, split, ignore_unknown)
+    folder = layout.parts[chosen]
+    names, notes = class_folders(folder, UsageError, is_class)
+    unknown = tuple(name for name in names if not is_class(name))
     if unknown and not ignore_unknown:
         raise _unknown(folder, unknown, classes)
     photos: list[tuple[str, int]] = []
-    for name in folders:
+    for name in names:
         if (number := index(name)) is not None:
             photos += ((path, number) for path in image_files(str(folder / name), _refuse))
     if not photos:
-        what = "no images in the class folders" if len(folders) > len(unknown) else "no folder of a class of the model"
+        what = "no images in the class folders" if len(names) > len(unknown) else "no folder of a class of the model"
         raise UsageError(f"{folder}: {what}", "give a folder with one sub-folder of photos per class")
     photos.sort(key=lambda photo: photo[1])  # stable: class by class, each in the order found
     found = {number for _, number in photos}
@@ -74,7 +80,11 @@ def find_class_folders(
         not e.name.startswith(".") and os.path.splitext(e.name)[1].lower() in SUFFIXES and os.path.isfile(e.path)
         for e in os.scandir(folder)
     )
-    return ClassFolders(_RECORDED.get(chosen, "all"), folder, tuple(photos), absent, unknown, loose)
+    notes = [*layout.notes, *notes]
+    if layout.strays:
+        notes.append(f"{data}: left out, in no split: {several(layout.strays)}")
+    told = _RECORDED.get(chosen, "all")
+    return ClassFolders(told, folder, tuple(photos), absent, unknown, loose, tuple(notes))
 
 
 def class_index(classes: Sequence[str]) -> Callable[[str], int | None]:
@@ -91,57 +101,30 @@ def class_index(classes: Sequence[str]) -> Callable[[str], int | None]:
     return find
 
 
-def _choose(data: Path, index: Callable[[str], int | None], split: str | None) -> tuple[Path, str]:
-    """The folder that holds the class folders, and the split it is ("" for none)."""
-    if split is not None and split not in _SPLITS:
-        raise UsageError(f"split is {split!r}", f"choose from {', '.join(_SPLITS)}")
+def _choose(data: Path, is_class: Callable[[str], bool], split: str | None, ignore_unknown: bool) -> tuple[Layout, str]:
+    """How the data folder is read, and which of its parts counts."""
+    if split is not None and split not in SPLIT_NAMES:
+        raise UsageError(f"split is {split!r}", f"choose from {', '.join(_RECORDED)}")
     if UNSORTED in (*Path(os.path.abspath(data)).parts, *Path(os.path.realpath(data)).parts):
         raise UsageError(f"{data}: its photos are not sorted, the folders are guesses", "name class folders beside it")
-    names = _folders(data)
-    there = {
-        wanted: next((name for name in known if name in names and index(name) is None), None)  # a class may be "test"
-        for wanted, known in _SPLITS.items()
-    }
+    strays = "" if ignore_unknown else "move them elsewhere, or leave them out with --ignore-unknown"
+    layout = read_layout(data, UsageError, is_class=is_class, strays=strays)
+    there = [wanted for wanted in _RECORDED if wanted in layout.parts]
     if split is not None:
-        if (name := there[split]) is None:
-            others = [name for name, folder in there.items() if folder]
-            hint = f"it has {', '.join(others)}" if others else "leave out --split: it has class folders only"
+        if split not in there:
+            hint = f"it has {', '.join(there)}" if there else "leave out --split: it has class folders only"
             raise UsageError(f"{data}: no folder {split}", hint)
-        return data / name, split
-    for wanted in ("test", "val"):
-        if (name := there[wanted]) is not None:
-            return data / name, wanted
-    if there["train"] is not None:
+        return layout, split
+    if there == ["train"]:
         raise UsageError(
             f"{data}: holds train, but neither test nor val",
             "--split train counts photos the network has learned from, which flatters it",
         )
-    return data, ""
-
-
-def _folders(folder: Path) -> list[str]:
-    """Visible folders inside a folder, sorted; ``_unsorted`` and links that lead back are left out."""
-    try:
-        names = sorted(
-            e.name
-            for e in os.scandir(folder)
-            if not e.name.startswith(".") and e.name != UNSORTED and os.path.isdir(e.path)
-        )
-    except FileNotFoundError:
-        raise UsageError(f"{folder}: no such folder", "check the name") from None
-    except NotADirectoryError:
-        raise UsageError(
-            f"{folder}: is not a folder", "give a folder with one sub-folder of photos per class"
-        ) from None
-    except OSError as error:
-        _refuse(error)
-    real = os.path.realpath(folder)
-    return [name for name in names if not (real + os.sep).startswith(os.path.realpath(folder / name) + os.sep)]
+    return layout, there[0] if there else "all"
 
 
 def _refuse(error: OSError) -> NoReturn:
-    """A folder passed over in silence would make the figures wrong."""
-    raise UsageError(f"{error.filename}: the folder cannot be read ({error.strerror})", "check its permissions")
+    raise unreadable_folder(error, UsageError)
 
 
 def _unknown(folder: Path, unknown: Sequence[str], classes: Sequence[str]) -> UsageError:

@@ -177,13 +177,6 @@ def test_what_nobody_has_sorted_is_never_trained_on(class_folders: Path, tmp_pat
             read_split([root])
 
 
-def test_splits_of_other_names_are_not_taken_for_classes(tmp_path: Path) -> None:
-    write_class_folders(tmp_path / "Training", 2)
-    write_class_folders(tmp_path / "val", 2)
-    with pytest.raises(DataError, match="looks like a split"):
-        read_split([tmp_path])
-
-
 def test_one_photo_per_class_is_too_few_to_validate_with(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="too few photos"):
         read_split([write_class_folders(tmp_path / "photos", 1)])

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgeclf_training.data import SPLITS, Sample, find_photos
+from edgeclf_training.data import SPLITS, Sample
 from edgeclf_training.duplicates import exact_groups, near_groups
+from edgeclf_training.finding import find_photos
 from edgeclf_training.names import odd_names
 from edgeclf_training.scan import Scanned, scan
 
@@ -105,7 +106,7 @@ def check_data(roots: Sequence[Path], progress: Callable[[int, int], None] | Non
     Raises:
         DataError: see ``find_photos``.
     """
-    found = find_photos(roots, allow_empty=True)
+    found = find_photos(roots, checking=True)
     scans = scan([s.path for part in SPLITS for s in found.parts[part]], None, progress)
     photos = [_Photo(s, part, scans[s.path]) for part in SPLITS for s in sorted(found.parts[part])]
     good = [p for p in photos if not p.scanned.kind]
@@ -121,6 +122,20 @@ def check_data(roots: Sequence[Path], progress: Callable[[int, int], None] | Non
         _finding("loose", "problem", "photos in no class folder (training leaves them out)", _each(found.loose)),
         _finding("empty-classes", "problem", "class folders without photos", [Item((), name) for name in found.empty]),
         _finding("unsorted", "note", "folders nobody has sorted yet (training leaves them out)", _each(found.unsorted)),
+        _finding(
+            "classes-alike",
+            "problem",
+            "class folders that cannot be told apart everywhere (training refuses them)",
+            _items((paths, "") for paths in found.alike),
+        ),
+        _finding(
+            "class-called-unknown",
+            "problem",
+            "class folders called like the answer to a photo of no class (training refuses them)",
+            _each(found.refusals),
+        ),
+        _finding("mixed-class", "problem", "folders that may be several classes put together", _each(found.mixed)),
+        _finding("layout", "note", "how the folders were read", [Item((), note) for note in found.notes]),
         *_classes(classes),
         *_shapes(good),
         *(

@@ -69,7 +69,7 @@ def train(
     from edgeclf.cli.console import Console
     from edgeclf.cli.stopping import loading
 
-    from edgeclf_training.data import find_photos
+    from edgeclf_training.finding import find_photos
     from edgeclf_training.quarantine import read_quarantine
     from edgeclf_training.zips import data_name, open_data
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from edgeclf.contract import ImageContract
 from edgeclf.errors import DataError
 
-from edgeclf_training.data import SPLITS, Found, Sample, Skipped, Split, find_photos
+from edgeclf_training.data import SPLITS, Sample, Skipped, Split
 from edgeclf_training.duplicates import exact_groups, near_groups
+from edgeclf_training.finding import Found, find_photos
 from edgeclf_training.scan import Scanned, scan
 
 VALIDATION_SHARE = 0.2
@@ -59,7 +60,7 @@ def read_split(
     """
     found = find_photos(roots, seed=seed, only=only, max_per_class=max_per_class)
     skipped: list[Skipped] = []
-    notes = [f"{folder}: left out, nobody has sorted it yet" for folder in found.unsorted]
+    notes = [*(f"{folder}: left out, nobody has sorted it yet" for folder in found.unsorted), *found.notes]
     if found.loose:
         notes.append(f"left out, in no class folder: {_photos(len(found.loose))}, first: {found.loose[0]}")
     entries = _leave_out_listed(_bound(found, earlier), quarantine or {}, skipped, notes)

@@ -28,7 +28,6 @@ MAX_RATIO = 200  # photos hardly compress, even a drawn bitmap stays below; defl
 RATIO_FLOOR = 2**24  # bytes that are harmless at any ratio
 _CHUNK = 2**20
 _COMPLETE = "complete"
-_SPLIT_NAMES = ("train", "val", "valid", "validation", "test")
 
 Progress = Callable[[int, int], None]
 
@@ -36,8 +35,8 @@ Progress = Callable[[int, int], None]
 def open_data(paths: Sequence[Path], progress: Progress | None = None) -> list[Path]:
     """Folders for data arguments: folders as they are, zips unpacked into the cache.
 
-    The cache knows a zip by the SHA-256 of its content, so each is unpacked once, whatever it is called. A top-level
-    folder that wraps everything is looked through; ``__MACOSX``, hidden files and all but image files are ignored.
+    The cache knows a zip by the SHA-256 of its content, so each is unpacked once, whatever it is called.
+    ``__MACOSX``, hidden files and all but image files are ignored.
 
     Args:
         paths: data folders and ``.zip`` files.
@@ -71,7 +70,7 @@ def _unpacked(path: Path, progress: Progress | None) -> Path:
         raise DataError(
             f"{path}: cannot be unpacked ({error.strerror or error})", f"check the disk, or set {VARIABLE}"
         ) from error
-    return _inner(home / "photos")
+    return home / "photos"
 
 
 def _unpack(path: Path, file: IO[bytes], home: Path, progress: Progress | None) -> None:
@@ -165,17 +164,6 @@ def _escapes(name: str, parts: list[str]) -> bool:
         or (os.name == "nt" and ":" in name)  # a stream of another file
         or any(part != "." and not part.strip(". ") for part in parts)  # Windows takes ".. " for ".."
     )
-
-
-def _inner(folder: Path) -> Path:
-    """Past top-level folders that merely wrap the data: one folder alone, which itself holds folders."""
-    while True:
-        inside = list(os.scandir(folder))
-        if len(inside) != 1 or not inside[0].is_dir() or inside[0].name.lower() in _SPLIT_NAMES:
-            return folder
-        if not any(entry.is_dir() for entry in list(os.scandir(inside[0].path))):
-            return folder
-        folder = Path(inside[0].path)
 
 
 def _too_large(path: Path, limit: int) -> DataError:

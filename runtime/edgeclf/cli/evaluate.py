@@ -81,7 +81,8 @@ def evaluate(
 
 
 def _decided(found: "ClassFolders") -> Iterator[str]:
-    """What was left out, and which classes cannot be judged."""
+    """How the folders were read, what was left out, and which classes cannot be judged."""
+    yield from found.notes
     if found.ignored:
         yield f"left out, no class of the model: {_several(found.ignored)}"
     if found.loose:

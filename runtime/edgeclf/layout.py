@@ -1,0 +1,283 @@
+"""What a data folder is made of: splits, class folders, and folders that merely wrap them. One reading for all."""
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeclf.errors import EdgeclfError
+from edgeclf.files import UNSORTED, image_files
+from edgeclf.image import SUFFIXES
+
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+_SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+_FOLD = re.compile(r"(cv|fold|split)[\W_]*\d+", re.IGNORECASE)
+_TOLD = 5  # names told in a line
+
+IsClass = Callable[[str], bool]
+Fault = type[EdgeclfError]
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What lies in one folder: its visible folders, whether photos lie beside them, and folders left alone."""
+
+    folders: tuple[str, ...]
+    photos: bool
+    left_alone: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a data folder is read.
+
+    Attributes:
+        parts: the folder of class folders of "train", "val" and "test"; of "all" where the data is not split.
+        strays: folders of photos beside the splits, where those are not refused.
+        notes: what people should know about this reading, a line each.
+    """
+
+    parts: dict[str, Path]
+    strays: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def split_of(name: str) -> str | None:
+    """ "train", "val" or "test" if a folder's name says so, in whatever case, "set" or "data" behind it or not."""
+    plain = re.sub(r"[\W_]+", "", name.casefold())
+    return _SPLIT_OF.get(re.sub(r"(set|data)$", "", plain))
+
+
+def alike(name: str) -> str:
+    """The same for names that a file system or a person may take for one: case, accents' spelling, spaces at an end."""
+    return " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).rstrip(" .").split())
+
+
+def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """A sort key for lists that people read: numbers by their value, case aside."""
+    pieces = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p.casefold()) for p in pieces], name
+
+
+def read_layout(
+    data: Path, fault: Fault, *, is_class: IsClass = lambda _: False, alone: bool = True, strays: str = ""
+) -> Layout:
+    """Tell splits, class folders and wrappers apart.
+
+    Args:
+        data: a folder.
+        fault: the error to raise.
+        is_class: whether a name is known to be a class: it then is none of a split, nor of a wrapper.
+        alone: no other data folder is given: a folder that merely wraps class folders is looked through. With several,
+            one that holds a single class is no wrapper.
+        strays: what to do about folders of photos beside splits; if empty, they are listed, not refused.
+
+    Raises:
+        EdgeclfError: of the kind ``fault``: a folder cannot be read, or what the data folder means is not clear.
+    """
+    notes: list[str] = []
+    root = _unwrap(data, fault, is_class, alone, "")
+    here = inside(root, fault)
+    looks = {name: inside(root / name, fault) for name in here.folders}
+
+    def is_named_class(name: str) -> bool:
+        return is_class(name) and not any(map(is_class, looks[name].folders))
+
+    named = {name: split for name in looks if (split := split_of(name)) and not is_named_class(name)}
+    others = [name for name in looks if name not in named]
+    nested = [name for name in named if looks[name].folders]
+    flat = [name for name in named if name not in nested and looks[name].photos]
+    filled = [name for name in others if holds_photos(root / name, fault)] if named else others
+    if flat and not nested and (not filled or len({named[name] for name in flat}) > 1):
+        raise fault(
+            f"{root}: {several(flat)} hold{'s' * (len(flat) == 1)} photos, but no class folders",
+            "put the photos of each class into a folder of its name inside; if such a name is that of a class, "
+            "call the class folder otherwise",
+        )
+    parts = {"all": root}
+    if nested or (named and not others):
+        parts, filled = _splits(root, named, filled, fault, strays), filled
+    else:
+        filled = []
+    known: set[str] = set()  # a class is no wrapper, even if it is the only one that is tested
+    for split in SPLIT_NAMES:
+        if split in parts:
+            parts[split] = _unwrap(parts[split], fault, lambda n: is_class(n) or n in known, alone, split)
+            known.update(inside(parts[split], fault).folders if split == "train" else ())
+    entered = [(data, root), *((root / name, parts[split]) for name, split in named.items() if split in parts)]
+    notes += (f"{before}: its photos are taken from {after}" for before, after in entered if before != after)
+    for folder in dict.fromkeys((data, root, *parts.values())):
+        if left := inside(folder, fault).left_alone:
+            notes.append(f"{folder}: left alone: {several(left)}")
+    return Layout(parts, tuple(filled), tuple(notes))
+
+
+def class_folders(folder: Path, fault: Fault, is_class: IsClass | None = None) -> tuple[list[str], list[str]]:
+    """Names of the class folders in a folder, sorted by code point, and what to tell about folders inside them.
+
+    Args:
+        folder: one of ``Layout.parts``.
+        fault: the error to raise.
+        is_class: whether a name is a class; by default, that of any class folder here.
+
+    Raises:
+        EdgeclfError: of the kind ``fault``: a folder inside a class folder is another class, or a split.
+    """
+    names = list(inside(folder, fault).folders)
+    looks = {name: inside(folder / name, fault) for name in names}
+    known = {alike(name) for name in names}
+    notes, told = [], []
+    for name, look in looks.items():
+        if is_class is not None and not is_class(name):
+            continue
+        if is_class is None and split_of(name):
+            if look.folders:
+                raise fault(
+                    f"{folder / name}: looks like a split, but lies among class folders",
+                    f"move its class folders out, or call it otherwise if {name} is a class",
+                )
+            notes.append(f"{folder / name}: taken for a class, not for a split: it has no class folders inside")
+        deeper = [sub for sub in look.folders if holds_photos(folder / name / sub, fault)]
+        clash = [
+            sub for sub in deeper if alike(sub) != alike(name) and (is_class(sub) if is_class else alike(sub) in known)
+        ]
+        if clash:
+            raise fault(
+                f"{folder / name}: {several(clash)} inside it is called like another class",
+                f"move such folders out of {name} if they are classes, else rename them",
+            )
+        if len({split_of(sub) for sub in deeper} - {None}) > 1:
+            raise fault(
+                f"{folder / name}: the splits {several(deeper)} lie inside a class folder",
+                f"turn it round: {split_of(deeper[0]) or 'train'}/{name}/",
+            )
+        if len(deeper) > 1 and not look.photos and _FOLD.fullmatch(name):
+            raise fault(
+                f"{folder / name}: looks like a part of the data, not a class: it holds {several(deeper)}",
+                "give each such folder as a data folder of its own; classes of the same name are put together",
+            )
+        if deeper:
+            told.append(f"{name} ({several(deeper)})")
+    if told:
+        notes.append(f"{folder}: photos in folders inside a class folder count for that class: {several(told)}")
+    return names, notes
+
+
+def mixed_classes(folder: Path, names: Sequence[str], fault: Fault) -> list[Path]:
+    """Class folders without photos of their own, whose folders inside are called as if they were the classes.
+
+    Folders by day, place or camera have numbers in their names, or come again in other classes.
+    """
+    looks = {name: inside(folder / name, fault) for name in names}
+    counts: dict[str, int] = defaultdict(int)
+    for look in looks.values():
+        for sub in look.folders:
+            counts[alike(sub)] += 1
+    return [
+        folder / name
+        for name, look in looks.items()
+        if not look.photos
+        and len(look.folders) > 1
+        and all(counts[alike(sub)] == 1 and not re.search(r"\d", sub) for sub in look.folders)
+    ]
+
+
+def inside(folder: Path, fault: Fault) -> Inside:
+    """Look into one folder; links that lead back above themselves are left out.
+
+    Raises:
+        EdgeclfError: of the kind ``fault``: it cannot be read.
+    """
+    folders, left_alone, photos = [], [], False
+    real = os.path.realpath(folder)
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name == UNSORTED:
+                    continue
+                if _is_folder(entry):
+                    if entry.name.casefold() in _LEFT_ALONE:
+                        left_alone.append(entry.name)
+                    elif not (real + os.sep).startswith(os.path.realpath(entry.path) + os.sep):
+                        folders.append(entry.name)
+                else:
+                    photos = photos or os.path.splitext(entry.name)[1].lower() in SUFFIXES
+    except FileNotFoundError:
+        raise fault(f"{folder}: no such folder", "check the name") from None
+    except NotADirectoryError:
+        raise fault(f"{folder}: is not a folder", "give a folder with one sub-folder of photos per class") from None
+    except OSError as error:
+        raise unreadable_folder(error, fault) from error
+    return Inside(tuple(sorted(folders)), photos, tuple(sorted(left_alone)))
+
+
+def unreadable_folder(error: OSError, fault: Fault) -> EdgeclfError:
+    """A folder passed over in silence would make the figures wrong."""
+    return fault(f"{error.filename}: the folder cannot be read ({error.strerror})", "check its permissions")
+
+
+def holds_photos(folder: Path, fault: Fault) -> bool:
+    """Whether there is any photo below a folder."""
+
+    def stop(error: OSError) -> None:
+        raise unreadable_folder(error, fault) from error
+
+    return any(True for _ in image_files(str(folder), stop))
+
+
+def several(names: Sequence[str]) -> str:
+    """A few names, in the order of people, and how many more there are; odd spaces are made visible."""
+    shown = [name if name == " ".join(name.split()) else repr(name) for name in sorted(names, key=natural)]
+    return ", ".join(shown[:_TOLD]) + (f" and {len(shown) - _TOLD} more" if len(shown) > _TOLD else "")
+
+
+def _splits(root: Path, named: dict[str, str], filled: Sequence[str], fault: Fault, strays: str) -> dict[str, Path]:
+    by_split: dict[str, list[str]] = defaultdict(list)
+    for name, split in named.items():
+        by_split[split].append(name)
+    if twice := next((names for names in by_split.values() if len(names) > 1), None):
+        raise fault(f"{root}: {several(twice)} mean the same split", "put their photos into one of them")
+    if filled and strays:
+        what = f"lie{'s' * (len(filled) == 1)} beside {several(list(named))}, in no split"
+        raise fault(f"{root}: {several(filled)} {what}", strays)
+    return {split: root / names[0] for split, names in by_split.items()}
+
+
+def _unwrap(folder: Path, fault: Fault, is_class: IsClass, alone: bool, part: str) -> Path:
+    """Past folders that merely wrap the data (a folder of photos of one class wraps nothing)."""
+    folders = inside(folder, fault).folders
+    if len(folders) > 1:  # beside a wrapped dataset there may be folders without photos, of labels or papers
+        folders = tuple(name for name in folders if _has_splits(folder / name, fault))
+        beside = (n for n in inside(folder, fault).folders if n not in folders)
+        if len(folders) != 1 or split_of(folders[0]) or any(holds_photos(folder / n, fault) for n in beside):
+            return folder
+    if len(folders) != 1 or is_class(folders[0]):
+        return folder
+    inner = folder / folders[0]
+    look = inside(inner, fault)
+    if not look.folders or look.photos:
+        return folder
+    found = _unwrap(inner, fault, is_class, alone, part)
+    wraps_classes = alone and (part or not split_of(folders[0])) and len(inside(found, fault).folders) > 1
+    return found if wraps_classes or _has_splits(found, fault) else folder
+
+
+def _has_splits(folder: Path, fault: Fault) -> bool:
+    return any(split_of(name) and inside(folder / name, fault).folders for name in inside(folder, fault).folders)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+_LEFT_ALONE = {"__macosx", "system volume information", "$recycle.bin", "lost+found", "@eadir"}
