@@ -40,7 +40,7 @@ def rows(run: Run) -> list[dict[str, str]]:
 
 def test_the_run_folder_holds_everything(run: Run) -> None:
     names = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()}
-    lists = {f"split/{part}.txt" for part in ("train", "val", "test", "skipped", "notes")}
+    lists = {f"split/{part}.txt" for part in ("train", "val", "test", "skipped", "notes")} | {"split/known.jsonl"}
     assert names == {
         "run.json",
         "recipe.toml",
@@ -120,8 +120,8 @@ def test_going_on_from_a_run_with_more_photos_and_a_new_class(run: Run, class_fo
     on = train([moved, more], tmp_path / "on", TrainOptions(epochs=1, batch_size=8, workers=0, seed=9), start=run)
     assert on.classes == ("adelie", "gentoo", "king", "skua")
     assert on.options.arch == "cnn4"
-    assert {s.identity for s in run.split.val} <= {s.identity for s in on.split.val}
-    assert {s.identity for s in run.split.train} <= {s.identity for s in on.split.train}
+    for part in ("train", "val"):
+        assert {s.path.name for s in run.split.part(part)} <= {s.path.name for s in on.split.part(part)}
     assert any("earlier run" in line for line in on.provenance.weights)
     assert on.figures[0].accuracy >= 0.6, "it starts from what the earlier run knew"
 

@@ -2,16 +2,20 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from edgeclf.errors import DataError
 from edgeclf.files import write_atomically
 
+if TYPE_CHECKING:
+    from edgeclf_training.content import Known
+
 SPLITS = ("train", "val", "test")
+CONTENT = "known.jsonl"  # beside the lists: the content of every photo ever used
 
 
 @dataclass(frozen=True, order=True)
@@ -21,11 +25,6 @@ class Sample:
     path: Path
     label: str
     size: int
-
-    @property
-    def identity(self) -> tuple[str, str, int]:
-        """What tells a photo apart wherever its folder lies: class, file name, size."""
-        return self.label, self.path.name, self.size
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Split:
         val_origin: "the val folder" or how validation photos were set aside.
         skipped: files left out: unreadable, duplicates, or on the quarantine list.
         notes: what was found and decided about duplicates and the quarantine list, a line each.
+        known: the content of these photos and of all that the runs before used; empty if read back from lists.
     """
 
     classes: tuple[str, ...]
@@ -55,6 +55,7 @@ class Split:
     val_origin: str
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+    known: "tuple[Known, ...]" = field(default=(), compare=False, repr=False)
 
     def part(self, name: str) -> tuple[Sample, ...]:
         """The samples of "train", "val" or "test"."""

@@ -6,6 +6,7 @@ network.pt       state dict of the best weights by validation
 checkpoint.pt    all it takes to go on, until the run has finished
 metrics.csv      one row per epoch
 split/*.txt      which photo was trained on, validated with, tested, skipped; notes on duplicates
+split/known.jsonl  the content of these photos and of all that the runs before used, to know them again
 confusion.csv    counts on the test photos, or on the validation photos where there is no test folder
 report.html      what to look at: figures, mistakes with heat maps, calibration; one self-contained file
 metrics.json     the report's figures, for programs
@@ -29,7 +30,8 @@ from edgeclf_training.networks import Network, build_network, read_state
 from edgeclf_training.options import TrainOptions, with_values
 from edgeclf_training.recipes import write_recipe
 
-RUN_SCHEMA = 2
+RUN_SCHEMA = 3
+_READ = (2, 3)  # 2 kept no split/known.jsonl
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def load_run(folder: Path) -> Run:
         raise DataError(f"{folder}: {what}", "give a run folder, as `edgeclf train` makes it")
     try:
         values = json.loads(path.read_text("utf-8"))
-        if values["schema_version"] != RUN_SCHEMA:
+        if values["schema_version"] not in _READ:
             raise DataError(f"{path}: written by another version of edgeclf", "pip install --upgrade edgeclf")
         options = with_values(TrainOptions(), {k: v for k, v in values["options"].items() if v is not None}, str(path))
         provenance = {**values["provenance"], "weights": tuple(values["provenance"]["weights"])}

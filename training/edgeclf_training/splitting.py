@@ -8,8 +8,9 @@ from pathlib import Path
 from edgeclf.contract import ImageContract
 from edgeclf.errors import DataError
 
+from edgeclf_training.content import Known, known_as, merged, near_known, recognise
 from edgeclf_training.data import SPLITS, Sample, Skipped, Split
-from edgeclf_training.duplicates import exact_groups, near_groups
+from edgeclf_training.duplicates import exact_groups
 from edgeclf_training.finding import Found, find_photos
 from edgeclf_training.scan import Scanned, scan
 
@@ -18,13 +19,28 @@ VALIDATION_SHARE = 0.2
 
 @dataclass(frozen=True)
 class _Entry:
-    """A photo on its way to a part: the part it is bound for, and whether an earlier run had it there."""
+    """A photo on its way to a part.
+
+    Attributes:
+        placed: the part whose folder it lies in.
+        home: the part it is bound for.
+        known: what an earlier run used it for, None for nothing.
+        exact, near: its group of the same pixels, and of near-duplicates.
+        near_trained: an earlier run trained on it or on a near-duplicate.
+    """
 
     sample: Sample
+    placed: str
     home: str
-    known: bool
+    known: Known | None = None
     exact: int = -1
     near: int = -1
+    near_trained: bool = False
+
+    @property
+    def trained(self) -> bool:
+        """An earlier run trained on this very photo."""
+        return self.known is not None and self.known.part == "train"
 
 
 def read_split(
@@ -34,7 +50,7 @@ def read_split(
     val_split: str = "random",
     only: Sequence[str] = (),
     max_per_class: int | None = None,
-    earlier: Split | None = None,
+    earlier: Sequence[Known] = (),
     contract: ImageContract | None = None,
     quarantine: Mapping[Path, str] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -49,8 +65,10 @@ def read_split(
     Args:
         roots, seed, only, max_per_class: see ``find_photos``.
         val_split: "random", or "first" to validate on the first fifth of each class by path, as some tools do.
-        earlier: the split of the run this one goes on from. Its photos, known by class, file name and size, stay in
-            the parts they were in, whatever folder they are found in now: nothing trained on ever validates.
+        earlier: the photos of the run this one goes on from, and of those before. They are known by their content,
+            whatever they are called and whatever class they are in now. What was trained on, or is nearly the same,
+            never validates or tests: in ``val`` and ``test`` it is left out. What validated or tested goes on doing so,
+            except where the data has a folder for that.
         contract: how photos will be decoded; a photo that fits in memory only at reduced scale needs it.
         quarantine: absolute paths to leave out, and why; see ``read_quarantine``.
         progress: called with (photos looked at, photos in all).
@@ -63,11 +81,14 @@ def read_split(
     notes = [*(f"{folder}: left out, nobody has sorted it yet" for folder in found.unsorted), *found.notes]
     if found.loose:
         notes.append(f"left out, in no class folder: {_photos(len(found.loose))}, first: {found.loose[0]}")
-    entries = _leave_out_listed(_bound(found, earlier), quarantine or {}, skipped, notes)
+    entries = _leave_out_listed(_placed(found), quarantine or {}, skipped, notes)
     scans = scan([e.sample.path for e in entries], contract, progress)
     skipped += (Skipped(e.sample.path, scans[e.sample.path].reason) for e in entries if scans[e.sample.path].kind)
-    entries = _grouped([e for e in entries if not scans[e.sample.path].kind], scans)
+    own = {part for part in SPLITS if found.parts[part]}
+    entries = _grouped([e for e in entries if not scans[e.sample.path].kind], scans, earlier, own)
     _check_left(found.classes, entries, skipped, "readable")
+    _note_known(entries, notes)
+    entries = _leave_out_trained(entries, skipped, notes)
     entries = _leave_out_conflicts(entries, skipped, notes)
     entries = _leave_out_copies(entries, skipped, notes)
     entries = _leave_out_twins(entries, skipped, notes)
@@ -77,10 +98,9 @@ def read_split(
     set_aside = not found.parts["val"]
     parts: dict[str, set[Sample]] = {part: {e.sample for e in entries if e.home == part} for part in SPLITS}
     if set_aside:
-        trained = {e.near for e in entries if e.known and e.home == "train"}
         fresh: dict[int, list[Sample]] = defaultdict(list)
         for e in entries:
-            if e.home == "train" and e.near not in trained:
+            if e.home == "train" and not e.near_trained:
                 fresh[e.near].append(e.sample)
         groups = list(fresh.values())
         if val_split == "first":
@@ -89,7 +109,15 @@ def read_split(
         parts["train"] -= aside
         parts["val"] |= aside
     if not parts["val"] and not set_aside:
-        raise DataError("no usable validation photo is left", "add photos that can be read and are not in train")
+        raise DataError(
+            "no usable validation photo is left",
+            "add photos to val that can be read, are not in train, and that no earlier run trained on",
+        )
+    if not parts["val"] and any(e.near_trained for e in entries):
+        raise DataError(
+            "no photo is left to validate with: the earlier run trained on these, or on nearly the same",
+            "add photos that it has not seen, or those it validated with",
+        )
     if not parts["val"]:
         raise DataError("too few photos to set any aside for validation", "give at least 2 per class, or a val folder")
     origin = "the val folder"
@@ -100,22 +128,72 @@ def read_split(
     validated = {sample.label for sample in val}
     unknown = [label for label in found.classes if label not in validated]
     notes += (f"{label}: no photo to validate with, nothing will be known about it" for label in unknown)
-    return Split(found.classes, train, val, test, origin, tuple(skipped), tuple(notes))
+    used = [known_as(part, sample, scans[sample.path]) for part in SPLITS for sample in sorted(parts[part])]
+    return Split(found.classes, train, val, test, origin, tuple(skipped), tuple(notes), merged(earlier, used))
 
 
-def _bound(found: Found, earlier: Split | None) -> list[_Entry]:
-    known = {s.identity: part for part in SPLITS for s in earlier.part(part)} if earlier else {}
+def _placed(found: Found) -> list[_Entry]:
     entries: dict[Path, _Entry] = {}
     for part in SPLITS:
         for sample in found.parts[part]:
-            entries[sample.path] = _Entry(sample, known.get(sample.identity, part), sample.identity in known)
+            entries[sample.path] = _Entry(sample, part, part)
     return list(entries.values())
 
 
-def _grouped(entries: list[_Entry], scans: Mapping[Path, Scanned]) -> list[_Entry]:
+def _grouped(
+    entries: list[_Entry], scans: Mapping[Path, Scanned], earlier: Sequence[Known], own: set[str]
+) -> list[_Entry]:
+    """Entries with their groups, and with what an earlier run used them for.
+
+    Args:
+        own: parts that the data has folders for: those the user decides about.
+    """
     of = [scans[e.sample.path] for e in entries]
-    groups = zip(entries, exact_groups(of).tolist(), near_groups(of).tolist(), strict=True)
-    return [_Entry(e.sample, e.home, e.known, exact, near) for e, exact, near in groups]
+    known = recognise([e.sample for e in entries], of, earlier)
+    near, parts = near_known(of, earlier)
+    by_name = ((group, "train") for group, k in zip(near.tolist(), known, strict=True) if k and k.part == "train")
+    parts |= dict(by_name)
+    there = {group for group, k in zip(near.tolist(), known, strict=True) if k}
+    grouped = []
+    for e, k, exact, group in zip(entries, known, exact_groups(of).tolist(), near.tolist(), strict=True):
+        # Saved again, a photo that validated and is no longer there itself goes on validating.
+        part = k.part if k else None if group in there else parts.get(group)
+        home = part if part and e.placed == "train" and part not in own - {"train"} else e.placed
+        grouped.append(_Entry(e.sample, e.placed, home, k, exact, group, parts.get(group) == "train"))
+    return grouped
+
+
+def _note_known(entries: list[_Entry], notes: list[str]) -> None:
+    known = [(e.sample, e.known) for e in entries if e.known]
+    if not known:
+        return
+    parts = Counter(k.part for _, k in known)
+    says = {"train": "trained on", "val": "validated with", "test": "tested"}
+    counts = ", ".join(f"{parts[part]} {word}" for part, word in says.items() if parts[part])
+    other = sum((s.label, s.path.name) != (k.label, k.name) for s, k in known)
+    renamed = f"; {other} of them under another name or class" if other else ""
+    notes.append(f"{len(known)} of {_photos(len(entries))} known from earlier runs by their content: {counts}{renamed}")
+    if named := sum(k.scan is None for _, k in known):
+        notes.append(f"{_photos(named)} of these known by file name and size only: their content was not kept")
+
+
+def _leave_out_trained(entries: list[_Entry], skipped: list[Skipped], notes: list[str]) -> list[_Entry]:
+    """What was trained on says nothing about new photos: in ``val`` and ``test`` it has no place."""
+    gone: dict[Path, str] = {}
+    lost: Counter[str] = Counter()
+    for e in entries:
+        if e.placed == "train" or not e.near_trained:
+            continue
+        what = "an earlier run trained on it" if e.trained else "an earlier run trained on nearly the same photo"
+        gone[e.sample.path] = f"{e.sample.path}: left out of {e.placed}, {what}"
+        lost[e.placed] += 1
+    skipped += (Skipped(path, reason) for path, reason in gone.items())
+    notes += (
+        f"{_photos(count)} left out of {part}: an earlier run trained on {'it' if count == 1 else 'them'}, "
+        "or on nearly the same"
+        for part, count in lost.items()
+    )
+    return [e for e in entries if e.sample.path not in gone]
 
 
 def _leave_out_listed(
@@ -157,8 +235,8 @@ def _leave_out_conflicts(entries: list[_Entry], skipped: list[Skipped], notes: l
 def _leave_out_copies(entries: list[_Entry], skipped: list[Skipped], notes: list[str]) -> list[_Entry]:
     """Of the same pixels repeated in ``train`` one copy is enough: one an earlier run knows, else the first."""
     gone: set[Path] = set()
-    for group in _by([e for e in entries if e.home == "train"], "exact"):
-        first, *copies = sorted(group, key=lambda e: not e.known)
+    for group in _by([e for e in entries if e.placed == "train"], "exact"):
+        first, *copies = sorted(group, key=lambda e: e.known is None)
         for e in copies:
             gone.add(e.sample.path)
             skipped.append(Skipped(e.sample.path, f"{e.sample.path}: same photo as {first.sample.path}"))
@@ -168,36 +246,18 @@ def _leave_out_copies(entries: list[_Entry], skipped: list[Skipped], notes: list
 
 
 def _leave_out_twins(entries: list[_Entry], skipped: list[Skipped], notes: list[str]) -> list[_Entry]:
-    """Twins across parts: the training photo goes; but what an earlier run trained on stays, and may not validate."""
+    """Twins across parts: the training photo goes, unless an earlier run has trained on it already."""
     gone: dict[Path, str] = {}
-    lost = {"train": 0, "val": 0}
-    seen_before = 0
     for group in _by(entries, "near"):
-        if len({e.home for e in group}) == 1:
-            continue
-        judges = [e for e in group if e.home in ("val", "test")]
-        trained = [e for e in group if e.home == "train" and e.known]
+        judges = [e for e in group if e.home != "train"]
         for e in group:
-            twin: _Entry | None = None
-            if e.home == "train" and not e.known and judges:
-                twin, why = judges[0], f"which is in {judges[0].home}"
-            elif e.home == "val" and not e.known and trained:
-                twin, why = trained[0], "which an earlier run trained on"
-            elif e.home == "test" and trained:
-                seen_before += 1
-            if twin is not None:
+            if judges and e.home == "train" and not e.trained:
+                twin = judges[0]
                 word = "same photo as" if twin.exact == e.exact else "nearly the same photo as"
-                gone[e.sample.path] = f"{e.sample.path}: {word} {twin.sample.path}, {why}"
-                lost[e.home] += 1
+                gone[e.sample.path] = f"{e.sample.path}: {word} {twin.sample.path}, which is in {twin.home}"
     skipped += (Skipped(path, reason) for path, reason in gone.items())
-    if lost["train"]:
-        notes.append(f"{_photos(lost['train'])} left out of training: a twin is in val or test")
-    if lost["val"]:
-        notes.append(f"{_photos(lost['val'])} left out of validation: an earlier run trained on a twin")
-    if seen_before:
-        notes.append(
-            f"{_photos(seen_before)} of the test have a twin that an earlier run trained on: its figure flatters"
-        )
+    if gone:
+        notes.append(f"{_photos(len(gone))} left out of training: a twin is in val or test")
     return [e for e in entries if e.sample.path not in gone]
 
 

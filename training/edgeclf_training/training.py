@@ -19,12 +19,14 @@ from edgeclf.errors import BackendError, DataError, UsageError
 from edgeclf.manifest import Provenance
 
 from edgeclf_training.calibration import calibrate
-from edgeclf_training.data import Sample, Split, write_lists
+from edgeclf_training.content import write_known
+from edgeclf_training.data import CONTENT, Sample, Split, write_lists
 from edgeclf_training.dataset import PhotoDataset, loader
 from edgeclf_training.evaluation import ask, evaluate, write_confusion
 from edgeclf_training.fitting import fit_phases
 from edgeclf_training.guards import check_photos, claim, need_space, writing
 from edgeclf_training.history import CHECKPOINT, History, trainer_rank
+from edgeclf_training.lineage import known_photos
 from edgeclf_training.networks import Loaded, Network, build_network
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.report import write_report
@@ -54,7 +56,7 @@ def train(
         out: the run folder; must not exist, or be empty.
         options: what the user decided; the defaults if None. With ``start``, its architecture, head, input size and
             resize rule hold.
-        start: an earlier run to go on from: its network, and its split for the photos it knew.
+        start: an earlier run to go on from: its network; the photos it knew stay in their parts.
         quarantine: photos to leave out, see ``read_quarantine``.
         logger: "csv", or "tensorboard" to write event files as well.
         report: write report.html and metrics.json.
@@ -71,17 +73,19 @@ def train(
     if trainer_rank() == 0:
         claim(out, data)
     with console.progress("reading photos") as progress:
+        earlier, unknown = known_photos(start, progress) if start else ((), ())
         split = read_split(
             data,
             seed=options.seed,
             val_split=options.val_split,
             only=options.classes,
             max_per_class=options.max_per_class,
-            earlier=start.split if start else None,
+            earlier=earlier,
             contract=contract,
             quarantine=quarantine,
             progress=progress,
         )
+    split = replace(split, notes=(*unknown, *split.notes))
     network, loaded = _network(options, split.classes, start)
     phases_of(options, network)  # before anything is written: an unknown stage is a usage error
     roots = tuple(path.absolute() for path in data)
@@ -95,6 +99,7 @@ def train(
         with writing(out):
             out.mkdir(parents=True, exist_ok=True)
             write_lists(split, out / "split")
+            write_known(split.known, out / "split" / CONTENT)
             save_run(run)
     return _fit(run, network, start, _logger(logger, out), console, resumed=False, report=report)
 
