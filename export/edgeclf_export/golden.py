@@ -13,6 +13,7 @@ from edgeclf.errors import ExportError
 from edgeclf.image import Photo, upright_rgb
 from edgeclf.manifest import SCHEMA_VERSION, Golden, GoldenPhoto
 from edgeclf.modelfile import SEAL_LENGTH, read_model_file
+from edgeclf.resize import resized
 from edgeclf.selftest import door_pixels, network_logits, run_selftest
 from edgeclf.session import open_session
 from PIL import Image
@@ -113,11 +114,8 @@ def small_jpeg(photo: Photo) -> bytes:
     width, height = (min(length, int(_JPEG_SHAPE * short)) for length in image.size)
     left, top = (image.width - width) // 2, (image.height - height) // 2
     scale = min(1.0, _JPEG_SIDE / short)
-    small = image.resize(
-        (round(width * scale), round(height * scale)),
-        Image.Resampling.BILINEAR,
-        box=(left, top, left + width, top + height),
-    )
+    size = (round(width * scale), round(height * scale))
+    small = resized(image, size, (left, top, left + width, top + height))
     file = io.BytesIO()
     # By way of an array: Pillow carries comments and XMP along with an image into what it saves.
     Image.fromarray(np.asarray(small)).save(file, "JPEG", quality=_JPEG_QUALITY, optimize=True)

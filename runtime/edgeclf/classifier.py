@@ -21,6 +21,7 @@ from edgeclf.machine import memory
 from edgeclf.manifest import Manifest
 from edgeclf.modelfile import read_model_file
 from edgeclf.pipeline import in_order
+from edgeclf.resize import shrunk
 from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction, RankedLabel
 from edgeclf.session import CPU, open_session, usable_threads
 
@@ -190,12 +191,11 @@ class Classifier:
                 prediction,
             )
         shown, photo_size = upright_with_size(photo, _DISPLAY)
-        shown.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE))
         return Explanation(
             prediction=prediction,
             label=next(entry for entry in everything.ranking if entry.index == wanted),
             cam=cams[explained.index(wanted)],
-            photo=shown,
+            photo=shrunk(shown, DISPLAY_SIDE),
             photo_size=photo_size,
             contract=self.manifest.contract,
         )

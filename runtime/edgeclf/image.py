@@ -39,6 +39,7 @@ from edgeclf.headers import UnfitError, check_parts, jpeg_header, sniff
 from edgeclf.opening import SUFFIXES as SUFFIXES
 from edgeclf.opening import open_photo, prepare, tile_size
 from edgeclf.reading import read_regular, reason, too_many_bytes
+from edgeclf.resize import resized
 
 _Upright: TypeAlias = tuple[Image.Image, tuple[int, int]]
 Photo: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8]
@@ -121,7 +122,9 @@ def fit(upright: Image.Image, contract: ImageContract) -> NDArray[np.uint8]:
     """Resize an upright RGB image to the network input, uint8 ``[size, size, 3]``: the second half of the door."""
     where = contract.placement(*upright.size)
     left, top, right, bottom = where.target
-    small = upright.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=where.source)
+    if (right - left) * (where.source[3] - where.source[1]) > MAX_DECODED_PIXELS:  # what lies between the two steps
+        raise PhotoError("too-large", f"{upright.width} x {upright.height} pixels are no photo's shape", "crop it")
+    small = resized(upright, (right - left, bottom - top), where.source)
     if small.size != (contract.size, contract.size):
         canvas = Image.new("RGB", (contract.size, contract.size))
         canvas.paste(small, (left, top))

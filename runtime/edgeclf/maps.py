@@ -6,6 +6,7 @@ from PIL import Image
 
 from edgeclf.contract import ImageContract
 from edgeclf.overlay import map_on_photo
+from edgeclf.resize import resized
 
 Map = NDArray[np.float32]
 _SIDE = 224  # of the reduced photo on which maps of different contracts are laid
@@ -44,7 +45,7 @@ def _resized(cam: Map, width: int, height: int) -> Map:
     if cam.shape == (height, width):
         return cam
     image = Image.fromarray(np.ascontiguousarray(cam, dtype=np.float32))
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
+    return np.asarray(resized(image, (width, height)), dtype=np.float32)
 
 
 def _on_the_photo(

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from edgeclf.geometry import Placement
+from edgeclf.resize import resized
 
 # A perceptually ordered ramp, dark blue to yellow-white, readable by the colour-blind and in grey.
 _RAMP = np.array(
@@ -17,7 +18,7 @@ def enlarge(cam: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float
     peak = float(cam.max(initial=0.0))
     scaled = cam / peak if peak > 0 else np.zeros_like(cam)
     image = Image.fromarray(np.ascontiguousarray(scaled, dtype=np.float32))
-    return np.asarray(image.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
+    return np.asarray(resized(image, size), dtype=np.float32)
 
 
 def map_on_photo(cam: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:

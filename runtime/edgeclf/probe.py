@@ -102,5 +102,5 @@ def _selftest(model: str | None) -> dict[str, Any]:
     if not np.isfinite(network_logits(session, grey, file.manifest.contract.size)).all():
         raise ModelError(f"{file.path}: answers a grey photo with numbers that are not finite", "export it again")
     result = run_selftest(session, file.manifest)
-    failures = {stage: result.failures(stage) for stage in ("pixels", "network")}
+    failures = {stage: result.failures(stage) for stage in ("resize", "pixels", "network")}
     return {"provider": provider, "passed": result.passed, "failures": failures, **asdict(result)}

@@ -1,6 +1,7 @@
 """The golden self-test: does this device make of a few photos what the exporting machine made of them?
 
-Every photo is tested twice, so that a difference can be blamed on one half:
+Resizing is tested against its rule, to the last bit (``edgeclf.resizecheck``), with pictures made of the raw pixels of
+the golden photos. Every photo is tested twice, so that a difference can be blamed on one half:
 
 * pixels: its small JPEG goes through the door. Decoders differ a little between builds of libjpeg, so the mean
   difference to what the door made of it at export may be ``PIXEL_TOLERANCE``.
@@ -18,6 +19,7 @@ from edgeclf.contract import ImageContract
 from edgeclf.errors import PhotoError
 from edgeclf.image import network_input
 from edgeclf.manifest import Golden, GoldenPhoto, Manifest
+from edgeclf.resizecheck import NOT_TRIED, ResizeTest, check_resize
 
 PIXEL_TOLERANCE = 1.0  # mean absolute difference, of 255
 
@@ -53,21 +55,29 @@ class SelfTest:
         tolerance: largest relative difference of a logit that passes; 0: the same bits.
         pixel_tolerance: largest mean difference of pixels that passes, of 255.
         photos: in the file's order; empty where the file carries none.
+        resize: whether photos are resized by the rule.
     """
 
     tolerance: float
     pixel_tolerance: float
     photos: tuple[PhotoTest, ...]
+    resize: ResizeTest = NOT_TRIED
 
     @property
     def passed(self) -> bool:
-        """Every photo passed both tests."""
-        return all(photo.pixels_passed and photo.network_passed for photo in self.photos)
+        """Resizing passed, and every photo both tests."""
+        return self.resize.passed and all(photo.pixels_passed and photo.network_passed for photo in self.photos)
 
     def failures(self, *stages: str) -> tuple[str, ...]:
-        """One line for each photo that failed in "pixels" or "network"; both if none is named."""
-        stages = stages or ("pixels", "network")
+        """One line where "resize" failed, one for each photo that failed in "pixels" or "network"; all by default."""
+        stages = stages or ("resize", "pixels", "network")
         lines = []
+        if "resize" in stages and self.resize.shape is not None:
+            width, height = self.resize.shape
+            lines.append(
+                f"resize: a picture of {width} x {height} pixels gets other pixels than it must, by up to "
+                f"{self.resize.largest} of 255 ({self.resize.differing} values in {self.resize.pictures} pictures)"
+            )
         for number, photo in enumerate(self.photos, 1):
             name = f"photo {number} ({photo.label})"
             if "pixels" in stages and photo.error is not None:
@@ -91,10 +101,15 @@ def run_selftest(session: Any, manifest: Manifest) -> SelfTest:
         manifest: the file's.
     """
     golden = manifest.golden or Golden(1, 0.0, ())
+    raw = [np.frombuffer(p.pixels, np.uint8).reshape(golden.side, golden.side, 3) for p in golden.photos]
     return SelfTest(
         golden.tolerance,
         PIXEL_TOLERANCE,
-        tuple(_test(photo, golden, session, manifest.contract) for photo in golden.photos),
+        tuple(
+            _test(photo, pixels, golden, session, manifest.contract)
+            for photo, pixels in zip(golden.photos, raw, strict=True)
+        ),
+        check_resize(manifest.contract, raw),
     )
 
 
@@ -151,8 +166,9 @@ def network_logits(session: Any, pixels: NDArray[np.uint8], size: int) -> NDArra
     return np.asarray(logits[0], dtype=np.float32)
 
 
-def _test(photo: GoldenPhoto, golden: Golden, session: Any, contract: ImageContract) -> PhotoTest:
-    expected = np.frombuffer(photo.pixels, np.uint8).reshape(golden.side, golden.side, 3)
+def _test(
+    photo: GoldenPhoto, expected: NDArray[np.uint8], golden: Golden, session: Any, contract: ImageContract
+) -> PhotoTest:
     off, error = None, None
     try:
         found = door_pixels(photo.jpeg, contract, golden.side)

@@ -15,6 +15,7 @@ from edgeclf.headers import sniff
 from edgeclf.image import MAX_DECODED_PIXELS, upright_rgb, upright_with_size
 from edgeclf.opening import open_photo
 from edgeclf.pipeline import in_order
+from edgeclf.resize import resized
 from edgeclf.session import usable_threads
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
@@ -128,7 +129,7 @@ def scan_one(path: Path) -> Scanned:
         phash=perceptual_hash(grey),
         entropy=round(entropy, 3),
         colours=colours,
-        thumb=grey.resize((_THUMB, _THUMB), Image.Resampling.BOX).tobytes(),
+        thumb=resized(grey, (_THUMB, _THUMB), None, Image.Resampling.BOX).tobytes(),
     )
 
 
@@ -138,7 +139,7 @@ def perceptual_hash(grey: Image.Image) -> int:
     Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010. Stays within a few bits under
     recompression, scaling, colour changes; mirrored or clearly cropped photos get another hash.
     """
-    small = np.asarray(grey.resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float64)
+    small = np.asarray(resized(grey, (_SIDE, _SIDE), None, Image.Resampling.BOX), np.float64)
     low = (_DCT @ small @ _DCT.T).ravel()
     # Rounded, so that what is zero is zero on every machine; the mean (the first) takes no part in the median.
     low = np.round(low, 3)

@@ -9,6 +9,7 @@ import numpy as np
 from edgeclf.contract import ImageContract
 from edgeclf.errors import PhotoError
 from edgeclf.image import network_input, upright_with_size
+from edgeclf.resize import shrunk
 from edgeclf.results import Explanation, Prediction, RankedLabel
 from PIL import Image
 
@@ -60,7 +61,7 @@ def mistakes(
             photo, full_size = upright_with_size(path, _DISPLAY)
         except PhotoError:
             continue
-        photo.thumbnail((_SIDE, _SIDE))
+        photo = shrunk(photo, _SIDE)
         cams = heat_maps(network, image, [given.index, true.index])
         why = Explanation(Prediction((given,)), given, cams[0], photo, full_size, contract)
         why_not = replace(why, label=true, cam=cams[1])
@@ -71,6 +72,5 @@ def mistakes(
 
 def _data_uri(picture: Image.Image) -> str:
     file = io.BytesIO()
-    picture.thumbnail((_SIDE, _SIDE))
-    picture.save(file, "JPEG", quality=80, optimize=True)
+    shrunk(picture, _SIDE).save(file, "JPEG", quality=80, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
