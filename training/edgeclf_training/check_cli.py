@@ -43,7 +43,7 @@ def check(
 
     console = Console()
     with console.progress("unpacking") as progress:
-        folders = open_data(data, progress)
+        folders = open_data(data, progress, lambda line: console.line(printable(line)))
     with console.progress("reading photos") as progress:
         report = check_data(folders, progress)
     listed = quarantine or (Path(f"{data_name(data[0])}-quarantine.txt") if report.quarantine else None)

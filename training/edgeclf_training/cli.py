@@ -66,7 +66,7 @@ def train(
     others = {"--from": start, "--out": out, "--quarantine": quarantine, "--recipe": recipe != "default"}
     _check_combination(data, resume, others, chosen)
     require("train", "torch", "torchvision", "pytorch_lightning", "torchmetrics", "albumentations", "matplotlib")
-    from edgeclf.cli.console import Console
+    from edgeclf.cli.console import Console, printable
     from edgeclf.cli.stopping import loading
 
     from edgeclf_training.finding import find_photos
@@ -76,7 +76,7 @@ def train(
     console = Console()
     left_out = read_quarantine(quarantine) if quarantine else None
     with console.progress("unpacking") as progress:
-        folders = open_data(data, progress)
+        folders = open_data(data, progress, lambda line: console.line(printable(line)))
     if folders:
         find_photos(folders, only=options.classes)  # a wrong folder should not take torch's import to be found
     with loading("torch"):
