@@ -29,6 +29,7 @@ _SIGNATURES = (
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
+_ARITHMETIC = {0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _RARE = {0xC3: "lossless", 0xCB: "lossless", **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical")}
 _BARE = {0x01, *range(0xD0, 0xDA)}  # markers without content
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
@@ -54,6 +55,11 @@ class JpegHeader:
         held_whole: libjpeg keeps all coefficients in memory, at whatever scale the photo comes out: it is progressive,
             or its colours come one after another.
         scans: how often the decoder passes over the photo; counted up to ``max_scans``.
+        scan: where the segment of the first scan starts.
+        end: where the end marker is, if the scans were counted and there is one.
+        complete: no scan is missing, as far as the headers of those counted tell.
+        arithmetic: coded so, not by Huffman.
+        several: the file says that it holds more pictures than this one.
     """
 
     width: int
@@ -61,6 +67,11 @@ class JpegHeader:
     rare: str
     held_whole: bool
     scans: int
+    scan: int
+    end: int | None
+    complete: bool
+    arithmetic: bool
+    several: bool
 
 
 def sniff(data: bytes) -> str:
@@ -129,24 +140,38 @@ def _header(data: bytes, position: int, frame: bytes, code: int, max_scans: int)
     rare = f"{bits}-bit" if bits != 8 else _RARE.get(code, "")
     held_whole = code in _PROGRESSIVE or data[position + 2 : position + 3] < bytes([components])  # as libjpeg decides
     most = max(10, min(MAX_PARTS, max_scans * 10**6 // (width * height)))  # what needs fewer is too large anyway
-    scans = _count_scans(data, position, most) if held_whole else 1
-    return JpegHeader(width, height, rare, held_whole, scans)
+    scans, end, complete = _count_scans(data, position, most, frame, code) if held_whole else (1, None, True)
+    several = data.find(b"MPF\0", 0, position) >= 0
+    return JpegHeader(width, height, rare, held_whole, scans, position, end, complete, code in _ARITHMETIC, several)
 
 
-def _count_scans(data: bytes, position: int, most: int) -> int:
-    """Scans from the first one on, whose segment starts at ``position``."""
-    scans, marker = 1, _SOS
+def _count_scans(data: bytes, position: int, most: int, frame: bytes, code: int) -> tuple[int, int | None, bool]:
+    """Scans from the first one on, whose segment starts at ``position``; the end marker; whether no scan is missing."""
+    scans, marker, end = 1, _SOS, None
+    # Coefficients still to come, by component: all 64, or the whole block at once. The last bit settles one.
+    missing = {number: set(range(64) if code in _PROGRESSIVE else (0,)) for number in frame[6::3]}
     for _ in range(MAX_PARTS + 4 * most):
+        if marker == _SOS:
+            count = data[position + 2 : position + 3]
+            chosen = data[position + 3 : position + 3 + 2 * (count or b"\0")[0] : 2]
+            first, last, bits = (*data[position + 3 + 2 * len(chosen) : position + 6 + 2 * len(chosen)], 0, 0, 1)[:3]
+            for number in chosen if bits & 15 == 0 else b"":
+                missing.get(number, set()).difference_update(range(first, last + 1))
         if marker not in _BARE:
             position += max(int.from_bytes(data[position : position + 2], "big"), 2)
         found = _MARKER_IN_SCAN.search(data, position)
-        if found is None or found[0][1] == _EOI:
-            return scans
+        if found is None:
+            break
+        if found[0][1] == _EOI:
+            end = found.start()
+            break
         position, marker = found.end(), found[0][1]
         scans += marker == _SOS
         if scans > most:
             raise UnfitError("too-large", f"more than {most} scans", "save it as a plain JPEG")
-    raise _too_many_parts()
+    else:
+        raise _too_many_parts()
+    return scans, end, not any(missing.values())
 
 
 def _check_png(data: bytes) -> None:

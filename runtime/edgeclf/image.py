@@ -23,7 +23,6 @@ Rules, the same everywhere:
 * A file whose disk does not answer is given up: ``edgeclf.reading``.
 """
 
-import io
 import math
 import os
 from collections.abc import Callable
@@ -33,11 +32,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
+from edgeclf.completeness import decode_whole
 from edgeclf.contract import ImageContract
 from edgeclf.errors import PhotoError
 from edgeclf.headers import UnfitError, check_parts, jpeg_header, sniff
 from edgeclf.opening import SUFFIXES as SUFFIXES
-from edgeclf.opening import open_photo, prepare, tile_size
+from edgeclf.opening import load_whole, open_photo, prepare, tile_size
 from edgeclf.reading import read_regular, reason, too_many_bytes
 from edgeclf.resize import resized
 
@@ -156,7 +156,7 @@ def _decode(data: bytes, name: str | None, contract: ImageContract | None) -> _U
         _check_pixels(size, name)
         _check_pixels(tile_size(image), name)
         image = prepare(image, data)
-        image.load()
+        load_whole(image)
         _check_pixels(image.size, name)  # HEIC may say one size and hold another
         return _finish(image, size)
 
@@ -168,14 +168,19 @@ def _decode_jpeg(data: bytes, name: str | None, contract: ImageContract | None) 
     size = (header.width, header.height)
     if header.held_whole:  # decodes at full scale inside, whatever comes out
         _check_pixels(size, name)
-    try:
+
+    def decode(file: Any) -> Image.Image:
         # Straight to the plugin: Image.open refuses by the file's own size what decodes small at reduced scale.
-        image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+        image = JpegImagePlugin.JpegImageFile(file)
         if contract is not None:
             needed = contract.placement(*image.size).scale * contract.draft_margin
             image.draft(None, tuple(math.ceil(side * needed) for side in image.size))  # type: ignore[arg-type]
         _check_pixels(image.size, name)
-        return _finish(image, size)
+        image.load()
+        return image
+
+    try:
+        return _finish(decode_whole(data, header, decode), size)
     except (OSError, SyntaxError, ValueError) as error:
         if header.rare:
             what = f"is a {header.rare} JPEG, which cannot be read here"

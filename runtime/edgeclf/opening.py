@@ -7,7 +7,7 @@ import itertools
 import math
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from edgeclf.headers import UnfitError
 
@@ -47,11 +47,36 @@ def open_photo(data: bytes, kind: str) -> Image.Image:
         _hush_tiff()
     Image.init()
     try:
-        return Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
+        return Image.open(_Watched(data), formats=[name for name in FORMATS if name in Image.OPEN])
     except UnidentifiedImageError as error:
         if kind == "AVIF" and "AVIF" not in Image.OPEN:
             raise UnfitError("unsupported", "is AVIF, which needs a newer Pillow", "pip install -U pillow") from error
         raise
+
+
+class _Watched(io.BytesIO):
+    """The bytes of a file; ``wanting`` says whether more was asked for than there is."""
+
+    wanting = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        self.wanting |= not found
+        return found
+
+
+def load_whole(image: Image.Image) -> None:
+    """Load an image that ``open_photo`` gave, whatever somebody set Pillow's LOAD_TRUNCATED_IMAGES to.
+
+    Raises:
+        UnfitError: the file ends early. Pillow raises nearly anything else.
+    """
+    file = getattr(image, "fp", None)
+    if isinstance(file, _Watched):
+        file.wanting = False  # headers are read as far as they go
+    image.load()
+    if ImageFile.LOAD_TRUNCATED_IMAGES and isinstance(file, _Watched) and file.wanting:
+        raise UnfitError("damaged", "damaged (a part of its picture is missing)")
 
 
 def tile_size(image: Image.Image) -> tuple[int, int]:
