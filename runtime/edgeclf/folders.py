@@ -62,7 +62,8 @@ def find_class_folders(
 
     layout, chosen = _choose(data, is_class, split, ignore_unknown)
     folder = layout.parts[chosen]
-    names, notes = class_folders(folder, UsageError, is_class)
+    there = class_folders(folder, UsageError, is_class)
+    names = there.names
     unknown = tuple(name for name in names if not is_class(name))
     if unknown and not ignore_unknown:
         raise _unknown(folder, unknown, classes)
@@ -80,7 +81,7 @@ def find_class_folders(
         not e.name.startswith(".") and os.path.splitext(e.name)[1].lower() in SUFFIXES and os.path.isfile(e.path)
         for e in os.scandir(folder)
     )
-    notes = [*layout.notes, *notes]
+    notes = [*layout.notes, *there.notes]
     if layout.strays:
         notes.append(f"{data}: left out, in no split: {several(layout.strays)}")
     told = _RECORDED.get(chosen, "all")

@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,13 +85,13 @@ def read_layout(
     notes: list[str] = []
     root = _unwrap(data, fault, is_class, alone, "")
     here = inside(root, fault)
-    looks = {name: inside(root / name, fault) for name in here.folders}
+    looks = {name: inside(root / name, fault) for name in here.folders if split_of(name)}
 
     def is_named_class(name: str) -> bool:
         return is_class(name) and not any(map(is_class, looks[name].folders))
 
     named = {name: split for name in looks if (split := split_of(name)) and not is_named_class(name)}
-    others = [name for name in looks if name not in named]
+    others = [name for name in here.folders if name not in named]
     nested = [name for name in named if looks[name].folders]
     flat = [name for name in named if name not in nested and looks[name].photos]
     filled = [name for name in others if holds_photos(root / name, fault)] if named else others
@@ -119,8 +119,25 @@ def read_layout(
     return Layout(parts, tuple(filled), tuple(notes))
 
 
-def class_folders(folder: Path, fault: Fault, is_class: IsClass | None = None) -> tuple[list[str], list[str]]:
-    """Names of the class folders in a folder, sorted by code point, and what to tell about folders inside them.
+@dataclass(frozen=True)
+class ClassNames:
+    """The class folders in a folder.
+
+    Attributes:
+        names: sorted by code point.
+        notes: what people should know about them, a line each.
+        mixed: those that look like several classes put together: without photos of their own, and the folders inside
+            called as if they were the classes. (Those by day, place or camera have numbers in their names, or come
+            again in other classes.)
+    """
+
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+    mixed: tuple[str, ...]
+
+
+def class_folders(folder: Path, fault: Fault, is_class: IsClass | None = None) -> ClassNames:
+    """Tell class folders apart from what only looks like one.
 
     Args:
         folder: one of ``Layout.parts``.
@@ -128,65 +145,48 @@ def class_folders(folder: Path, fault: Fault, is_class: IsClass | None = None) -
         is_class: whether a name is a class; by default, that of any class folder here.
 
     Raises:
-        EdgeclfError: of the kind ``fault``: a folder inside a class folder is another class, or a split.
+        EdgeclfError: of the kind ``fault``: a class folder is a split or a part of the data, or holds such, or another
+            class.
     """
-    names = list(inside(folder, fault).folders)
-    looks = {name: inside(folder / name, fault) for name in names}
+    names = inside(folder, fault).folders
+    looks = {name: inside(folder / name, fault) for name in names if is_class is None or is_class(name)}
     known = {alike(name) for name in names}
-    notes, told = [], []
+    deeper = {
+        name: [sub for sub in look.folders if holds_photos(folder / name / sub, fault)] for name, look in looks.items()
+    }
+    repeated = Counter(alike(sub) for subs in deeper.values() for sub in subs)
+    notes, mixed = [], []
     for name, look in looks.items():
-        if is_class is not None and not is_class(name):
-            continue
+        place, subs = folder / name, deeper[name]
         if is_class is None and split_of(name):
-            if look.folders:
+            if subs:
                 raise fault(
-                    f"{folder / name}: looks like a split, but lies among class folders",
+                    f"{place}: looks like a split, but lies among class folders",
                     f"move its class folders out, or call it otherwise if {name} is a class",
                 )
-            notes.append(f"{folder / name}: taken for a class, not for a split: it has no class folders inside")
-        deeper = [sub for sub in look.folders if holds_photos(folder / name / sub, fault)]
-        clash = [
-            sub for sub in deeper if alike(sub) != alike(name) and (is_class(sub) if is_class else alike(sub) in known)
-        ]
-        if clash:
+            notes.append(f"{place}: taken for a class, not for a split: it has no class folders inside")
+        if clash := [s for s in subs if alike(s) != alike(name) and (is_class(s) if is_class else alike(s) in known)]:
             raise fault(
-                f"{folder / name}: {several(clash)} inside it is called like another class",
+                f"{place}: {several(clash)} inside it is called like another class",
                 f"move such folders out of {name} if they are classes, else rename them",
             )
-        if len({split_of(sub) for sub in deeper} - {None}) > 1:
+        if len({split_of(sub) for sub in subs} - {None}) > 1:
             raise fault(
-                f"{folder / name}: the splits {several(deeper)} lie inside a class folder",
-                f"turn it round: {split_of(deeper[0]) or 'train'}/{name}/",
+                f"{place}: the splits {several(subs)} lie inside a class folder",
+                f"turn it round: {split_of(subs[0]) or 'train'}/{name}/",
             )
-        if len(deeper) > 1 and not look.photos and _FOLD.fullmatch(name):
+        if look.photos or len(subs) < 2:
+            continue
+        if _FOLD.fullmatch(name):
             raise fault(
-                f"{folder / name}: looks like a part of the data, not a class: it holds {several(deeper)}",
+                f"{place}: looks like a part of the data, not a class: it holds {several(subs)}",
                 "give each such folder as a data folder of its own; classes of the same name are put together",
             )
-        if deeper:
-            told.append(f"{name} ({several(deeper)})")
-    if told:
+        if all(repeated[alike(sub)] == 1 and not re.search(r"\d", sub) for sub in subs):
+            mixed.append(name)
+    if told := [f"{name} ({several(subs)})" for name, subs in deeper.items() if subs]:
         notes.append(f"{folder}: photos in folders inside a class folder count for that class: {several(told)}")
-    return names, notes
-
-
-def mixed_classes(folder: Path, names: Sequence[str], fault: Fault) -> list[Path]:
-    """Class folders without photos of their own, whose folders inside are called as if they were the classes.
-
-    Folders by day, place or camera have numbers in their names, or come again in other classes.
-    """
-    looks = {name: inside(folder / name, fault) for name in names}
-    counts: dict[str, int] = defaultdict(int)
-    for look in looks.values():
-        for sub in look.folders:
-            counts[alike(sub)] += 1
-    return [
-        folder / name
-        for name, look in looks.items()
-        if not look.photos
-        and len(look.folders) > 1
-        and all(counts[alike(sub)] == 1 and not re.search(r"\d", sub) for sub in look.folders)
-    ]
+    return ClassNames(names, tuple(notes), tuple(mixed))
 
 
 def inside(folder: Path, fault: Fault) -> Inside:
@@ -254,23 +254,24 @@ def _unwrap(folder: Path, fault: Fault, is_class: IsClass, alone: bool, part: st
     """Past folders that merely wrap the data (a folder of photos of one class wraps nothing)."""
     folders = inside(folder, fault).folders
     if len(folders) > 1:  # beside a wrapped dataset there may be folders without photos, of labels or papers
-        folders = tuple(name for name in folders if _has_splits(folder / name, fault))
-        beside = (n for n in inside(folder, fault).folders if n not in folders)
-        if len(folders) != 1 or split_of(folders[0]) or any(holds_photos(folder / n, fault) for n in beside):
+        beside = folders
+        folders = tuple(name for name in beside if not split_of(name) and _wraps_splits(folder / name, fault))
+        if len(folders) != 1 or any(holds_photos(folder / name, fault) for name in beside if name not in folders):
             return folder
     if len(folders) != 1 or is_class(folders[0]):
         return folder
     inner = folder / folders[0]
     look = inside(inner, fault)
-    if not look.folders or look.photos:
+    if not look.folders or (look.photos and not _wraps_splits(inner, fault)):
         return folder
     found = _unwrap(inner, fault, is_class, alone, part)
     wraps_classes = alone and (part or not split_of(folders[0])) and len(inside(found, fault).folders) > 1
-    return found if wraps_classes or _has_splits(found, fault) else folder
+    return found if wraps_classes or _wraps_splits(found, fault) else folder
 
 
-def _has_splits(folder: Path, fault: Fault) -> bool:
-    return any(split_of(name) and inside(folder / name, fault).folders for name in inside(folder, fault).folders)
+def _wraps_splits(folder: Path, fault: Fault) -> bool:
+    names = inside(folder, fault).folders
+    return any(split_of(name) and inside(folder / name, fault).folders for name in names)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -166,6 +166,10 @@ def test_wrappers_inside_splits_and_beside_folders_without_photos_are_entered(tm
     assert len(find_class_folders(tmp_path / "twice", PAIR).photos) == 2
     tree(tmp_path / "beside", f"{both('data/train', 'data/val')} labels/a.txt paper/")
     assert set(counts(find_photos([tmp_path / "beside"]))) == {"train", "val"}
+    (tmp_path / "cover" / "data").mkdir(parents=True)
+    (tmp_path / "cover" / "data" / "cover.jpg").touch()
+    found = find_photos([tree(tmp_path / "cover", both("data/train", "data/val"))])
+    assert set(counts(found)) == {"train", "val"}
 
 
 @pytest.mark.parametrize(

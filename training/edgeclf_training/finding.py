@@ -19,7 +19,6 @@ from edgeclf.layout import (
     alike,
     class_folders,
     inside,
-    mixed_classes,
     natural,
     read_layout,
     several,
@@ -183,14 +182,14 @@ def _parts(roots: Sequence[Path], got: _Gathered) -> Iterator[tuple[str, Path]]:
 
 
 def _gather(part: str, folder: Path, only: Sequence[str], got: _Gathered) -> None:
-    names, notes = class_folders(folder, DataError, (lambda name: name in only) if only else None)
-    got.notes += notes
-    got.mixed += mixed_classes(folder, names, DataError)
+    there = class_folders(folder, DataError, (lambda name: name in only) if only else None)
+    got.notes += there.notes
+    got.mixed += (folder / name for name in there.mixed)
     if (folder / UNSORTED).is_dir():
         got.unsorted.append(folder / UNSORTED)
     if inside(folder, DataError).photos:
         got.loose += (path for path in sorted(folder.iterdir()) if _is_image(path) and path.is_file())
-    for name in names:
+    for name in there.names:
         label = _label(name, folder, got.places)
         if only and label not in only:
             continue
