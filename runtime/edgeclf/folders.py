@@ -11,7 +11,8 @@ from typing import NoReturn
 from edgeclf.errors import UsageError
 from edgeclf.files import UNSORTED, image_files
 from edgeclf.image import SUFFIXES
-from edgeclf.layout import SPLIT_NAMES, Layout, class_folders, read_layout, several, unreadable_folder
+from edgeclf.layout import SPLIT_NAMES, Layout, class_folders, read_layout, unreadable_folder
+from edgeclf.names import several
 
 _RECORDED = {"test": "test", "val": "validation", "train": "training"}  # --split, the first there is by default
 _TOLD = 3  # unknown folders told one by one

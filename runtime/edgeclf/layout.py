@@ -2,7 +2,6 @@
 
 import os
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from edgeclf.errors import EdgeclfError
 from edgeclf.files import UNSORTED, image_files
 from edgeclf.image import SUFFIXES
+from edgeclf.names import alike, several
 
 SPLIT_NAMES = {
     "train": ("train", "training"),
@@ -19,7 +19,6 @@ SPLIT_NAMES = {
 }
 _SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 _FOLD = re.compile(r"(cv|fold|split)[\W_]*\d+", re.IGNORECASE)
-_TOLD = 5  # names told in a line
 
 IsClass = Callable[[str], bool]
 Fault = type[EdgeclfError]
@@ -53,17 +52,6 @@ def split_of(name: str) -> str | None:
     """ "train", "val" or "test" if a folder's name says so, in whatever case, "set" or "data" behind it or not."""
     plain = re.sub(r"[\W_]+", "", name.casefold())
     return _SPLIT_OF.get(re.sub(r"(set|data)$", "", plain))
-
-
-def alike(name: str) -> str:
-    """The same for names that a file system or a person may take for one: case, accents' spelling, spaces at an end."""
-    return " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).rstrip(" .").split())
-
-
-def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """A sort key for lists that people read: numbers by their value, case aside."""
-    pieces = re.findall(r"[0-9]+|[^0-9]+", name)
-    return [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p.casefold()) for p in pieces], name
 
 
 def read_layout(
@@ -230,12 +218,6 @@ def holds_photos(folder: Path, fault: Fault) -> bool:
         raise unreadable_folder(error, fault) from error
 
     return any(True for _ in image_files(str(folder), stop))
-
-
-def several(names: Sequence[str]) -> str:
-    """A few names, in the order of people, and how many more there are; odd spaces are made visible."""
-    shown = [name if name == " ".join(name.split()) else repr(name) for name in sorted(names, key=natural)]
-    return ", ".join(shown[:_TOLD]) + (f" and {len(shown) - _TOLD} more" if len(shown) > _TOLD else "")
 
 
 def _splits(root: Path, named: dict[str, str], filled: Sequence[str], fault: Fault, strays: str) -> dict[str, Path]:

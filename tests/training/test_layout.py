@@ -1,16 +1,21 @@
 """What data folders mean: one reading for training, `data check` and `evaluate`, told or refused, never guessed."""
 
+import json
 import os
+import shlex
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edgeclf.errors import DataError, EdgeclfError, UsageError
 from edgeclf.folders import find_class_folders
-from edgeclf.layout import natural, split_of
+from edgeclf.layout import split_of
+from edgeclf.names import natural
 from edgeclf_training.finding import Found, find_photos
+from helpers import draw
 
 PAIR = ("cat", "dog")
 Counts = dict[str, dict[str, int]]
@@ -314,3 +319,42 @@ def test_lists_for_people_go_by_number_and_the_index_by_characters(tmp_path: Pat
     (tmp_path / "12" / "0.jpg").unlink()
     with pytest.raises(DataError, match="class folder 3, 12;"):
         find_photos([tmp_path])
+
+
+def test_of_several_data_folders_evaluate_says_what_to_type(
+    edgeclf: Callable[..., Any], model: Path, tmp_path: Path
+) -> None:
+    tree(tmp_path / "my photos", both("test", "val"))
+    done = edgeclf("evaluate", model, *sorted((tmp_path / "my photos").iterdir()))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("edgeclf: 2 data folders given, first: ")
+    assert done.stderr.count("\n") == 1
+    words = shlex.split(done.stderr.partition("edgeclf evaluate ")[2])
+    assert os.path.samefile(words[1], tmp_path / "my photos")
+
+
+def test_people_read_classes_by_number(
+    edgeclf: Callable[..., Any], make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    numbers = [str(n) for n in range(1, 13)]
+    for n in numbers:
+        (tmp_path / "d" / n).mkdir(parents=True)
+        for copy in range(2):
+            draw(10 * int(n) + copy, 32, 24).save(tmp_path / "d" / n / f"{copy}.png")
+    model = make_model(classes=tuple(sorted(numbers)))
+    listed = [line.split() for line in edgeclf("info", model).stdout.splitlines()[-12:]]
+    assert [name for _, name in listed] == numbers
+    assert [index for index, _ in listed[:3]] == ["0", "4", "5"], "the index goes by characters"
+    judged = edgeclf("evaluate", model, tmp_path / "d")
+    table, matrix = (block.splitlines()[1:] for block in judged.stdout.split("\n\n")[1:3])
+    assert [line.split()[0] for line in table] == numbers
+    assert [line.split()[1] for line in matrix] == numbers
+    counted = json.loads(edgeclf("evaluate", model, tmp_path / "d", "--json").stdout)
+    assert counted["classes"] == sorted(numbers)
+    for line in matrix:
+        row = dict(zip(numbers, map(int, line.split()[2:]), strict=True))
+        index = counted["classes"].index(line.split()[1])
+        assert row == dict(zip(counted["classes"], counted["confusion"][index], strict=True))
+    checked = edgeclf("data", "check", tmp_path / "d", "--quarantine", tmp_path / "q.txt").stdout
+    assert [line.split()[0] for line in checked.splitlines()[1:13]] == numbers
+    assert "class index: by characters, not by number: 1, 10, 11, ..." in checked

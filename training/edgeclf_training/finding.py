@@ -15,16 +15,8 @@ from pathlib import Path
 from edgeclf.errors import DataError
 from edgeclf.files import UNSORTED
 from edgeclf.image import SUFFIXES
-from edgeclf.layout import (
-    alike,
-    class_folders,
-    inside,
-    natural,
-    read_layout,
-    several,
-    split_of,
-    unreadable_folder,
-)
+from edgeclf.layout import class_folders, inside, read_layout, split_of, unreadable_folder
+from edgeclf.names import alike, natural, several
 
 from edgeclf_training.data import SPLITS, Sample
 

@@ -1,6 +1,8 @@
 """``edgeclf evaluate``: how well a model file answers photos whose classes are known."""
 
 import json
+import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +12,8 @@ import typer
 
 from edgeclf.cli.console import Console, printable
 from edgeclf.cli.predict import Device, Threads
-from edgeclf.errors import PhotoError
+from edgeclf.errors import PhotoError, UsageError
+from edgeclf.names import natural_order
 
 if TYPE_CHECKING:
     from edgeclf.evaluating import Evaluation
@@ -24,7 +27,7 @@ _MISTAKES = 5  # printed; --json has all
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Model file.")],
     data: Annotated[
-        Path,
+        list[Path],
         typer.Argument(
             metavar="DATA", help="One folder of photos per class, or test/ or val/ with such folders inside."
         ),
@@ -59,8 +62,9 @@ def evaluate(
     from edgeclf.evaluating import evaluate as count
     from edgeclf.folders import find_class_folders
 
+    folder = _one(data, model)
     classifier = Classifier(model, device, threads, for_many=True)
-    found = find_class_folders(data, classifier.labels, split=split, ignore_unknown=ignore_unknown)
+    found = find_class_folders(folder, classifier.labels, split=split, ignore_unknown=ignore_unknown)
     console = Console()
     for line in _decided(found):
         console.line(printable(line))
@@ -80,6 +84,18 @@ def evaluate(
         raise typer.Exit(PhotoError.exit_code)
 
 
+def _one(data: list[Path], model: str) -> Path:
+    """The data folder; of several, as a shell makes of ``photos/*``, what to type instead."""
+    if len(data) == 1:
+        return data[0]
+    above = {os.path.dirname(os.path.abspath(path)) for path in data}
+    folder = os.path.relpath(above.pop()) if len(above) == 1 else "DATA"
+    raise UsageError(
+        f"{len(data)} data folders given, first: {data[0]}; figures are of one",
+        f"edgeclf evaluate {shlex.quote(model)} {shlex.quote(folder)}",
+    )
+
+
 def _decided(found: "ClassFolders") -> Iterator[str]:
     """How the folders were read, what was left out, and which classes cannot be judged."""
     yield from found.notes
@@ -92,6 +108,7 @@ def _decided(found: "ClassFolders") -> Iterator[str]:
 
 
 def _several(names: Sequence[str]) -> str:
+    names = [names[i] for i in natural_order(names)]
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
@@ -157,7 +174,7 @@ def _table(counted: "Evaluation", classes: Sequence[str]) -> Iterator[str]:
     """Each class that has photos."""
     width = min(40, max(5, *map(len, classes)))
     yield f"{'class':<{width}} {'recall':>8} {'precision':>10} {'photos':>7}"
-    for one in counted.per_class:
+    for one in (counted.per_class[i] for i in natural_order(classes)):
         if one.support:
             yield f"{one.label:<{width}} {_share(one.recall):>8} {_share(one.precision):>10} {one.support:>7}"
 
@@ -168,7 +185,9 @@ def _share(value: float | None) -> str:
 
 def _matrix(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Iterator[str]:
     """Columns are numbered like the rows: names would not fit."""
-    names = [f"{number:>2} {name}" for number, name in enumerate(classes, 1)]
+    order = natural_order(classes)
+    names = [f"{number:>2} {classes[i]}" for number, i in enumerate(order, 1)]
+    confusion = [[confusion[i][j] for j in order] for i in order]
     corner = "true \\ taken for"
     width = min(40, max(len(corner), *map(len, names)))
     digits = max(3, *(len(str(value)) + 1 for row in confusion for value in row))

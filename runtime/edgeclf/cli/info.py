@@ -28,6 +28,7 @@ def info(
     from edgeclf.classifier import default_model
     from edgeclf.cli.console import printable
     from edgeclf.modelfile import read_model_file
+    from edgeclf.names import natural_order
 
     file = read_model_file(model or default_model())
     if as_json:
@@ -59,9 +60,10 @@ def info(
     ]
     for key, value in rows:
         print(f"{key:<12} {value}")
-    shown = m.classes if len(m.classes) <= _MOST_CLASSES + 10 else m.classes[:_MOST_CLASSES]
-    for index, name in enumerate(shown):
-        print(f"  {index:>4}  {name}  {m.display_names.get(name, '')}".rstrip())
+    order = natural_order(m.classes)  # the number is the class index
+    shown = order if len(order) <= _MOST_CLASSES + 10 else order[:_MOST_CLASSES]
+    for index in shown:
+        print(f"  {index:>4}  {m.classes[index]}  {m.display_names.get(m.classes[index], '')}".rstrip())
     if len(shown) < len(m.classes):
         print(f"   ...  {len(m.classes) - len(shown)} more: edgeclf info --json, or Classifier.labels")
 

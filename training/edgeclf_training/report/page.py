@@ -5,6 +5,7 @@ from importlib.resources import files
 from typing import Any
 
 from edgeclf.counting import wilson
+from edgeclf.names import natural, natural_order
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
@@ -33,7 +34,9 @@ def page(
         skipped: files left out of the run, with reasons.
         missing: photos that vanished since.
     """
-    shown = metrics["splits"][metrics["headline"]]
+    shown, classes = metrics["splits"][metrics["headline"]], metrics["run"]["classes"]
+    order = natural_order(classes)
+    rows = sorted(shown["per_class"], key=lambda row: natural(row["label"]))
     curves = metrics["curves"]
     bars = shown["calibration"]["reliability"] if shown["calibration"] else {}
     titles = {"before": "as trained", "after": "with the temperature"}
@@ -42,7 +45,7 @@ def page(
     template = environment.from_string(files(__package__).joinpath("page.html").read_text("utf-8"))
     return template.render(
         m=metrics,
-        shown=shown,
+        shown={**shown, "per_class": rows},
         name=name,
         gallery=gallery,
         skipped=skipped,
@@ -51,7 +54,9 @@ def page(
         curves=[Markup(curve(curves, what, metrics["best_epoch"])) for what in ("loss", "accuracy")]  # noqa: S704
         if curves
         else [],
-        matrix=Markup(matrix(shown["confusion"], metrics["run"]["classes"])),  # noqa: S704 - drawn, not written
+        matrix=Markup(  # noqa: S704 - drawn, not written
+            matrix([[shown["confusion"][i][j] for j in order] for i in order], [classes[i] for i in order])
+        ),
         diagrams=[Markup(diagram(bins, titles[when])) for when, bins in bars.items()],  # noqa: S704
         wilson=wilson,
         rule={"wrong": WRONG_SHARE, "kept": KEPT_SHARE, "band": BAND, "clearly": CLEARLY},
