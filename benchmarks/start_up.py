@@ -15,13 +15,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-import onnxruntime
 from edgeclf.classifier import DEFAULT_MODEL
+from edgeclf.session import import_onnxruntime
 from making import photo_folder, random_model
 
 OPEN = """
 import sys, time
-import onnxruntime
+from edgeclf.session import import_onnxruntime
+onnxruntime = import_onnxruntime()
 options = onnxruntime.SessionOptions()
 options.log_severity_level = 3
 options.intra_op_num_threads = 1
@@ -53,6 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=15)
     pairs = parser.parse_args().pairs
+    onnxruntime = import_onnxruntime()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (photo,) = photo_folder(folder / "photo", 1, 4000, 3000)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgeclf.quiet import hush
 from helpers import CLASSES, SHARED, SIZE, draw, manifest_for, write_class_folders
 
 
@@ -21,6 +22,7 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what runs in the background so
         signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.pop("EDGECLF_MODEL", None)
+    hush()  # the tests themselves leave nothing in a home either
     os.environ["EDGECLF_CACHE"] = tempfile.mkdtemp(prefix="edgeclf-test-cache-")
 
 

@@ -9,6 +9,7 @@ from edgeclf.errors import BackendError, ModelError, ModelTooNewError
 from edgeclf.machine import cpu_quota
 from edgeclf.manifest import Manifest
 from edgeclf.modelfile import ModelFile
+from edgeclf.quiet import hush
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -18,11 +19,12 @@ _REFUSED = "AzureExecutionProvider"
 
 
 def import_onnxruntime() -> ModuleType:
-    """The onnxruntime module.
+    """The onnxruntime module, which keeps and sends nothing about who uses it.
 
     Raises:
         BackendError: it is not installed or does not load.
     """
+    hush("onnxruntime")
     try:
         import onnxruntime
     except ImportError as error:
@@ -33,6 +35,7 @@ def import_onnxruntime() -> ModuleType:
         ) from error
     if not hasattr(onnxruntime, "InferenceSession"):  # what is left when one of its two packages was uninstalled
         raise BackendError("onnxruntime is broken", 'pip install --force-reinstall "edgeclf[cpu]"')
+    onnxruntime.disable_telemetry_events()  # for those of Windows, and where somebody else has imported it before
     module: ModuleType = onnxruntime
     return module
 

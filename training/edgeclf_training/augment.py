@@ -1,8 +1,5 @@
 """Augmentation of training photos, by albumentations. Validation and the field never come here."""
 
-import os
-
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # read at import: no network call
 import albumentations as A
 import cv2
 from edgeclf.contract import ImageContract
