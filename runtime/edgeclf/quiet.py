@@ -16,7 +16,7 @@ _SWITCHES = {
 
 
 def hush(*libraries: str) -> None:
-    """Set the switches of libraries about to be imported, whatever they were set to; of all known ones if none is named.
+    """Set the switches of libraries about to be imported (all known ones if none is named), whatever they were set to.
 
     A library that was imported earlier has read its switch already.
     """
