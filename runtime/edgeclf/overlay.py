@@ -11,21 +11,17 @@ from edgeclf.resize import resized
 _RAMP = np.array(
     [[10, 8, 60], [70, 12, 120], [150, 30, 120], [215, 60, 80], [250, 120, 40], [255, 195, 50], [255, 250, 190]], float
 )
+_BLOCK = 2**20  # pixels enlarged at a time: Pillow needs several times as much memory as the map it makes
 
 
 def enlarge(cam: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """Scale a map ``[h, w]`` to 0..1 and enlarge it bilinearly to ``size`` (width, height)."""
-    peak = float(cam.max(initial=0.0))
-    scaled = cam / peak if peak > 0 else np.zeros_like(cam)
-    image = Image.fromarray(np.ascontiguousarray(scaled, dtype=np.float32))
-    return np.asarray(resized(image, size), dtype=np.float32)
+    return _laid(cam, (0, 0, *size), size)
 
 
 def map_on_photo(cam: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
     """The map through the inverse of the resize: float32 ``[height, width]`` of the photo, 0..1, 0 where unseen."""
-    canvas, (left, top) = _on_canvas(cam, placement)
-    width, height = placement.photo
-    return canvas[top : top + height, left : left + width]
+    return _laid(cam, _rounded(placement.input_on_photo(), (0, 0)), placement.photo)
 
 
 def draw(
@@ -60,9 +56,31 @@ def _on_canvas(cam: NDArray[np.float32], placement: Placement) -> tuple[NDArray[
     x0, y0, x1, y1 = _rounded(placement.input_on_photo(), (0, 0))
     width, height = placement.photo
     left, top = max(0, -x0), max(0, -y0)
-    canvas = np.zeros((top + max(height, y1), left + max(width, x1)), np.float32)
-    canvas[top + y0 : top + y1, left + x0 : left + x1] = enlarge(cam, (x1 - x0, y1 - y0))
-    return canvas, (left, top)
+    size = (left + max(width, x1), top + max(height, y1))
+    return _laid(cam, (left + x0, top + y0, left + x1, top + y1), size), (left, top)
+
+
+def _laid(cam: NDArray[np.float32], box: tuple[int, int, int, int], size: tuple[int, int]) -> NDArray[np.float32]:
+    """A map scaled to 0..1 and enlarged onto ``box``, as much of it as lies on a canvas of ``size`` (width, height).
+
+    Only what is seen is computed: laid on a panorama, a letterboxed map is twenty times as large as the photo.
+    """
+    width, height = size
+    canvas = np.zeros((height, width), np.float32)
+    peak = float(cam.max(initial=0.0))
+    if not peak > 0:
+        return canvas
+    image = Image.fromarray(np.ascontiguousarray(cam / peak, dtype=np.float32))
+    x0, y0, x1, y1 = box
+    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+    across, down = image.width / (x1 - x0), image.height / (y1 - y0)  # cells a pixel
+    rows = max(1, _BLOCK // max(1, right - left))
+    for start in range(top, bottom, rows):
+        stop = min(start + rows, bottom)
+        part = ((left - x0) * across, (start - y0) * down, (right - x0) * across, (stop - y0) * down)
+        part = (*part[:2], min(part[2], image.width), min(part[3], image.height))  # rounding may lead out of the map
+        canvas[start:stop, left:right] = np.asarray(resized(image, (right - left, stop - start), part))
+    return canvas
 
 
 def _rounded(box: tuple[float, float, float, float], shift: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -35,7 +35,8 @@ def import_onnxruntime() -> ModuleType:
         ) from error
     if not hasattr(onnxruntime, "InferenceSession"):  # what is left when one of its two packages was uninstalled
         raise BackendError("onnxruntime is broken", 'pip install --force-reinstall "edgeclf[cpu]"')
-    onnxruntime.disable_telemetry_events()  # for those of Windows, and where somebody else has imported it before
+    # The switch does not reach Windows' events, nor an onnxruntime that somebody else has imported before.
+    getattr(onnxruntime, "disable_telemetry_events", lambda: None)()
     module: ModuleType = onnxruntime
     return module
 
