@@ -21,7 +21,7 @@ _EOI = b"\xff\xd9"
 _LAST = 4096  # bytes before the end that a decoder must have asked for
 _FILLER = 16  # zeros at the end that count as never written
 _BLOCK = 4096  # bytes of a disk
-_ZEROS = bytes(_BLOCK)
+_ZEROS = bytes(256)  # shorter than a block: found sooner
 _NOT_ZERO = re.compile(rb"[^\0]")
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 # What follows a last scan that has ended is passed over: bytes of no pattern, to see whether anything is made of them.
@@ -70,17 +70,16 @@ class _Feed(io.RawIOBase):
         self.wanting, self.left = False, True
 
     def read(self, size: int = -1) -> bytes:
-        start = self._position
-        if start >= self._end + len(_ONES):
-            self.wanting = True
-            return b""
-        if start >= self._end:
-            self._position = self._end + len(_ONES)
-            return _ONES[start - self._end :]
-        stop = self._last if start < self._last else self._end
-        self.left &= start < self._last
-        self._position = stop if size < 0 else min(stop, start + size)
-        return self._data[start : self._position]
+        start, last = self._position, self._last
+        stop = len(self._data) if size < 0 else start + size
+        if start < last:
+            part = self._data[start : min(stop, last)]
+        else:
+            part = (self._data[last : self._end] + _ONES)[start - last : stop - last]
+            self.left = False
+            self.wanting |= not part
+        self._position += len(part)
+        return part
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._position = offset + {io.SEEK_CUR: self._position, io.SEEK_END: self._end}.get(whence, 0)
@@ -145,7 +144,7 @@ def _holes(data: bytes, scan: int, end: int) -> bool:
     while start >= 0:
         found = _NOT_ZERO.search(data, start, end)
         stop = found.start() if found is not None else end
-        if -start % _BLOCK <= 2 and stop % _BLOCK <= 2 and stop < end:
+        if -start % _BLOCK <= 2 and stop % _BLOCK <= 2 and _BLOCK <= stop - start and stop < end:
             return True
         start = data.find(_ZEROS, stop, end)
     return False
