@@ -144,7 +144,7 @@ def _holes(data: bytes, scan: int, end: int) -> bool:
     while start >= 0:
         found = _NOT_ZERO.search(data, start, end)
         stop = found.start() if found is not None else end
-        if -start % _BLOCK <= 2 and stop % _BLOCK <= 2 and _BLOCK <= stop - start and stop < end:
+        if -start % _BLOCK <= 2 and stop % _BLOCK <= 2 and stop - start >= _BLOCK and stop < end:
             return True
         start = data.find(_ZEROS, stop, end)
     return False

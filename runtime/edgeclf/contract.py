@@ -9,7 +9,8 @@ from edgeclf.errors import ModelError
 from edgeclf.geometry import Placement, place
 
 Resize = Literal["crop", "pad", "squash"]
-DOOR_VERSION = 1  # of the rules in edgeclf.image: raised whenever the same file would give other pixels
+# Of the rules in edgeclf.image: raised whenever the same file would give other pixels. Model files keep theirs.
+DOOR_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class ImageContract:
         crop_fraction: side of the centre square as a share of the photo's short side, 0 < f <= 1 ("crop" only).
         draft_margin: a JPEG may decode at reduced scale while it stays this many times larger than needed.
         filter: resampling filter; only antialiased bilinear exists.
-        door: version of the rules in ``edgeclf.image``.
+        door: version of the rules in ``edgeclf.image``: 1 or 2, which differ in grey of 16 bits (``edgeclf.grey``).
     """
 
     size: int
@@ -39,7 +40,10 @@ class ImageContract:
             (0 < self.crop_fraction <= 1, f"crop_fraction {self.crop_fraction!r} is not within 0..1"),
             (1 <= self.draft_margin <= 64, f"draft_margin {self.draft_margin!r} is not within 1..64"),
             (self.filter == "bilinear-antialias", f"filter {self.filter!r} is not known"),
-            (self.door == DOOR_VERSION, f"preprocessing rules {self.door!r} are not those of this edgeclf"),
+            (
+                self.door in range(1, DOOR_VERSION + 1),
+                f"preprocessing rules {self.door!r} are not those of this edgeclf",
+            ),
         ):
             if not valid:
                 raise ModelError(f"image contract: {what}", "upgrade edgeclf, or export the model again")

@@ -9,9 +9,10 @@ Rules, the same everywhere:
   kin, TGA, PCX, and HEIC with the extra ``[heic]``. The content tells, never the file's name. A 12-bit, lossless or
   hierarchical JPEG is "unsupported" where this Pillow does not read it.
 * RGB: grey becomes three equal channels; transparency is laid over white; palette, CMYK (inverted, as Adobe writes it
-  into JPEGs), YCbCr, LAB and HSV are converted by Pillow; of 16-bit colour the high byte counts; 16- and 32-bit grey
-  integers are taken as 0..65535 and scaled to 0..255; floats are stretched from their own minimum..maximum; colour
-  profiles are ignored; of an animation or a stack the first frame counts.
+  into JPEGs), YCbCr, LAB and HSV are converted by Pillow; of 16-bit colour the high byte counts; of 16- and 32-bit
+  grey integers the depth that the file states or the range they use (``edgeclf.grey``; 0..65535 under version 1 of the
+  rules); floats are stretched from their own minimum..maximum; colour profiles are ignored; of an animation or a stack
+  the first frame counts.
 * JPEGs from a path, bytes or a file object decode at 1/2, 1/4 or 1/8 scale as long as the decoded photo is still
   ``draft_margin`` times what the network takes; a 12-megapixel photo decodes several times faster so.
 * Bounds: at most ``MAX_DECODED_PIXELS`` pixels are decoded (at the reduced scale, where one applies; JPEGs that come in
@@ -33,11 +34,12 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from edgeclf.completeness import decode_whole
-from edgeclf.contract import ImageContract
+from edgeclf.contract import DOOR_VERSION, ImageContract
 from edgeclf.errors import PhotoError
+from edgeclf.grey import is_deep, to_8_bits
 from edgeclf.headers import UnfitError, check_parts, jpeg_header, sniff
 from edgeclf.opening import SUFFIXES as SUFFIXES
-from edgeclf.opening import load_whole, open_photo, prepare, tile_size
+from edgeclf.opening import load_whole, open_photo, prepare, stated_by, tile_size
 from edgeclf.reading import read_regular, reason, too_many_bytes
 from edgeclf.resize import resized
 
@@ -99,11 +101,12 @@ def upright_rgb(photo: Photo, contract: ImageContract | None = None) -> Image.Im
 def upright_with_size(photo: Photo, contract: ImageContract | None) -> tuple[Image.Image, tuple[int, int]]:
     """``upright_rgb``, and the upright photo's width and height in full, whatever scale it was decoded at."""
     if isinstance(photo, np.ndarray):
-        image = _to_rgb(_from_array(photo))
+        image = _to_rgb(_from_array(photo), contract)
         return image, image.size
     if isinstance(photo, Image.Image):
         _check_pixels(photo.size, None)
-        return _guarded(lambda: _finish(photo.copy(), photo.size), None)
+        stated = stated_by(photo)
+        return _guarded(lambda: _finish(photo.copy(), photo.size, contract, stated), None)
     if isinstance(photo, bytes | bytearray | memoryview):
         if len(photo) > MAX_FILE_BYTES:
             raise too_many_bytes(None, MAX_FILE_BYTES)
@@ -155,10 +158,11 @@ def _decode(data: bytes, name: str | None, contract: ImageContract | None) -> _U
         size = image.size
         _check_pixels(size, name)
         _check_pixels(tile_size(image), name)
+        stated = stated_by(image, data, kind)
         image = prepare(image, data)
         load_whole(image)
         _check_pixels(image.size, name)  # HEIC may say one size and hold another
-        return _finish(image, size)
+        return _finish(image, size, contract, stated)
 
     return _guarded(decode, name)
 
@@ -180,7 +184,7 @@ def _decode_jpeg(data: bytes, name: str | None, contract: ImageContract | None) 
         return image
 
     try:
-        return _finish(decode_whole(data, header, decode), size)
+        return _finish(decode_whole(data, header, decode), size, contract)
     except (OSError, SyntaxError, ValueError) as error:
         if header.rare:
             what = f"is a {header.rare} JPEG, which cannot be read here"
@@ -211,14 +215,16 @@ def _guarded(decode: Callable[[], _Upright], name: str | None) -> _Upright:
         raise PhotoError(kind, f"{label}: {what}", "copy it again from the camera", name) from error
 
 
-def _finish(image: Image.Image, size: tuple[int, int]) -> _Upright:
-    """Load, turn into RGB and turn upright; ``size`` is what the file says, in full."""
+def _finish(
+    image: Image.Image, size: tuple[int, int], contract: ImageContract | None, stated: tuple[int, int] | None = None
+) -> _Upright:
+    """Load, turn into RGB and turn upright; the file states ``size``, in full, and perhaps the range of its grey."""
     image.load()  # before the orientation is read: Pillow turns TIFFs upright while loading
     try:
         orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
     except Exception:  # EXIF is a hint: whatever is wrong with it, the pixels are still a photo
         orientation = 1
-    rgb = _to_rgb(image)
+    rgb = _to_rgb(image, contract, stated)
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     turned = image.size != size and image.size == size[::-1]  # a TIFF, while loading
     if method is not None:
@@ -227,12 +233,12 @@ def _finish(image: Image.Image, size: tuple[int, int]) -> _Upright:
     return rgb, (size[1], size[0]) if turned else size
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, contract: ImageContract | None, stated: tuple[int, int] | None = None) -> Image.Image:
     mode = image.mode
     if mode == "RGB" and "transparency" not in image.info:
         return image
-    if mode.startswith("I") or mode == "F":
-        return Image.fromarray(_to_8_bits(np.asarray(image), stretch=mode == "F")).convert("RGB")
+    if is_deep(mode) or mode == "F":
+        return to_8_bits(image, contract.door if contract else DOOR_VERSION, stated).convert("RGB")
     if mode == "La":
         image = image.convert("LA")  # the only conversion Pillow has for it
     if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
@@ -241,26 +247,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         opaque.paste(rgba, mask=rgba)  # one copy, where compositing in RGBA would hold three
         return opaque
     return image.convert("RGB")
-
-
-def _to_8_bits(values: NDArray[Any], *, stretch: bool) -> NDArray[np.uint8]:
-    rows = max(1, 2**20 // values.shape[1])  # a megapixel at a time: as floats all would take several times the memory
-    blocks = [slice(start, start + rows) for start in range(0, len(values), rows)]
-
-    def floats(block: slice) -> NDArray[np.float32]:
-        return np.nan_to_num(values[block].astype(np.float32), posinf=0.0, neginf=0.0)
-
-    low, high = 0.0, 65535.0
-    if stretch:
-        extremes = [(float(part.min()), float(part.max())) for part in map(floats, blocks)]
-        low, high = min(pair[0] for pair in extremes), max(pair[1] for pair in extremes)
-    fits = 1e-30 < high - low < 1e38  # the difference and its inverse, in float32
-    result = np.zeros(values.shape, np.uint8)
-    if high > low:
-        for block in blocks:
-            part = floats(block) if fits else floats(block).astype(np.float64)
-            result[block] = np.clip(np.rint((part - low) * (255.0 / (high - low))), 0, 255)
-    return result
 
 
 def _from_array(array: NDArray[np.uint8]) -> Image.Image:

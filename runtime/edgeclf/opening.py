@@ -9,6 +9,7 @@ import math
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from edgeclf.grey import is_deep, stated_range
 from edgeclf.headers import UnfitError
 
 # What photos come in besides JPEG (MPO included) and HEIC, which are told by their first bytes. Left out on purpose:
@@ -86,6 +87,20 @@ def tile_size(image: Image.Image) -> tuple[int, int]:
     if not (isinstance(width, int) and isinstance(height, int)):
         raise UnfitError("damaged", "damaged (its tiles have no size)")
     return width, height
+
+
+def stated_by(image: Image.Image, data: bytes = b"", kind: str = "") -> tuple[int, int] | None:
+    """The range of its grey values that a file states, see ``edgeclf.grey``; to be asked before it is decoded.
+
+    Args:
+        image: the file's, as ``open_photo`` gave it; of anybody else's image only what a TIFF states is known.
+        data: the file.
+        kind: what ``edgeclf.headers.sniff`` takes it for.
+    """
+    if not is_deep(image.mode):
+        return None
+    codec, *_, args = (getattr(image, "tile", ()) or [("", None)])[0]
+    return stated_range(data, kind, getattr(image, "tag_v2", {}), args[-1] if codec.startswith("ppm") else None)
 
 
 def prepare(image: Image.Image, data: bytes) -> Image.Image:

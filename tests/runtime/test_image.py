@@ -142,10 +142,15 @@ def test_16_bits_are_scaled_not_clipped(kind: str) -> None:
     np.testing.assert_array_equal(pixels(content), np.stack([expected] * 3, axis=2))
 
 
-def test_32_bit_integers_are_taken_as_16_bits() -> None:
-    image = Image.fromarray(np.array([[-5, 0, 65535, 2**31 - 1]], np.int32))
+def test_32_bit_integers_are_taken_as_16_bits_where_they_fit() -> None:
+    image = Image.fromarray(np.array([[0, 257, 32896, 65535]], np.int32))
     assert image.mode == "I"
-    assert pixels(image)[0, :, 0].tolist() == [0, 0, 255, 255]
+    assert pixels(image)[0, :, 0].tolist() == [0, 1, 128, 255]
+    wide = Image.fromarray(np.array([[-1000, 0, 1000, 3000]], np.int32))
+    assert pixels(wide)[0, :, 0].tolist() == [0, 64, 128, 255]
+    clipped = Image.fromarray(np.array([[-5, 0, 65535, 2**31 - 1]], np.int32))
+    old = np.asarray(upright_rgb(clipped, ImageContract(32, door=1)))
+    assert old[0, :, 0].tolist() == [0, 0, 255, 255]
 
 
 def test_floats_are_stretched_between_their_extremes() -> None:
