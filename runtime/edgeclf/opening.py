@@ -9,8 +9,8 @@ import math
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from edgeclf.grey import is_deep, stated_range
-from edgeclf.headers import UnfitError
+from edgeclf.grey import Range, is_deep, stated_range, used_range
+from edgeclf.headers import UnfitError, sniff
 
 # What photos come in besides JPEG (MPO included) and HEIC, which are told by their first bytes. Left out on purpose:
 # formats that call other programs (EPS), that decode before their size is known (ICO), or that are no pictures.
@@ -101,6 +101,19 @@ def stated_by(image: Image.Image, data: bytes = b"", kind: str = "") -> tuple[in
         return None
     codec, *_, args = (getattr(image, "tile", ()) or [("", None)])[0]
     return stated_range(data, kind, getattr(image, "tag_v2", {}), args[-1] if codec.startswith("ppm") else None)
+
+
+def deep_grey(data: bytes) -> Range | None:
+    """The range of values of a file of whole-number grey of more than 8 bits, None for any other.
+
+    Raises: as ``open_photo`` and ``prepare``; to be asked of files that the door has read.
+    """
+    kind = sniff(data)
+    image = open_photo(data, kind)
+    stated = stated_by(image, data, kind)
+    image = prepare(image, data)
+    image.load()
+    return used_range(np.asarray(image), stated) if is_deep(image.mode) else None
 
 
 def prepare(image: Image.Image, data: bytes) -> Image.Image:

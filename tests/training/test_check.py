@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from edgeclf.errors import DataError
 from edgeclf_training.check import Report, check_data
@@ -269,3 +270,20 @@ def test_every_known_quirk_of_the_shared_photos_is_found(shared: Path) -> None:
     dishes = cases(check_data([shared / "data" / "food5"]))
     assert dishes["exact-duplicates"] == {"1469191.jpg", "1461580.jpg"}
     assert dishes["split-leaks"] == {"1335350.jpg", "3497633.jpg"}
+
+
+def test_thermal_photos_are_no_placeholders_and_told(tmp_path: Path) -> None:
+    """16 bits of which the camera uses a few: by their high bytes they would be of one colour."""
+    rng = np.random.default_rng(0)
+    for name, low, high in (("a/thermal", 29_315, 30_815), ("b/twelve", 0, 4095), ("b/full", 0, 65_535)):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        grey = np.asarray(draw(int(rng.integers(99)), 64, 48).convert("L"), np.float64)
+        grey = (grey - grey.min()) / np.ptp(grey)
+        Image.fromarray((low + grey * (high - low)).astype(np.uint16)).save(path)
+    report = check_data([tmp_path])
+    assert "placeholder" not in cases(report)
+    (found,) = (finding for finding in report.findings if finding.kind == "deep-grey")
+    details = {item.paths[0].stem: item.detail for item in found.items}
+    assert details.keys() == {"thermal", "twelve"}
+    assert "values 29315..30815, stretched" in details["thermal"]

@@ -221,12 +221,17 @@ def _formats(photos: Iterable[_Photo]) -> Iterable[Finding]:
             cases["wrong-suffix"].append(Item((p.path,), f"is {s.format}"))
         if s.frames > 1 and s.format != "MPO":
             cases["animated"].append(Item((p.path,), f"{s.format}, {s.frames} frames; the first counts"))
+        if s.depth:
+            cases["deep-grey"].append(Item((p.path,), f"{s.format}, {s.depth}"))
         if s.mode not in ("RGB", "L"):
             cases["colour-modes"].append(Item((p.path,), f"{s.format}, mode {s.mode}"))
     yield _finding(
         "wrong-suffix", "note", "files whose content is another format than the suffix says", cases["wrong-suffix"]
     )
     yield _finding("animated", "note", "animations and stacks", cases["animated"])
+    yield _finding(
+        "deep-grey", "note", "grey photos of 16 bits or more that use only a part of them", cases["deep-grey"]
+    )
     yield _finding(
         "colour-modes", "note", "palette, transparent, CMYK or 16-bit photos (converted by rule)", cases["colour-modes"]
     )

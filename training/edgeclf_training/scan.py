@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from edgeclf.contract import ImageContract
 from edgeclf.errors import PhotoError
+from edgeclf.grey import is_deep
 from edgeclf.headers import sniff
 from edgeclf.image import MAX_DECODED_PIXELS, upright_rgb, upright_with_size
-from edgeclf.opening import open_photo
+from edgeclf.opening import deep_grey, open_photo
 from edgeclf.pipeline import in_order
 from edgeclf.resize import resized
 from edgeclf.session import usable_threads
@@ -48,6 +49,7 @@ class Scanned:
         phash: 64-bit perceptual hash, see ``perceptual_hash``.
         entropy: of its colours (5 bits a channel, a 64 x 64 grid), bits; photos have 1.4 and more, placeholders less.
         colours: how many such colours there are.
+        depth: of whole-number grey of more than 8 bits that does not use 0..65535: what it uses and how it is read.
         thumb: grey uint8 16 x 16 as 256 bytes, to confirm what the hash suggests.
     """
 
@@ -64,6 +66,7 @@ class Scanned:
     phash: int = 0
     entropy: float = 0.0
     colours: int = 0
+    depth: str = ""
     thumb: bytes = b""
 
 
@@ -109,6 +112,7 @@ def scan_one(path: Path) -> Scanned:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             form, mode, frames, orientation = _header(path)
+        depth = _depth(path) if is_deep(mode) else ""
     except PhotoError as error:
         return Scanned(error.kind, error.message, format=_sniffed(path))
     except Exception as error:  # the file went away between two looks, or its header is beyond Pillow
@@ -129,6 +133,7 @@ def scan_one(path: Path) -> Scanned:
         phash=perceptual_hash(grey),
         entropy=round(entropy, 3),
         colours=colours,
+        depth=depth,
         thumb=resized(grey, (_THUMB, _THUMB), None, Image.Resampling.BOX).tobytes(),
     )
 
@@ -183,6 +188,14 @@ def _header(path: Path) -> tuple[str, str, int, int]:
             int(getattr(image, "n_frames", 1)),
             orientation if orientation in range(1, 9) else 1,
         )
+
+
+def _depth(path: Path) -> str:
+    used = deep_grey(path.read_bytes())
+    if used is None or not (used.stretched or used.stated):
+        return ""
+    how = "as the file states" if used.stated else "stretched"
+    return f"values {used.low}..{used.high}, {how}: {used.black:.0f} is black, {used.white:.0f} white"
 
 
 _MAGIC = (
