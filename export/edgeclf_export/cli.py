@@ -21,6 +21,10 @@ def export(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="MODEL.onnx", help="The file to write; default: RUN's name.")
     ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DATA", help="Folder or .zip where the run's photos are now, if they were moved."),
+    ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Quantize: a quarter of the size, faster on CPUs.")] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="Store weights in 16 bits: half the size.")] = False,
     max_drop: Annotated[
@@ -90,6 +94,7 @@ def export(
         done = export_run(
             trained,
             out or Path(f"{trained.folder.resolve().name}{'-int8' if int8 else '-fp16' if fp16 else ''}.onnx"),
+            data=data or (),
             int8=int8,
             fp16=fp16,
             card=Card(author, licence, description, names),

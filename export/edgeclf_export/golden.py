@@ -1,6 +1,5 @@
 """The golden photos of a model file: which held-out photos, what must come out of them, and putting them inside."""
 
-import io
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -8,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from edgeclf.contract import ImageContract
 from edgeclf.errors import ExportError
-from edgeclf.image import Photo, upright_rgb
+from edgeclf.image import Photo
 from edgeclf.manifest import SCHEMA_VERSION, Golden, GoldenPhoto
 from edgeclf.modelfile import SEAL_LENGTH, read_model_file
-from edgeclf.resize import resized
 from edgeclf.selftest import door_pixels, network_logits, run_selftest
 from edgeclf.session import open_session
-from PIL import Image
+from edgeclf_training.kept import small_jpeg
 
 from edgeclf_export.packing import with_manifest
 
@@ -30,7 +27,7 @@ LEAST, MOST = 8, 16  # photos
 NEAR_TIES = 2
 CANDIDATES = 128  # each is decoded and asked
 SIDE = 16  # of the raw pixels
-_JPEG_SIDE, _JPEG_QUALITY, _JPEG_SHAPE = 64, 80, 2.0
+_JPEG_SIDE, _JPEG_QUALITY = 64, 80
 _SHARE = 0.01  # of the file, that more photos than LEAST may cost
 
 
@@ -60,7 +57,7 @@ def with_golden(data: bytes, photos: Iterable[tuple[Photo, str]]) -> tuple[bytes
         contract, side = manifest.contract, min(SIDE, manifest.contract.size)
         candidates = []
         for _, (photo, label) in zip(range(CANDIDATES), photos, strict=False):
-            jpeg = small_jpeg(photo)
+            jpeg = small_jpeg(photo, _JPEG_SIDE, _JPEG_QUALITY)
             pixels = door_pixels(jpeg, contract, side)
             logits = network_logits(session, pixels, contract.size)
             candidates.append(GoldenPhoto(label, jpeg, pixels.tobytes(), logits.astype("<f4").tobytes()))
@@ -98,28 +95,6 @@ def choose(candidates: Sequence[GoldenPhoto], budget: int) -> tuple[GoldenPhoto,
         rest.remove(following)
         chosen.append(following)
     return tuple(candidates[i] for i in sorted(chosen))
-
-
-def small_jpeg(photo: Photo) -> bytes:
-    """A photo as a small JPEG, upright, of pixels and nothing else: no EXIF, place, comment or profile.
-
-    Args:
-        photo: anything the door takes. Of a panorama the middle is kept.
-
-    Raises:
-        PhotoError: it cannot be read.
-    """
-    image = upright_rgb(photo, ImageContract(_JPEG_SIDE))
-    short = min(image.size)
-    width, height = (min(length, int(_JPEG_SHAPE * short)) for length in image.size)
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    scale = min(1.0, _JPEG_SIDE / short)
-    size = (round(width * scale), round(height * scale))
-    small = resized(image, size, (left, top, left + width, top + height))
-    file = io.BytesIO()
-    # By way of an array: Pillow carries comments and XMP along with an image into what it saves.
-    Image.fromarray(np.asarray(small)).save(file, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    return file.getvalue()
 
 
 def _tolerance(data: bytes, precision: str) -> float:

@@ -167,18 +167,16 @@ def test_resuming_is_refused_where_it_would_not_be_the_same_run(
         resume(whole.folder)
     with pytest.raises(DataError, match="not a run folder"):
         resume(tmp_path)
-    with pytest.raises(DataError, match=r"trained on .*, not on"):
+    with pytest.raises(DataError, match=r"trained on .*: none of its 30 photos is in"):
         resume(stopped, [tmp_path])
     photos, out = tmp_path / "photos", tmp_path / "run"
     shutil.copytree(class_folders, photos)
     with pytest.raises(KeyboardInterrupt):
         train([photos], out, OPTIONS, console=Stop(1))
-    changed = next(photos.glob("king/*.jpg"))
-    changed.write_bytes(changed.read_bytes() + b"!")
-    with pytest.raises(DataError, match=r"1 of 30 photos .* gone or changed, the first is .*king"):
-        resume(out)
-    changed.unlink()
-    with pytest.raises(DataError, match="gone or changed"):
+    changed, gone, *_ = photos.glob("king/*.jpg")
+    changed.write_bytes(changed.read_bytes()[:500])
+    gone.unlink()
+    with pytest.raises(DataError, match=r"2 of 30 photos .* gone or changed, the first is .*king"):
         resume(out)
 
 

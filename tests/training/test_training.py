@@ -40,7 +40,11 @@ def rows(run: Run) -> list[dict[str, str]]:
 
 def test_the_run_folder_holds_everything(run: Run) -> None:
     names = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()}
-    lists = {f"split/{part}.txt" for part in ("train", "val", "test", "skipped", "notes")} | {"split/known.jsonl"}
+    lists = {f"split/{part}.txt" for part in ("train", "val", "test", "skipped", "notes")} | {
+        "split/known.jsonl",
+        "kept/kept.txt",
+    }
+    lists |= {f"kept/{number:03}.jpg" for number in range(6)}
     assert names == {
         "run.json",
         "recipe.toml",

@@ -32,7 +32,7 @@ def train(
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Go on with a run that was cut off, after its last finished epoch."),
+        typer.Option(metavar="RUN", help="Go on with a run that was cut off; DATA: where its photos are, if moved."),
     ] = None,
     logger: Annotated[Literal["csv", "tensorboard"], typer.Option(help="tensorboard writes event files too.")] = "csv",
     report: Annotated[bool, typer.Option(help="Write report.html and metrics.json.")] = True,
@@ -77,7 +77,7 @@ def train(
     left_out = read_quarantine(quarantine) if quarantine else None
     with console.progress("unpacking") as progress:
         folders = open_data(data, progress, lambda line: console.line(printable(line)))
-    if folders:
+    if folders and resume is None:
         find_photos(folders, only=options.classes)  # a wrong folder should not take torch's import to be found
     with loading("torch"):
         from edgeclf_training import training
@@ -87,7 +87,7 @@ def train(
     signal.signal(signal.SIGTERM, _interrupt)
     said: dict[str, Any] = {"logger": logger, "report": report, "console": console}
     if resume is not None:
-        run = training.resume(resume, folders, chosen, **said)
+        run = training.resume(resume, data, chosen, **said)
     else:
         earlier = load_run(start) if start else None
         if earlier is not None:
@@ -98,7 +98,7 @@ def train(
             _check_against(earlier.options, options, asked, start)
         name = earlier.options.arch if earlier else options.arch
         out = out or _unused(Path("runs") / f"{data_name(data[0])}-{name}")
-        run = training.train(folders, out, options, start=earlier, quarantine=left_out, **said)
+        run = training.train(data, out, options, start=earlier, quarantine=left_out, **said)
     if trainer_rank() == 0:
         folder, file = (shlex.quote(name) for name in (str(run.folder), f"{run.folder.name}.onnx"))
         typer.echo(f"run: {run.folder}\nnext: edgeclf export {folder} -o {file} --int8")

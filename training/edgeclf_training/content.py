@@ -52,12 +52,12 @@ def recognise(samples: Sequence[Sample], scans: Sequence[Scanned], known: Iterab
     index: dict[Hashable, Known] = {}
     for photo in known:
         content = photo.scan and (photo.scan.sha256, photo.scan.pixels)
-        for key in content or (_name(photo.name, photo.size),):
+        for key in content or (name_key(photo.name, photo.size),):
             if key not in index or photo.part == "train":
                 index[key] = photo
     found: list[Known | None] = []
     for sample, scan in zip(samples, scans, strict=True):
-        keys = (scan.sha256, scan.pixels, _name(sample.path.name, sample.size))
+        keys = (scan.sha256, scan.pixels, name_key(sample.path.name, sample.size))
         hits = (index[key] for key in keys if key in index)
         found.append(min(hits, key=lambda photo: photo.part != "train", default=None))
     return found
@@ -85,7 +85,7 @@ def merged(earlier: Iterable[Known], now: Iterable[Known]) -> tuple[Known, ...]:
     """All that is known after a run: what was once trained on stays so, else the later use counts."""
     photos: dict[Hashable, Known] = {}
     for photo in (*earlier, *now):
-        key = photo.scan.sha256 if photo.scan else _name(photo.name, photo.size)
+        key = photo.scan.sha256 if photo.scan else name_key(photo.name, photo.size)
         before = photos.get(key)
         photos[key] = dataclasses.replace(photo, part="train") if before and before.part == "train" else photo
     return tuple(photos.values())
@@ -128,6 +128,6 @@ def _photo(row: dict[str, Any], plain: Scanned) -> Known:
     return Known(row["part"], row["label"], row["name"], row["size"], Scanned(**scan) if scan else None)
 
 
-def _name(name: str, size: int) -> Hashable:
-    """Of a file; how a disk spells an accented name says nothing."""
+def name_key(name: str, size: int) -> Hashable:
+    """What two files must share to be taken for one where content is not known; not how a disk spells accents."""
     return unicodedata.normalize("NFC", name), size

@@ -1,8 +1,8 @@
 """Labelled photos, how they are split, and the lists of them that a run keeps."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -61,6 +61,11 @@ class Split:
         """The samples of "train", "val" or "test"."""
         samples: tuple[Sample, ...] = getattr(self, name)
         return samples
+
+    def with_parts(self, parts: Mapping[str, Sequence[Sample]]) -> "Split":
+        """The same, with other samples in "train", "val" and "test"."""
+        train, val, test = (tuple(parts[part]) for part in SPLITS)
+        return replace(self, train=train, val=val, test=test)
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over the sorted lists: split, class, file name and size, but no folder names."""

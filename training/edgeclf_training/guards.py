@@ -1,4 +1,4 @@
-"""What could cost hours if it were found late: used folders, full disks, photos that changed."""
+"""What could cost hours if it were found late: used folders, full disks."""
 
 import contextlib
 import os
@@ -7,10 +7,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edgeclf.errors import DataError, UsageError
+from edgeclf.errors import UsageError
 
 from edgeclf_training.networks import Network
-from edgeclf_training.runs import Run
 
 
 def claim(out: Path, data: Sequence[Path]) -> None:
@@ -51,14 +50,3 @@ def writing(folder: Path, then: str = "choose another --out") -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(f"{folder} cannot be written ({reason})", f"free some space, {then}") from error
-
-
-def check_photos(run: Run) -> None:
-    """A run goes on with the photos it began with, or not at all."""
-    samples = (*run.split.train, *run.split.val, *run.split.test)
-    changed = [s.path for s in samples if not s.path.is_file() or s.path.stat().st_size != s.size]
-    if changed:
-        raise DataError(
-            f"{len(changed)} of {len(samples)} photos of {run.folder} are gone or changed, the first is {changed[0]}",
-            f"put them back, or train anew with --from {shlex.quote(str(run.folder))}",
-        )

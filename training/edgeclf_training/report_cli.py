@@ -10,6 +10,10 @@ from edgeclf.cli.extras import require
 
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `edgeclf train`.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DATA", help="Folder or .zip where its photos are now, if they were moved."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what metrics.json holds.")] = False,
 ) -> None:
     """Write a run's report again.
@@ -27,9 +31,10 @@ def report(
 
     console = Console()
     with loading("torch"):
+        from edgeclf_training.relocating import relocated
         from edgeclf_training.report import write_report
         from edgeclf_training.runs import load_run
-    trained = load_run(run)
+    trained = relocated(load_run(run), data or (), console)
     metrics = write_report(trained, console=console)
     if as_json:
         print(json.dumps(metrics, sort_keys=True))

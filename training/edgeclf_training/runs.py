@@ -7,6 +7,7 @@ checkpoint.pt    all it takes to go on, until the run has finished
 metrics.csv      one row per epoch
 split/*.txt      which photo was trained on, validated with, tested, skipped; notes on duplicates
 split/known.jsonl  the content of these photos and of all that the runs before used, to know them again
+kept/*.jpg       a few held-out photos, small, to check an export with where the photos are not
 confusion.csv    counts on the test photos, or on the validation photos where there is no test folder
 report.html      what to look at: figures, mistakes with heat maps, calibration; one self-contained file
 metrics.json     the report's figures, for programs

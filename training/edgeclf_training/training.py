@@ -24,16 +24,19 @@ from edgeclf_training.data import CONTENT, Sample, Split, write_lists
 from edgeclf_training.dataset import PhotoDataset, loader
 from edgeclf_training.evaluation import ask, evaluate, write_confusion
 from edgeclf_training.fitting import fit_phases
-from edgeclf_training.guards import check_photos, claim, need_space, writing
+from edgeclf_training.guards import claim, need_space, writing
 from edgeclf_training.history import CHECKPOINT, History, trainer_rank
+from edgeclf_training.kept import keep_photos
 from edgeclf_training.lineage import known_photos
 from edgeclf_training.networks import Loaded, Network, build_network
 from edgeclf_training.options import TrainOptions
+from edgeclf_training.relocating import going_on
 from edgeclf_training.report import write_report
 from edgeclf_training.resolve import phases_of, resolve, resolve_machine
 from edgeclf_training.runs import Run, copy_known_classes, load_run, resume_command, save_run, versions
 from edgeclf_training.splitting import read_split
 from edgeclf_training.telling import describe, report_epoch, say_what_is_left
+from edgeclf_training.zips import open_data
 
 
 def train(
@@ -52,7 +55,7 @@ def train(
     Where several processes train together, the one of rank 0 writes, talks and returns the figures.
 
     Args:
-        data: data folders, see ``read_split``.
+        data: data folders, see ``read_split``, and zips of such.
         out: the run folder; must not exist, or be empty.
         options: what the user decided; the defaults if None. With ``start``, its architecture, head, input size and
             resize rule hold.
@@ -72,10 +75,12 @@ def train(
     contract = ImageContract(options.image_size or 0, options.resize, options.crop_fraction or 1.0)
     if trainer_rank() == 0:
         claim(out, data)
+    with console.progress("unpacking") as progress:
+        folders = open_data(data, progress)
     with console.progress("reading photos") as progress:
         earlier, unknown = known_photos(start, progress) if start else ((), ())
         split = read_split(
-            data,
+            folders,
             seed=options.seed,
             val_split=options.val_split,
             only=options.classes,
@@ -100,6 +105,7 @@ def train(
             out.mkdir(parents=True, exist_ok=True)
             write_lists(split, out / "split")
             write_known(split.known, out / "split" / CONTENT)
+            keep_photos(split.test or split.val, contract, out, options.seed)
             save_run(run)
     return _fit(run, network, start, _logger(logger, out), console, resumed=False, report=report)
 
@@ -119,13 +125,14 @@ def resume(
 
     Args:
         folder: the run folder.
-        data: if given, must be what the run was started with.
+        data: folders or zips where its photos are now, if not where they were.
         machine: options of ``MACHINE`` to go on with; those left out stay the run's own.
         logger, report, console: as in ``train``.
 
     Raises:
-        DataError: not a run folder, its photos are gone or changed, or its checkpoint is damaged or no checkpoint.
-        UsageError: the run has finished, or trained on other data.
+        DataError: not a run folder, many of its photos are gone or changed, or its checkpoint is damaged or no
+            checkpoint.
+        UsageError: the run has finished.
     """
     console = _only_rank_0(console)
     run = load_run(folder)
@@ -133,11 +140,8 @@ def resume(
         raise UsageError(
             f"{folder}: this run has finished", f"--from {shlex.quote(str(folder))} goes on from its weights"
         )
-    if data and tuple(path.absolute() for path in data) != run.data:
-        trained = ", ".join(map(str, run.data))
-        raise DataError(f"{folder} trained on {trained}, not on {', '.join(map(str, data))}", "leave the data out")
+    run = going_on(run, data, console)
     run = replace(run, options=resolve_machine(replace(run.options, **(machine or {}))))
-    check_photos(run)
     begun = (folder / CHECKPOINT).exists()  # then the weights it started from are not needed any more
     start = load_run(run.start) if run.start and not begun else None
     network, _ = _network(replace(run.options, weights="none") if begun else run.options, run.classes, start)

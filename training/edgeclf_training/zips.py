@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -77,14 +78,15 @@ def data_name(path: Path) -> str:
 def _unpacked(path: Path, progress: Progress | None, say: Callable[[str], None]) -> Path:
     try:
         with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            state = os.fstat(file.fileno())
+            digest = _digest(path, state.st_size, state.st_mtime_ns)
             with _opened(path, file) as archive:
                 wanted, page = _wanted(path, archive.infolist())
                 # What an edgeclf of old unpacked lies under the digest alone: its names are those that zipfile gives.
                 reading = "" if all(name == info.filename for info, name in wanted) else f"-{NAMES}"
                 home = cache_folder() / "zips" / f"{digest}{reading}"
                 if not (home / _COMPLETE).is_file():
-                    _unpack(path, archive, wanted, os.fstat(file.fileno()).st_size, home, progress)
+                    _unpack(path, archive, wanted, state.st_size, home, progress)
     except OSError as error:
         raise DataError(
             f"{path}: cannot be unpacked ({error.strerror or error})", f"check the disk, or set {VARIABLE}"
@@ -92,6 +94,13 @@ def _unpacked(path: Path, progress: Progress | None, say: Callable[[str], None])
     if page:
         say(f"{path}: its names are not marked as Unicode; read as {page}")
     return home / "photos"
+
+
+@lru_cache
+def _digest(path: Path, size: int, mtime: int) -> str:
+    """Of a zip's content; the command and the function it calls both ask, and a zip may be large."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ def write_report(
     if not any(len(a.labels) for a in answers):
         raise DataError(
             f"{run.folder}: none of its {sum(len(a.missing) for a in answers)} held-out photos can be read",
-            "put the photos back where split/val.txt says",
+            "name the folder or zip where they are now: --data PHOTOS",
         )
     shown = next(a for a in reversed(answers) if len(a.labels))
     calibration = run.calibration
