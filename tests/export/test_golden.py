@@ -15,7 +15,8 @@ from edgeclf.modelfile import SEAL_LENGTH, read_model_file
 from edgeclf.selftest import PhotoTest, SelfTest, enlarge_pixels
 from edgeclf_export import golden
 from edgeclf_export.exporting import export_run
-from edgeclf_export.golden import SIDE, choose, small_jpeg, with_golden, with_manifest
+from edgeclf_export.golden import SIDE, choose, with_golden, with_manifest
+from edgeclf_training.kept import small_jpeg
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.runs import Run
 from edgeclf_training.training import train
@@ -73,14 +74,14 @@ def test_text_in_other_formats_is_not_carried_along_either(tmp_path: Path) -> No
     draw(2).save(tmp_path / "secret.png", pnginfo=text)
     with Image.open(tmp_path / "secret.png") as image:
         assert {"comment", "xmp"} <= image.info.keys()
-    assert SECRET.encode() not in small_jpeg(tmp_path / "secret.png")
+    assert SECRET.encode() not in small_jpeg(tmp_path / "secret.png", 64, 80)
 
 
 @pytest.mark.parametrize(
     ("size", "stored"), [((60, 50), (60, 50)), ((2000, 100), (128, 64)), ((400, 1200), (64, 128)), ((1, 1), (1, 1))]
 )
 def test_stored_photos_are_small_and_never_enlarged(size: tuple[int, int], stored: tuple[int, int]) -> None:
-    assert Image.open(io.BytesIO(small_jpeg(draw(3, 200, 200).resize(size)))).size == stored
+    assert Image.open(io.BytesIO(small_jpeg(draw(3, 200, 200).resize(size), 64, 80))).size == stored
 
 
 def test_the_photos_between_two_classes_are_chosen(make_model: Make, tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_export_embeds_held_out_photos_or_leaves_them_out(run: Run, tmp_path: Pa
     assert read_model_file(without).manifest.golden is None
     found = read_model_file(first).manifest.golden
     assert found is not None
-    held_out = {small_jpeg(sample.path): sample.label for sample in run.split.val}
+    held_out = {small_jpeg(sample.path, 64, 80): sample.label for sample in run.split.val}
     assert {photo.jpeg: photo.label for photo in found.photos} == held_out, "six photos are fewer than eight"
 
 
