@@ -219,7 +219,9 @@ def test_the_line_to_type_is_told_where_parts_of_a_data_folder_are_given(tmp_pat
     tree(tmp_path / "flat", "cat dog")
     with pytest.raises(DataError, match=f"but no class folders; .*edgeclf train {tmp_path / 'flat'}"):
         find_photos([tmp_path / "flat" / "cat", tmp_path / "flat" / "dog"])
-    tree(tmp_path / "more", "cat dog")
+    (tmp_path / "flat" / "readme.txt").touch()
+    with pytest.raises(DataError, match=f"readme.txt: is not a folder; give the folder above: .* {tmp_path / 'flat'}"):
+        find_photos(sorted((tmp_path / "flat").iterdir()))
     found = find_photos([tmp_path / "flat", root / "test"])
     assert set(counts(found)) == {"train", "test"}
 
@@ -236,6 +238,8 @@ def test_folders_inside_class_folders_are_told(tmp_path: Path) -> None:
     found = find_photos([tmp_path / "mixed"])
     assert found.mixed == (tmp_path / "mixed" / "animals",)
     assert "animals (cat, dog)" in found.notes[0]
+    tree(tmp_path / "kept", "cat cat/garden cat/street dog/left dog/right fox/left fox/right owl/2020 owl/2021")
+    assert find_photos([tmp_path / "kept"]).mixed == (), "by place, by camera, by year"
     tree(tmp_path / "folds", "fold1/a fold1/b fold2/a fold2/b")
     with pytest.raises(DataError, match=r"fold1: looks like a part of the data, not a class: it holds a, b; give each"):
         find_photos([tmp_path / "folds"])
@@ -258,10 +262,15 @@ def test_classes_that_cannot_be_told_apart_are_refused(names: tuple[str, str], t
 
 def test_the_same_name_spelt_otherwise_elsewhere_is_the_same_class(tmp_path: Path) -> None:
     composed, apart = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
-    tree(tmp_path, [f"train/{composed}", "train/tea", f"val/{apart}", "val/tea"])
+    tree(tmp_path, [f"train/{composed}", "train/tea", f"val/{apart}", "val/tea", f"test/{apart}"])
     assert counts(find_photos([tmp_path]))["val"] == {composed: 1, "tea": 1}
+    assert [index for _, index in find_class_folders(tmp_path, (composed, "tea"), split="val").photos] == [0, 1]
+    merged = find_photos([tmp_path / "train", tmp_path / "val", tree(tmp_path / "more", [apart, "tea"])])
+    assert merged.classes == (composed, "tea")
+    tree(tmp_path / "other", [f"train/{apart}", "train/tea", f"val/{composed}"])
+    assert counts(find_photos([tmp_path / "other"]))["val"] == {apart: 1}
     tree(tmp_path / "b", ["Tea", composed])
-    with pytest.raises(DataError, match=r"'[Tt]ea' and '[Tt]ea' cannot be told apart"):
+    with pytest.raises(DataError, match=r"[Tt]ea' and '[^']*[Tt]ea' cannot be told apart"):
         find_photos([tmp_path / "train", tmp_path / "b"])
 
 

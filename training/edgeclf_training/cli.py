@@ -50,8 +50,9 @@ def train(
     edgeclf train --resume runs/photos-resnet50
 
     DATA holds train/ and optionally val/ and test/, each with one folder per class, or class folders alone.
-    Without val/, a seeded 20 % of the training photos validates. Duplicates never lie on both sides. Photos are only
-    ever read. The weights kept are those of the epoch that did best on the validation photos.
+    Validation, dev, Test_set and the like do as well; what is not clear is refused. Without val/, a seeded 20 % of the
+    training photos validates. Duplicates never lie on both sides. Photos are only ever read. The weights kept are those
+    of the epoch that did best on the validation photos.
 
     A recipe is a TOML file; its keys are the flags below --out, with underscores. Flags override it.
 

@@ -95,9 +95,10 @@ def find_photos(
             clear.
     """
     for root in roots:
-        _check_folder(root)
+        _check_folder(root, several_given=len(roots) > 1)
     got = _Gathered()
-    for part, folder in _parts(roots, got):
+    # What a class is called, the train folder says.
+    for part, folder in sorted(_parts(roots, got), key=lambda placed: SPLITS.index(placed[0])):
         _gather(part, folder, only, got)
     classes = tuple(sorted(got.photos["train"]))
     where = ", ".join(map(str, roots))
@@ -132,15 +133,22 @@ def find_photos(
     )
 
 
-def _check_folder(root: Path) -> None:
+def _check_folder(root: Path, several_given: bool) -> None:
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "no such folder"
-        raise DataError(f"{root}: {what}", "give a folder with one sub-folder of photos per class, or a .zip of one")
+        remedy = "give a folder with one sub-folder of photos per class, or a .zip of one"
+        if several_given and root.exists():  # what a shell makes of photos/*
+            remedy = _above(root)
+        raise DataError(f"{root}: {what}", remedy)
     if UNSORTED in (*Path(os.path.abspath(root)).parts, *Path(os.path.realpath(root)).parts):
         raise DataError(
             f"{root}: its photos are not sorted, the folders are guesses",
             "look at each, move it to the folder of its class beside _unsorted, and name the folder of those",
         )
+
+
+def _above(path: Path) -> str:
+    return f"give the folder above: edgeclf train {shlex.quote(os.path.dirname(os.path.abspath(path)))}"
 
 
 def _parts(roots: Sequence[Path], got: _Gathered) -> Iterator[tuple[str, Path]]:
@@ -150,10 +158,9 @@ def _parts(roots: Sequence[Path], got: _Gathered) -> Iterator[tuple[str, Path]]:
     if len(split_roots) == 1:
         held_out = []  # then it is meant
     elif len(held_out) == len(split_roots):
-        above = shlex.quote(os.path.dirname(os.path.abspath(roots[0])))
         raise DataError(
             f"{several([str(r) for r in held_out])}: folders to validate and test with, none to train on",
-            f"give the folder above them: edgeclf train {above}",
+            _above(roots[0]),
         )
     for root in split_roots:
         layout = read_layout(
@@ -245,10 +252,7 @@ def _check_classes(
         raise DataError(f"{where}: no class folder {several(unknown)}", "check the names given to --classes")
     above = {os.path.dirname(os.path.abspath(root)) for root in roots}
     if len(classes) < 2 and len(roots) > 1 and len(above) == 1 and got.loose:
-        raise DataError(
-            f"{where}: each holds photos, but no class folders",
-            f"give the folder above them: edgeclf train {shlex.quote(above.pop())}",
-        )
+        raise DataError(f"{where}: each holds photos, but no class folders", _above(roots[0]))
     if not classes:
         loose = f", but {len(got.loose)} photos in none" if len(got.loose) > 1 else ""
         raise DataError(
@@ -275,8 +279,9 @@ def _alike(places: Mapping[str, Sequence[Path]]) -> tuple[tuple[Path, ...], ...]
 
 def _check_names(twins: Sequence[Sequence[Path]], refusals: Iterable[Path]) -> None:
     for paths in twins:
-        names = dict.fromkeys(path.name for path in paths)
-        shown = " and ".join(ascii(name) for name in names)
+        beside = {path.parent for path in paths} == {paths[0].parent}
+        spell = ascii if len({unicodedata.normalize("NFC", path.name) for path in paths}) == 1 else repr
+        shown = " and ".join(dict.fromkeys(spell(path.name if beside else str(path)) for path in paths))
         raise DataError(
             f"{paths[0].parent}: class folders {shown} cannot be told apart everywhere (case, accents or spaces)",
             "put their photos into one folder, or give one another name",
