@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-cpus check format bench fuzz study default-model clean
+.PHONY: help demo test test-wheel test-cpus test-versions check format bench fuzz study default-model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test-wheel: $(READY) ## build the wheel, install it in a clean environment with 
 
 test-cpus: $(READY) ## the same answers on an AVX2 laptop, a Raspberry Pi 4 and a Pi 5, emulated
 	$(BIN)/python tools/cpus
+
+test-versions: $(READY) ## the same pixels and answers with the oldest, middle and newest Pillow, numpy, onnxruntime
+	OMP_NUM_THREADS=1 $(BIN)/python tools/versions $(VERSIONS)
 
 check: $(READY) ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .

@@ -44,7 +44,7 @@ def ask(place: Place, model: Path, photos: Sequence[Path]) -> Answered:
     """
     version, pixels, rows, failures = "", [], [], ()
     for start in range(0, len(photos), _AT_ONCE):
-        found = json.loads(_python(place, str(_ANSWER), str(model), *map(str, photos[start : start + _AT_ONCE])))
+        found = json.loads(run_python(place, str(_ANSWER), str(model), *map(str, photos[start : start + _AT_ONCE])))
         version, failures = found["onnxruntime"], tuple(found["failures"])
         for row in found["photos"]:
             pixels.append(row["pixels"])
@@ -58,13 +58,14 @@ def explain(place: Place, model: Path, photo: Path, overlay: Path) -> dict[str, 
     The overlay itself is there under "pixels", uint8 ``[H, W, 3]``.
     """
     words = ("predict", str(photo), "-m", str(model), "--cam", str(overlay), "--json", "--device", "cpu")
-    said: dict[str, Any] = json.loads(_python(place, "-m", "edgeclf", *words))
+    said: dict[str, Any] = json.loads(run_python(place, "-m", "edgeclf", *words))
     del said["cam"]
     with Image.open(overlay) as image:
         return {**said, "pixels": np.asarray(image.convert("RGB")).astype(np.int16)}
 
 
-def _python(place: Place, *words: str) -> str:
+def run_python(place: Place, *words: str) -> str:
+    """What Python says there, with the runtime package; errors as ``ask``'s."""
     path = os.pathsep.join([str(_RUNTIME), *filter(None, [place.environment.get("PYTHONPATH")])])
     done = subprocess.run(
         [*place.python, *words],

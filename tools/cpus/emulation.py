@@ -31,8 +31,8 @@ HERE = Place("here", (sys.executable,))
 # QEMU 7.2 (Debian 12), on arm64 only. 1.16.3 is the oldest that model files name; on arm64 1.20 is tried.
 _CLI = ("typer>=0.26,<0.29", "shellingham", "annotated-doc")
 _ANY = ("numpy", "pillow", "flatbuffers", "protobuf", "packaging", *_CLI)
-_OLD = ("numpy==1.26.4", "pillow", "flatbuffers", "protobuf<6", "packaging", "coloredlogs", "humanfriendly")
-_OLD = (*_OLD, "sympy", "mpmath", *_CLI)
+OLD_CLI = ("flatbuffers", "protobuf<6", "packaging", "coloredlogs", "humanfriendly", "sympy", "mpmath", *_CLI)
+_OLD = ("numpy==1.26.4", "pillow", *OLD_CLI)
 PLACES: dict[str, tuple[str | None, tuple[str, ...] | None]] = {
     "haswell": ("Haswell", None),
     "cortex-a72": ("cortex-a72", ("onnxruntime==1.26.0", *_ANY)),
@@ -60,19 +60,33 @@ def prepare(name: str) -> Place:
     if cpu == "Haswell":
         return Place(name, (_qemu("x86_64"), "-cpu", cpu, sys.executable))
     assert wheels is not None
-    home = Path(os.environ.get("EDGECLF_CACHE") or Path.home() / ".cache" / "edgeclf") / "emulation"
-    machine = "aarch64" if cpu else "x86_64"
-    key = hashlib.sha256(" ".join(wheels).encode()).hexdigest()[:12]
     if cpu is None:
-        if sys.version_info[:2] != (3, 11) or platform.machine() != "x86_64" or sys.platform != "linux":
-            raise UnavailableError(f"{wheels[0]} is tried with Python 3.11 on x86-64 Linux")
-        site = _once(home / f"site-{machine}-{key}", lambda folder: _lay_wheels(folder, wheels, machine))
-        return Place(name, (sys.executable, "-S"), {"PYTHONPATH": str(site)})
+        return with_wheels(name, wheels)
     qemu = _qemu("aarch64")
-    root = _once(home / "debian-arm64", _lay_system)
-    site = _once(home / f"site-{machine}-{key}", lambda folder: _lay_wheels(folder, wheels, machine))
+    root = _once(_home() / "debian-arm64", _lay_system)
+    site = _site(wheels, "aarch64")
     python = (qemu, "-cpu", cpu, "-L", str(root), str(root / "usr/bin/python3.11"))
     return Place(name, python, {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(site)})
+
+
+def with_wheels(name: str, wheels: tuple[str, ...]) -> Place:
+    """This CPU and Python with other packages, laid once below the user's cache folder.
+
+    Raises:
+        UnavailableError: with the reason.
+    """
+    if sys.version_info[:2] != (3, 11) or platform.machine() != "x86_64" or sys.platform != "linux":
+        raise UnavailableError(f"{' '.join(wheels[:3])}: tried with Python 3.11 on x86-64 Linux")
+    return Place(name, (sys.executable, "-S"), {"PYTHONPATH": str(_site(wheels, "x86_64"))})
+
+
+def _home() -> Path:
+    return Path(os.environ.get("EDGECLF_CACHE") or Path.home() / ".cache" / "edgeclf") / "emulation"
+
+
+def _site(wheels: tuple[str, ...], machine: str) -> Path:
+    key = hashlib.sha256(" ".join(wheels).encode()).hexdigest()[:12]
+    return _once(_home() / f"site-{machine}-{key}", lambda folder: _lay_wheels(folder, wheels, machine))
 
 
 def _qemu(architecture: str) -> str:
