@@ -11,7 +11,7 @@ from typing import NoReturn
 from edgeclf.errors import UsageError
 from edgeclf.files import UNSORTED, image_files
 from edgeclf.image import SUFFIXES
-from edgeclf.layout import SPLIT_NAMES, Layout, class_folders, read_layout, unreadable_folder
+from edgeclf.layout import SPLIT_NAMES, Layout, class_folders, inside, read_layout, unreadable_folder
 from edgeclf.names import several
 
 _RECORDED = {"test": "test", "val": "validation", "train": "training"}  # --split, the first there is by default
@@ -134,7 +134,9 @@ def _unknown(folder: Path, unknown: Sequence[str], classes: Sequence[str]) -> Us
     folded = {name.casefold(): name for name in classes}
     for name in unknown[:_TOLD]:
         close = [folded[near] for near in difflib.get_close_matches(name.casefold(), folded, 2)]
-        told.append(name + (f" (nearest: {', '.join(close)})" if close else ""))
+        holds = [sub for sub in inside(folder / name, UsageError).folders if sub in classes]
+        hint = f" (inside: {several(holds)})" if holds else f" (nearest: {', '.join(close)})" if close else ""
+        told.append(name + hint)
     more = f" and {len(unknown) - _TOLD} more" if len(unknown) > _TOLD else ""
     example = "" if any("nearest" in one for one in told) else f"it has, for example, {', '.join(classes[:3])}; "
     return UsageError(

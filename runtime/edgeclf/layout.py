@@ -38,11 +38,13 @@ class Layout:
     """How a data folder is read.
 
     Attributes:
+        root: the data folder, past what merely wraps it.
         parts: the folder of class folders of "train", "val" and "test"; of "all" where the data is not split.
         strays: folders of photos beside the splits, where those are not refused.
         notes: what people should know about this reading, a line each.
     """
 
+    root: Path
     parts: dict[str, Path]
     strays: tuple[str, ...]
     notes: tuple[str, ...]
@@ -104,7 +106,7 @@ def read_layout(
     for folder in dict.fromkeys((data, root, *parts.values())):
         if left := inside(folder, fault).left_alone:
             notes.append(f"{folder}: left alone: {several(left)}")
-    return Layout(parts, tuple(filled), tuple(notes))
+    return Layout(root, parts, tuple(filled), tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,7 @@ def _splits(root: Path, named: dict[str, str], filled: Sequence[str], fault: Fau
         raise fault(f"{root}: {several(twice)} mean the same split", "put their photos into one of them")
     if filled and strays:
         what = f"lie{'s' * (len(filled) == 1)} beside {several(list(named))}, in no split"
-        raise fault(f"{root}: {several(filled)} {what}", strays)
+        raise fault(f"{root}: {several(filled)} {what}", f"{strays}; a class called like a split needs another name")
     return {split: root / names[0] for split, names in by_split.items()}
 
 

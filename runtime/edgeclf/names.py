@@ -5,11 +5,17 @@ import unicodedata
 from collections.abc import Sequence
 
 _TOLD = 5  # names told in a line
+_LOOK = str.maketrans("аеорсухіјѕһԁο", "aeopcyxijshdo")  # noqa: RUF001 - of Cyrillic, and the Greek o
 
 
 def alike(name: str) -> str:
-    """The same for names that a file system or a person may take for one: case, accents' spelling, spaces at an end."""
-    return " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).rstrip(" .").split())
+    """The same for names that a file system or a person may take for one.
+
+    They differ by case, by how accents and wide, narrow or joined letters are written, by letters of another script
+    that look the same, by repeated spaces, or by spaces and dots at an end.
+    """
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).translate(_LOOK)
+    return " ".join(plain.rstrip(" .").split())
 
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:

@@ -202,6 +202,13 @@ def test_a_held_out_class_alone_in_its_split_is_no_wrapper(tmp_path: Path) -> No
     assert "bird" in find_photos([tmp_path / "train", tmp_path / "more"]).classes
 
 
+def test_what_nobody_has_sorted_is_told_wherever_it_lies(tmp_path: Path) -> None:
+    tree(tmp_path, f"{both('w/train', 'w/val')} w/_unsorted/cat w/val/_unsorted/cat")
+    found = find_photos([tmp_path])
+    assert [p.relative_to(tmp_path).as_posix() for p in found.unsorted] == ["w/_unsorted", "w/val/_unsorted"]
+    assert counts(found)["val"] == {"cat": 1, "dog": 1}
+
+
 @pytest.mark.parametrize("order", [("train", "val", "test"), ("test", "train"), ("Val", "training")])
 def test_parts_given_one_by_one_are_parts(order: tuple[str, ...], tmp_path: Path) -> None:
     tree(tmp_path, both(*order))
@@ -240,13 +247,24 @@ def test_folders_inside_class_folders_are_told(tmp_path: Path) -> None:
     assert "animals (cat, dog)" in found.notes[0]
     tree(tmp_path / "kept", "cat cat/garden cat/street dog/left dog/right fox/left fox/right owl/2020 owl/2021")
     assert find_photos([tmp_path / "kept"]).mixed == (), "by place, by camera, by year"
+    with pytest.raises(UsageError, match=r"no class animals \(inside: cat, dog\)"):
+        find_class_folders(tmp_path / "mixed", ("bus", "car", "cat", "cat2", "dog"))
     tree(tmp_path / "folds", "fold1/a fold1/b fold2/a fold2/b")
     with pytest.raises(DataError, match=r"fold1: looks like a part of the data, not a class: it holds a, b; give each"):
         find_photos([tmp_path / "folds"])
     assert find_photos([tmp_path / "folds" / "fold1", tmp_path / "folds" / "fold2"]).classes == ("a", "b")
 
 
-NAMES = [("Pizza", "pizza"), ("pizza", "pizza "), ("Pizza", "pizza."), ("STRASSE", "Straße"), ("a  b", "a b")]
+NAMES = [
+    ("Pizza", "pizza"),
+    ("pizza", "pizza "),
+    ("Pizza", "pizza."),
+    ("STRASSE", "Straße"),
+    ("a  b", "a b"),
+    ("cat", "c\u0430t"),
+    ("ﬁsh", "fish"),
+    ("ｶﾒﾗ", "カメラ"),
+]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names that Windows does not keep apart")

@@ -167,9 +167,11 @@ def _parts(roots: Sequence[Path], got: _Gathered) -> Iterator[tuple[str, Path]]:
             root,
             DataError,
             alone=len(split_roots) == 1,
-            strays=f"move class folders into the train folder, and other folders out of {root}",
+            strays=f"call a split val or test, move class folders into the train folder, and others out of {root}",
         )
         got.notes += layout.notes
+        above = {layout.root} - set(layout.parts.values())  # of the parts, each says its own
+        got.unsorted += (folder / UNSORTED for folder in above if (folder / UNSORTED).is_dir())
         split = split_roots[root] if root in held_out else None
         if split and "all" in layout.parts:
             got.notes.append(f"{root}: taken for the {split} folder, as its name says")

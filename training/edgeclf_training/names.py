@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from edgeclf.names import alike
+
 MAX_NAME_BYTES = 143  # what an encrypted home folder on Linux takes
 MAX_PATH = 240  # below the data folder; Windows ends at 260 in all
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
@@ -23,13 +25,13 @@ def odd_names(roots: Sequence[Path], files: Iterable[Path]) -> Iterator[tuple[st
             if path == base or path in places:
                 break
             places[path] = path.relative_to(base).as_posix()
-    alike: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    groups: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     for path in sorted(places):
-        alike[path.parent, unicodedata.normalize("NFC", path.name).casefold()].append(path)
+        groups[path.parent, alike(path.name)].append(path)
     yield (
         "name-collisions",
-        "names that are one and the same on Windows or macOS",
-        [(tuple(paths), "") for paths in alike.values() if len(paths) > 1],
+        "names that are one and the same on Windows or macOS, or look so",
+        [(tuple(paths), "") for paths in groups.values() if len(paths) > 1],
     )
     yield (
         "names-not-nfc",
