@@ -144,6 +144,11 @@ def class_folders(folder: Path, fault: Fault, is_class: IsClass | None = None) -
     deeper = {
         name: [sub for sub in look.folders if holds_photos(folder / name / sub, fault)] for name, look in looks.items()
     }
+    parts = {
+        name: split for name in looks if deeper[name] and not looks[name].photos and (split := _split_within(name))
+    }
+    if is_class is None and len(set(parts.values())) > 1:
+        raise fault(f"{folder}: {several(list(parts))} look like splits, not classes", "call them train, val and test")
     repeated = Counter(alike(sub) for subs in deeper.values() for sub in subs)
     notes, mixed = [], []
     for name, look in looks.items():
@@ -232,6 +237,11 @@ def _splits(root: Path, named: dict[str, str], filled: Sequence[str], fault: Fau
         what = f"lie{'s' * (len(filled) == 1)} beside {several(list(named))}, in no split"
         raise fault(f"{root}: {several(filled)} {what}", f"{strays}; a class called like a split needs another name")
     return {split: root / names[0] for split, names in by_split.items()}
+
+
+def _split_within(name: str) -> str | None:
+    """The split that a word in a longer name says: seg_train, images-test."""
+    return next((split for word in re.split(r"[\W_]+", name) if (split := split_of(word))), None)
 
 
 def _unwrap(folder: Path, fault: Fault, is_class: IsClass, alone: bool, part: str) -> Path:

@@ -66,14 +66,14 @@ def test_splits_mean_the_same_to_train_and_to_evaluate(val: str, test: str, tmp_
     assert [f.folder.name for f in chosen] == [test, val, test, "Train"]
 
 
-def refused(root: Path, message: str, *, classes: tuple[str, ...] = PAIR, evaluates: bool = False) -> None:
+def refused(root: Path, message: str, *, evaluates: bool = False) -> None:
     """By training, by the check, and by evaluate, each with its own kind of error."""
     for checking in (False, True):
         with pytest.raises(DataError, match=message):
             find_photos([root], checking=checking)
     if not evaluates:
         with pytest.raises(UsageError, match=message):
-            find_class_folders(root, classes)
+            find_class_folders(root, PAIR)
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,13 @@ def refused(root: Path, message: str, *, classes: tuple[str, ...] = PAIR, evalua
             "cat/train cat/val dog/train dog/val",
             "splits train, val lie inside a class folder; turn it round: train/cat",
         ),
+        ("seg_pred/seg_pred seg_test/seg_test/cat seg_train/seg_train/cat", "seg_test, seg_train look like splits"),
+        ("images-train/cat images-train/dog images-val/cat", "images-train, images-val look like splits"),
         ("cat dog animals/cat animals/dog", "animals: cat, dog inside it is called like another class"),
     ],
 )
 def test_what_is_not_clear_is_refused_with_what_was_found(folders: str, message: str, tmp_path: Path) -> None:
-    refused(tree(tmp_path / "d", folders), message, evaluates="animals" in folders)
+    refused(tree(tmp_path / "d", folders), message, evaluates=folders[0] in "cis" and "cat/train" not in folders)
 
 
 def test_training_wants_a_train_folder_and_evaluate_something_held_out(tmp_path: Path) -> None:
