@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeclf.errors import DataError
+from edgeclf.errors import DataError, UsageError
 from edgeclf_training.check import Report, check_data
 from edgeclf_training.names import odd_names
-from edgeclf_training.quarantine import read_quarantine, write_quarantine
+from edgeclf_training.quarantine import Written, check_list, read_quarantine, write_quarantine
 from edgeclf_training.splitting import read_split
 from helpers import draw, write_class_folders
 from PIL import Image
@@ -156,6 +156,41 @@ def test_lists_edited_by_hand_are_read(tmp_path: Path, monkeypatch: pytest.Monke
     assert any("1 entry matches no photo here" in note and "nowhere.jpg" in note for note in split.notes)
     with pytest.raises(DataError, match="--quarantine"):
         read_quarantine(tmp_path / "none.txt")
+
+
+def test_what_a_person_wrote_in_a_list_is_kept_and_only_what_is_new_is_added(tmp_path: Path) -> None:
+    file, photos = tmp_path / "list.txt", [tmp_path / f"{n}.jpg" for n in range(6)]
+    assert write_quarantine(file, dict.fromkeys(photos[:4], "blurred")) == Written(4, 0)
+    lines = file.read_text().splitlines()
+    deleted, edited, off = (next(n for n, line in enumerate(lines) if f"{k}.jpg" in line) for k in (0, 1, 2))
+    lines[edited] = f"{photos[1]}\tmy own reason"
+    lines[off] = f"# {lines[off]}"
+    mine = ["# looked through in May", *lines[:deleted], *lines[deleted + 1 :], "relative.jpg"]
+    file.write_text("\n".join(mine))
+    assert write_quarantine(file, dict.fromkeys(photos[:5], "blurred")) == Written(1, 4)
+    after = file.read_text().splitlines()
+    assert after[: len(mine)] == mine
+    assert f"{photos[4]}\tblurred" in after
+    expected = {photos[1]: "my own reason", photos[3]: "blurred", photos[4]: "blurred"}
+    assert read_quarantine(file) == {**expected, Path.cwd() / "relative.jpg": "no reason given"}
+    file.write_text("".join(f"{line}\n" for line in after if "4.jpg" not in line))
+    state = file.read_bytes()
+    assert write_quarantine(file, dict.fromkeys(photos[:5], "blurred")) == Written(0, 5)
+    assert file.read_bytes() == state
+    file.write_text(f"{photos[3]}\n")  # all by hand, without the head
+    assert write_quarantine(file, dict.fromkeys(photos[3:5], "blurred")) == Written(1, 1)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0\0\x10JFIF", b"milk\nbread\n", b"a,b\n1,2\n", b"a.jpg\0"])
+def test_no_file_of_another_kind_is_written_over(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "mine.jpg"
+    file.write_bytes(content)
+    for ask in (lambda: check_list(file), lambda: write_quarantine(file, {tmp_path / "x.jpg": "blurred"})):
+        with pytest.raises(UsageError, match="is no quarantine list"):
+            ask()
+    assert file.read_bytes() == content
+    with pytest.raises(DataError, match="cannot be read"):
+        check_list(tmp_path)
 
 
 def test_names_that_mean_trouble_elsewhere(tmp_path: Path) -> None:

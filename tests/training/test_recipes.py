@@ -2,14 +2,14 @@
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from edgeclf.errors import UsageError
 from edgeclf_training.networks import ARCHITECTURES, build_network
 from edgeclf_training.options import MACHINE, TrainOptions, flag, value_type, with_values
-from edgeclf_training.recipes import read_recipe, recipe_names, write_recipe
+from edgeclf_training.recipes import read_recipe, recipe_and_start, recipe_names, write_recipe
 from edgeclf_training.resolve import phases_of, resolve
 
 WALK_THROUGHS = {
@@ -137,3 +137,48 @@ def test_short_runs_mix_nothing_and_crop_little() -> None:
 def test_a_file_of_weights_is_found_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert resolve(TrainOptions(weights="mine.pth")).weights == str(tmp_path / "mine.pth")
+
+
+def test_the_recipe_of_a_run_that_went_on_goes_on_from_the_same_run(
+    class_folders: Path, tmp_path: Path, edgeclf: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    import torch
+    from edgeclf_training.runs import load_run
+    from edgeclf_training.training import train
+
+    quick = TrainOptions(arch="cnn4", weights="none", epochs=1, image_size=64, batch_size=8, workers=0)
+    one = train([class_folders], tmp_path / "one", quick, report=False)
+    left_out = {one.split.train[0].path: "blurred"}
+    two = train([class_folders], tmp_path / "two", quick, start=one, quarantine=left_out, report=False)
+    recipe = str(two.folder / "recipe.toml")
+    assert recipe_and_start(recipe)[1] == one.folder
+    assert recipe_and_start(str(one.folder / "recipe.toml"))[1] is None
+    assert "A quarantine list left out 1 photo" in Path(recipe).read_text()
+    again = train(
+        [class_folders],
+        tmp_path / "again",
+        replace(read_recipe(recipe), workers=0),
+        start=one,
+        quarantine=left_out,
+        report=False,
+    )
+    for name, tensor in two.network().state_dict().items():
+        assert torch.equal(tensor, again.network().state_dict()[name]), name
+    # From the shell: the recipe alone; then with --from, which wins; a recipe's weights are no contradiction.
+    flags = ("--workers", 0, "--no-report")
+    done = edgeclf("train", class_folders, "--recipe", recipe, "--out", tmp_path / "three", *flags)
+    assert done.returncode == 0, done.stderr
+    assert load_run(tmp_path / "three").start == one.folder
+    mine = one.folder / "recipe.toml"
+    done = edgeclf("train", class_folders, "--recipe", mine, "--from", two.folder, "--out", tmp_path / "four", *flags)
+    assert done.returncode == 0, done.stderr
+    assert load_run(tmp_path / "four").start == two.folder
+    assert "weights of the recipe are not used" in done.stderr
+    one.folder.rename(tmp_path / "away")
+    done = edgeclf("train", class_folders, "--recipe", recipe)
+    assert (done.returncode, done.stderr.count("\n")) == (5, 1)
+    assert "goes on from" in done.stderr
+    assert "--from" in done.stderr
+    Path(recipe).write_text("from = 3\n")
+    with pytest.raises(UsageError, match="from 3"):
+        recipe_and_start(recipe)

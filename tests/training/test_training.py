@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,27 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_written(class
     with pytest.raises(UsageError, match="not empty"):
         train([class_folders], out, QUICK)
     assert (out / "mine.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("late", ["tensorboard", "processes", "memory"])
+def test_a_usage_error_leaves_the_place_of_the_run_free(
+    late: str, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, options, logger = tmp_path / "run", QUICK, "csv"
+    if late == "tensorboard":
+        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+        logger = "tensorboard"
+    elif late == "processes":
+        options = replace(QUICK, devices=3)
+    else:
+
+        def full(*_: Any) -> None:
+            raise torch.cuda.OutOfMemoryError("no room")
+
+        monkeypatch.setattr(fine_tuning.FineTuning, "training_step", full)
+    with pytest.raises((UsageError, BackendError)):
+        train([class_folders], out, options, logger=logger)
+    assert not out.exists()
 
 
 def test_a_run_folder_that_is_none_or_damaged_is_one_clear_error(run: Run, tmp_path: Path) -> None:

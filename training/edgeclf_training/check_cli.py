@@ -33,27 +33,31 @@ def check(
     edgeclf train photos/ --quarantine photos-quarantine.txt
 
     Damaged photos, placeholders, duplicates within and across splits and classes, odd formats, sizes and names, small
-    classes. Photos better left out are listed in a text file to look through and edit by hand. What was decoded once is
+    classes. Photos better left out are listed in a text file to look through and edit by hand; checked again, only what
+    is new is added to it. What was decoded once is
     remembered in the user's cache folder (EDGECLF_CACHE moves it).
 
     Exits with 0 if nothing is wrong, 1 if there are problems, 5 if the data cannot be used at all.
     """
     from edgeclf_training.check import check_data
-    from edgeclf_training.quarantine import write_quarantine
+    from edgeclf_training.quarantine import check_list, write_quarantine
     from edgeclf_training.zips import data_name, open_data
 
     console = Console()
+    if quarantine is not None:
+        check_list(quarantine)
     with console.progress("unpacking") as progress:
         folders = open_data(data, progress, lambda line: console.line(printable(line)))
     with console.progress("reading photos") as progress:
         report = check_data(folders, progress)
     listed = quarantine or (Path(f"{data_name(data[0])}-quarantine.txt") if report.quarantine else None)
-    if listed is not None:
-        write_quarantine(listed, report.quarantine)
+    written = write_quarantine(listed, report.quarantine) if listed else None
     if as_json:
         print(json.dumps(_as_json(data, report, listed)))
     else:
         _print(data, report, listed)
+    if written and written.kept:
+        console.line(f"{listed} was there: {_photos(written.added)} added, what you wrote or deleted is left as it is")
     if report.problems:
         raise typer.Exit(EXIT_PROBLEMS)
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 from edgeclf.cli.extras import require
-from edgeclf.errors import UsageError
+from edgeclf.errors import DataError, UsageError
 
 from edgeclf_training.options import MACHINE, TrainOptions, flag, value_type, with_values
-from edgeclf_training.recipes import read_recipe, recipe_names
+from edgeclf_training.recipes import recipe_and_start, recipe_names
 
 
 def train(
@@ -62,10 +62,14 @@ def train(
     chosen = {name: value for name, value in given.items() if value is not None}
     if "classes" in chosen:
         chosen["classes"] = tuple(name.strip() for name in chosen["classes"].split(",") if name.strip())
-    options = with_values(read_recipe(recipe), chosen)
+    base, goes_on = recipe_and_start(recipe)
+    options = with_values(base, chosen)
     data = data or []
     others = {"--from": start, "--out": out, "--quarantine": quarantine, "--recipe": recipe != "default"}
     _check_combination(data, resume, others, chosen)
+    start = start or goes_on
+    if start is not None and start is goes_on and not start.is_dir():
+        raise DataError(f"{recipe} goes on from {start}, which is not there", "say where that run is now with --from")
     require("train", "torch", "torchvision", "pytorch_lightning", "torchmetrics", "albumentations", "matplotlib")
     from edgeclf.cli.console import Console, printable
     from edgeclf.cli.stopping import loading
@@ -93,10 +97,10 @@ def train(
         earlier = load_run(start) if start else None
         if earlier is not None:
             plain = TrainOptions()
-            asked = {f.name for f in fields(options) if getattr(options, f.name) != getattr(plain, f.name)} | set(
-                chosen
-            )
-            _check_against(earlier.options, options, asked, start)
+            asked = {f.name for f in fields(options) if getattr(options, f.name) != getattr(plain, f.name)}
+            _check_against(earlier.options, options, asked - {"weights"} | set(chosen), start)
+            if options.weights is not None:
+                console.line(f"weights of the recipe are not used: the network is that of {start}")
         name = earlier.options.arch if earlier else options.arch
         out = out or _unused(Path("runs") / f"{data_name(data[0])}-{name}")
         run = training.train(data, out, options, start=earlier, quarantine=left_out, **said)

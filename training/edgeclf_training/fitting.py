@@ -57,7 +57,7 @@ def fit_phases(
         resumed: ``history`` and ``network`` come from a checkpoint.
 
     Raises:
-        UsageError: the devices cannot share the batches.
+        UsageError: the GPU's memory is too small.
         DataError: a photo can no longer be read.
         OSError: the disk is full.
     """
@@ -101,7 +101,7 @@ def make_trainer(
     precision = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[options.precision]
     if progress_bar:
         callbacks = [*callbacks, pl.callbacks.TQDMProgressBar(leave=False)]
-    trainer = pl.Trainer(
+    return pl.Trainer(
         max_epochs=epochs,
         accelerator="gpu" if gpu else "cpu",
         devices=options.devices,
@@ -118,12 +118,6 @@ def make_trainer(
         use_distributed_sampler=False,  # our sampler carries the epoch to the augmentation, and shares photos out
         gradient_clip_val=options.clip or None,
     )
-    if options.batch_size % trainer.world_size:
-        raise UsageError(
-            f"--batch-size {options.batch_size} cannot be shared by {trainer.world_size} processes",
-            f"give a multiple of {trainer.world_size}",
-        )
-    return trainer
 
 
 @dataclass(frozen=True)

@@ -1,34 +1,76 @@
 """The quarantine list: photos to leave out, in a text file made by ``edgeclf data check`` and edited by hand.
 
-One photo a line: its path, a tab, and why. Lines that start with ``#`` and empty lines say nothing.
+One photo a line: its path, a tab, and why. Lines that start with ``#`` and empty lines say nothing to training.
 """
 
-from collections.abc import Mapping
+import hashlib
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from edgeclf.errors import DataError
+from edgeclf.errors import DataError, UsageError
 from edgeclf.files import write_atomically
+from edgeclf.image import SUFFIXES
 
 from edgeclf_training.scan import absolute
 
-_HEAD = (
-    "# Photos that `edgeclf train --quarantine` leaves out: path, tab, reason.\n# Delete a line to keep its photo.\n"
+_HEAD = "# Photos that `edgeclf train --quarantine` leaves out: path, tab, reason."
+_SAYS = (
+    f"{_HEAD}\n"
+    "# Delete a line to keep its photo. What you write here stays; `edgeclf data check` only adds what is new to it,\n"
+    "# and knows by the lines with #: what it has added before.\n"
 )
+_ADDED = "#: "
+_PER_LINE = 6
 
 
-def write_quarantine(file: Path, reasons: Mapping[Path, str]) -> None:
-    """Write a list, sorted by path.
+@dataclass(frozen=True)
+class Written:
+    """What became of a list: photos that were added to it, and photos left as a person decided, deleted or not."""
+
+    added: int
+    kept: int
+
+
+def check_list(file: Path) -> None:
+    """Find a file that is no quarantine list, before any work is done.
 
     Raises:
-        DataError: the file cannot be written.
+        UsageError: it is another file of the user's.
+        DataError: it cannot be read.
     """
-    lines = "".join(f"{path}\t{' '.join(reason.split())}\n" for path, reason in sorted(reasons.items()))
+    _lines(file)
+
+
+def write_quarantine(file: Path, reasons: Mapping[Path, str]) -> Written:
+    """Write a list, sorted by path; add to one that is there already, and leave all that a person wrote as it is.
+
+    A photo whose line was edited, put behind a ``#`` or deleted is not added again.
+
+    Raises:
+        UsageError: the file is there and is no quarantine list.
+        DataError: it cannot be read or written.
+    """
+    before = _lines(file)
+    listed = {absolute(name) for name, _ in _entries(line.lstrip("# ") for line in before)}
+    marks = {mark for line in before if line.startswith(_ADDED) for mark in line[len(_ADDED) :].split()}
+    new = {path: why for path, why in sorted(reasons.items()) if path not in listed and _mark(path) not in marks}
+    if before and not new:
+        return Written(0, len(reasons))
+    lines = [*before] if before else _SAYS.splitlines()
+    lines += (f"{path}\t{' '.join(why.split())}" for path, why in new.items())
+    unmarked = sorted({_mark(path) for path in reasons if path in listed or path in new} - marks)
+    lines += (_ADDED + " ".join(unmarked[i : i + _PER_LINE]) for i in range(0, len(unmarked), _PER_LINE))
+    data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
     try:
-        write_atomically(file, lambda f: f.write((_HEAD + lines).encode("utf-8", "surrogateescape")))
+        write_atomically(Path(os.path.realpath(file)), lambda f: f.write(data))
     except OSError as error:
         raise DataError(
             f"{file}: cannot be written ({error.strerror})", "choose another file with --quarantine"
         ) from error
+    return Written(len(new), len(reasons) - len(new))
 
 
 def read_quarantine(file: Path) -> dict[Path, str]:
@@ -37,13 +79,37 @@ def read_quarantine(file: Path) -> dict[Path, str]:
     Raises:
         DataError: the file cannot be read.
     """
+    return {absolute(name): reason or "no reason given" for name, reason in _entries(_text(file).split("\n"))}
+
+
+def _entries(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        name, _, reason = (
+            line.rstrip("\r").lstrip("\ufeff").rpartition("\t") if "\t" in line else (line.strip(), "", "")
+        )
+        if name and not name.startswith("#"):
+            yield name, reason
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a list that is there; none if there is no such file."""
+    if not os.path.lexists(file):
+        return []
+    text = _text(file)
+    lines = text.split("\n")
+    names = [name for name, _ in itertools.islice(_entries(lines), 100)]
+    by_hand = bool(names) and all(Path(name).suffix.lower() in SUFFIXES for name in names)
+    if "\0" in text or not (text.lstrip("\ufeff").startswith(_HEAD) or by_hand or not text.strip()):
+        raise UsageError(f"{file} is there and is no quarantine list", "choose another file with --quarantine")
+    return lines[:-1] if not lines[-1] else lines
+
+
+def _text(file: Path) -> str:
     try:
-        text = file.read_bytes().decode("utf-8-sig", "surrogateescape")
+        return file.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})", "check the path given to --quarantine") from error
-    reasons = {}
-    for line in text.split("\n"):
-        name, _, reason = line.rstrip("\r").rpartition("\t") if "\t" in line else (line.strip(), "", "")
-        if name and not name.startswith("#"):
-            reasons[absolute(name)] = reason or "no reason given"
-    return reasons
+
+
+def _mark(path: Path) -> str:
+    return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()

@@ -69,6 +69,7 @@ def resolve_machine(options: TrainOptions) -> TrainOptions:
     """Fill in what belongs to this machine: device, workers, precision.
 
     Raises:
+        UsageError: the precision, or the number of devices, does not go with the rest.
         BackendError: the device is not to be had.
     """
     has_gpu = torch.cuda.is_available()
@@ -82,6 +83,12 @@ def resolve_machine(options: TrainOptions) -> TrainOptions:
         raise UsageError("--precision fp16 needs a GPU", "give bf16 or 32")
     if device == "cuda" and options.devices > torch.cuda.device_count():
         raise BackendError(f"--devices {options.devices}: this machine has {torch.cuda.device_count()} GPUs")
+    processes = options.devices * options.num_nodes
+    if options.batch_size % processes:
+        raise UsageError(
+            f"--batch-size {options.batch_size} cannot be shared by {processes} processes",
+            f"give a multiple of {processes}",
+        )
     workers = min(8, usable_threads()) if options.workers is None else options.workers
     return replace(options, device=device, precision=precision, workers=workers)  # type: ignore[arg-type]
 

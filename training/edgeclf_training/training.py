@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import shlex
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,6 +72,7 @@ def train(
         BackendError: the device or tensorboard is not to be had.
     """
     console = _only_rank_0(console)
+    _check_logger(logger)
     options = resolve(options or TrainOptions(), start.options if start else None)
     contract = ImageContract(options.image_size or 0, options.resize, options.crop_fraction or 1.0)
     if trainer_rank() == 0:
@@ -121,7 +123,8 @@ def resume(
 ) -> Run:
     """Go on with a run that was interrupted or killed, from its last finished epoch.
 
-    On a CPU with the same versions it ends in the same weights, bit for bit, as it would have without the interruption.
+    On a CPU with the same versions and photos it ends in the same weights, bit for bit, as it would have without the
+    interruption.
 
     Args:
         folder: the run folder.
@@ -133,8 +136,10 @@ def resume(
         DataError: not a run folder, many of its photos are gone or changed, or its checkpoint is damaged or no
             checkpoint.
         UsageError: the run has finished.
+        BackendError: the device or tensorboard is not to be had.
     """
     console = _only_rank_0(console)
+    _check_logger(logger)
     run = load_run(folder)
     if run.figures:
         raise UsageError(
@@ -158,16 +163,17 @@ def _fit(
     resumed = resumed and history.resume(network)
     if resumed:
         console.line(f"going on after epoch {len(history.epochs)} of {o.epochs}")
-    elif start is not None:
-        before = evaluate(network, _batches(run, run.split.val), classes, "validation", o.device)
-        console.line(f"before: {before.correct} of {before.photos} validation photos right ({before.accuracy:.1%})")
-        history.start_from(network, before.accuracy)
     bar = not console.quiet and sys.stdout.isatty() and sys.stderr.isatty()  # Lightning's writes to stdout
     try:
         with (
             _quiet_lightning(),
             writing(run.folder, f"then go on with `{resume_command(run.folder)}`"),
         ):
+            if start is not None and not resumed:
+                before = evaluate(network, _batches(run, run.split.val), classes, "validation", o.device)
+                right = f"{before.correct} of {before.photos} validation photos right ({before.accuracy:.1%})"
+                console.line(f"before: {right}")
+                history.start_from(network, before.accuracy)
             fit_phases(
                 network,
                 phases_of(o, network),
@@ -184,6 +190,10 @@ def _fit(
     except KeyboardInterrupt:
         if trainer_rank() == 0:
             say_what_is_left(history, run, console)
+        raise
+    except UsageError as error:  # the same command with another option should find its place free
+        if trainer_rank() == 0 and not history.epochs and not isinstance(error.__cause__, OSError):
+            shutil.rmtree(run.folder)
         raise
     if trainer_rank() != 0:
         return run
@@ -241,14 +251,19 @@ def _network(options: TrainOptions, classes: Sequence[str], start: Run | None) -
     return network, loaded
 
 
+def _check_logger(kind: str) -> None:
+    """Before anything is written."""
+    if kind == "tensorboard":
+        try:
+            from torch.utils.tensorboard import SummaryWriter  # noqa: F401
+        except ImportError as error:
+            raise BackendError("tensorboard is not installed", "pip install tensorboard") from error
+
+
 def _logger(kind: str, out: Path) -> Any:
     """metrics.csv is always written; this is what comes on top."""
     if kind == "csv":
         return False
-    try:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: F401
-    except ImportError as error:
-        raise BackendError("tensorboard is not installed", "pip install tensorboard") from error
     return pl.loggers.TensorBoardLogger(save_dir=str(out), name="tensorboard", version="")
 
 
