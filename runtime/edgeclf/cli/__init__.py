@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from edgeclf import __version__
 from edgeclf.cli.console import printable
 from edgeclf.cli.usage import ParserError, in_one_line, no_such_command, wants_help
+from edgeclf.cli.values import coerce_plainly
 from edgeclf.errors import EdgeclfError, RecordError, UsageError
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
@@ -60,7 +61,7 @@ class _Commands(TyperGroup):
             app.callback(help=import_module(module).__doc__, no_args_is_help=True)(lambda: None)
         for name, command in (found if isinstance(found, dict) else {cmd_name: found}).items():
             app.command(name, epilog=EPILOG)(_quiet(command))
-        return typer.main.get_command(app)
+        return coerce_plainly(typer.main.get_command(app))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in _OWN and args[0] not in _plugins():
@@ -140,7 +141,7 @@ def run() -> NoReturn:
         if hasattr(stream, "reconfigure"):  # no console, whatever its encoding, may fail on a file name or a class name
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = typer.main.get_command(_app)(prog_name="edgeclf", standalone_mode=False)
+        code = coerce_plainly(typer.main.get_command(_app))(prog_name="edgeclf", standalone_mode=False)
     except ParserError as error:
         if wants_help(error):
             error.show()

@@ -1,0 +1,66 @@
+"""Words of the command line as values, where typer would import pydantic for it.
+
+From 0.29 on, every parameter asks its ``get_runtime_param()`` for something that coerces. Importing typer's own makes a
+whole ``edgeclf predict`` take a third longer. This one says what earlier versions say; those have no such method, and
+need none.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+import typer
+
+
+def coerce_plainly(command: Any) -> Any:
+    """See to it that a command, or a group and all its commands, coerce without pydantic; returns it."""
+    for child in getattr(command, "commands", {}).values():
+        coerce_plainly(child)
+    known = command.get_params  # with --help, which is made only then
+    command.get_params = lambda ctx: [_plainly(param) for param in known(ctx)]
+    return command
+
+
+def _plainly(param: Any) -> Any:
+    if hasattr(param, "get_runtime_param"):
+        of = param.type_descriptor
+        plain = _Plain(of.annotation, of.parameter_info.min, of.parameter_info.max)
+        param.get_runtime_param = lambda: plain
+    return param
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """Coerces to str, int, float, bool, Path, a Literal or a list of those; numbers within a closed range."""
+
+    kind: Any
+    low: float | None
+    high: float | None
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        several = param.multiple or param.nargs == -1
+        if value is None:
+            return () if several else None
+        try:
+            if several:
+                (kind,) = get_args(self.kind)
+                return [self._one(kind, word) for word in value]
+            return self._one(self.kind, value)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), ctx=ctx, param=param) from error
+
+    def _one(self, kind: Any, value: Any) -> Any:
+        if get_origin(kind) is Literal:
+            if value not in get_args(kind):
+                raise ValueError(f"{value!r} is not one of {', '.join(map(repr, get_args(kind)))}.")
+            return value
+        if kind not in (int, float):
+            return kind(value)
+        try:
+            number = kind(value)
+        except ValueError as error:
+            raise ValueError(f"{value!r} is not a valid {'integer' if kind is int else 'float'}.") from error
+        low, high = self.low, self.high
+        if (low is not None and number < low) or (high is not None and number > high):
+            bounds = f"{low}<=x<={high}" if None not in (low, high) else f"x>={low}" if high is None else f"x<={high}"
+            raise ValueError(f"{number} is not in the range {bounds}.")
+        return number
