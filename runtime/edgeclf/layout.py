@@ -85,7 +85,8 @@ def read_layout(
     nested = [name for name in named if looks[name].folders]
     flat = [name for name in named if name not in nested and looks[name].photos]
     filled = [name for name in others if holds_photos(root / name, fault)] if named else others
-    if flat and not nested and (not filled or len({named[name] for name in flat}) > 1):
+    held_out = [name for name in flat if named[name] != "train"]  # to be a class, it must be needed as one
+    if flat and not nested and (not filled or len({named[name] for name in flat}) > 1 or (held_out and filled[1:])):
         raise fault(
             f"{root}: {several(flat)} hold{'s' * (len(flat) == 1)} photos, but no class folders",
             "put the photos of each class into a folder of its name inside; if such a name is that of a class, "
