@@ -40,6 +40,7 @@ from edgeclf.grey import is_deep, to_8_bits
 from edgeclf.headers import UnfitError, check_parts, jpeg_header, sniff
 from edgeclf.opening import SUFFIXES as SUFFIXES
 from edgeclf.opening import load_whole, open_photo, prepare, stated_by, tile_size
+from edgeclf.raw import is_raw
 from edgeclf.reading import read_regular, reason, too_many_bytes
 from edgeclf.resize import resized
 
@@ -153,6 +154,9 @@ def _decode(data: bytes, name: str | None, contract: ImageContract | None) -> _U
         kind = sniff(data)
         if kind == "JPEG":
             return _decode_jpeg(data, name, contract)
+        if kind in ("TIFF", "") and is_raw(data, name):
+            remedy = "export it as JPEG, or give the JPEG that the camera saved beside it"
+            raise UnfitError("unsupported", "is a camera raw file, which cannot be read here", remedy)
         check_parts(kind, data)
         image = open_photo(data, kind)
         size = image.size

@@ -49,9 +49,15 @@ def _expand(argument: str) -> Iterator[Found]:
         if sys.stdin is None:
             raise UsageError("-: there is no standard input", "name a photo")
         try:
-            yield Found(STDIN, read_photo_file(sys.stdin.buffer))
+            data = read_photo_file(sys.stdin.buffer)
         except OSError as error:
             raise PhotoError("unreadable", f"{STDIN}: {reason(error)}", "check what is piped in", STDIN) from error
+        from edgeclf.second import holds_second  # few photos come in this way
+
+        if holds_second(data):
+            remedy = "name the files instead, or pipe in one photo at a time"
+            raise PhotoError("unsupported", f"{STDIN}: holds more than one photo", remedy, STDIN)
+        yield Found(STDIN, data)
     elif patiently(lambda _: os.path.isdir(argument), argument):
         yield from _in_folder(argument)
     elif patiently(lambda _: _is_glob(argument), argument):
