@@ -103,7 +103,7 @@ def read_layout(
             parts[split] = _unwrap(parts[split], fault, lambda n: is_class(n) or n in known, alone, split)
             known.update(inside(parts[split], fault).folders if split == "train" else ())
     entered = [(data, root), *((root / name, parts[split]) for name, split in named.items() if split in parts)]
-    notes += (f"{before}: its photos are taken from {after}" for before, after in entered if before != after)
+    notes += (f"{a}: its photos are taken from {b.relative_to(a)}, the folder inside" for a, b in entered if a != b)
     for folder in dict.fromkeys((data, root, *parts.values())):
         if left := inside(folder, fault).left_alone:
             notes.append(f"{folder}: left alone: {several(left)}")

@@ -157,13 +157,13 @@ def test_wrapper_folders_are_entered_and_told(wrapper: str, inside: str, junk: s
     found = find_photos([data])
     assert counts(found)["train"] == {"cat": 1, "dog": 1}
     assert len(counts(found)) == (2 if "/" in inside else 1)
-    assert any(f"photos are taken from {data / wrapper}" in note for note in found.notes)
+    split, inner = ("train", "dataset") if wrapper.startswith("train") and inside == "cat dog" else (None, wrapper)
+    told = f"{data / (split or '')}: its photos are taken from {Path(inner)}, the folder inside"
+    assert told in found.notes
     assert any("left alone: __MACOSX" in note for note in found.notes) == bool(junk)
-    judged = find_class_folders(
-        data, PAIR, split="train" if wrapper.startswith("train") and inside == "cat dog" else None
-    )
+    judged = find_class_folders(data, PAIR, split=split)
     assert len(judged.photos) == 2
-    assert any(str(data / wrapper) in note for note in judged.notes)
+    assert told in judged.notes
 
 
 def test_wrappers_inside_splits_and_beside_folders_without_photos_are_entered(tmp_path: Path) -> None:
