@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edgeclf.names import natural
+
 from edgeclf_training.data import SPLITS, Sample
 from edgeclf_training.duplicates import exact_groups, near_groups
 from edgeclf_training.finding import find_photos
@@ -111,7 +113,7 @@ def check_data(roots: Sequence[Path], progress: Callable[[int, int], None] | Non
     photos = [_Photo(s, part, scans[s.path]) for part in SPLITS for s in sorted(found.parts[part])]
     good = [p for p in photos if not p.scanned.kind]
     counts = Counter((p.sample.label, p.part) for p in photos)
-    classes = {label: {part: counts[label, part] for part in SPLITS} for label in found.classes}
+    classes = {label: {part: counts[label, part] for part in SPLITS} for label in sorted(found.classes, key=natural)}
     quarantine: dict[Path, str] = {}
     findings = [
         *_unreadable(photos, quarantine),
@@ -120,7 +122,12 @@ def check_data(roots: Sequence[Path], progress: Callable[[int, int], None] | Non
         *_formats(good),
         _finding("other-files", "note", "files that training ignores (not called like images)", _each(found.others)),
         _finding("loose", "problem", "photos in no class folder (training leaves them out)", _each(found.loose)),
-        _finding("empty-classes", "problem", "class folders without photos", [Item((), name) for name in found.empty]),
+        _finding(
+            "empty-classes",
+            "problem",
+            "class folders without photos",
+            [Item((), name) for name in sorted(found.empty, key=natural)],
+        ),
         _finding("unsorted", "note", "folders nobody has sorted yet (training leaves them out)", _each(found.unsorted)),
         _finding(
             "classes-alike",

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 from edgeclf.cli.console import Console, printable
-from edgeclf.names import natural
 
 JSON_SCHEMA = 1
 EXIT_PROBLEMS = 1
@@ -89,8 +88,7 @@ def _as_json(data: list[Path], report: Any, listed: Path | None) -> dict[str, An
 def _print(data: list[Path], report: Any, listed: Path | None) -> None:
     print(f"{report.photos} photos, {report.readable} readable, {len(report.classes)} classes")
     width = min(40, max(map(len, report.classes)))
-    for label in sorted(report.classes, key=natural):
-        parts = report.classes[label]
+    for label, parts in report.classes.items():
         print(f"  {label:<{width}}  " + ", ".join(f"{part} {count}" for part, count in parts.items() if count))
     for finding in report.findings:
         print(f"\n{finding.severity}: {finding.what}: {len(finding.items)}")
