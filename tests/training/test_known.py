@@ -12,7 +12,7 @@ import pytest
 from edgeclf.errors import DataError
 from edgeclf_training.content import Known, read_known, write_known
 from edgeclf_training.data import CONTENT, SPLITS, Split, write_lists
-from edgeclf_training.lineage import known_photos
+from edgeclf_training.lineage import known_photos, run_of_weights
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.runs import Run, load_run
 from edgeclf_training.scan import scan_one
@@ -95,6 +95,12 @@ def save_again(root: Path) -> None:
         path.unlink()
 
 
+def turn(root: Path) -> None:
+    for number, path in enumerate(photos(root)):
+        with Image.open(path) as photo:
+            photo.transpose(list(Image.Transpose)[number % 7]).save(path, quality=85)
+
+
 CHANGES = (
     rename_a_class,
     change_case,
@@ -107,6 +113,7 @@ CHANGES = (
     into_sub_folders,
     edit_exif,
     save_again,
+    turn,
 )
 
 
@@ -125,10 +132,11 @@ def test_what_was_trained_on_never_validates_whatever_was_renamed(
     split = read_split([root], seed=5, earlier=first.known)
     assert len(split.train) == 24
     assert len(split.val) == 6
-    again = change is save_again
+    again = change in (save_again, turn)
     assert again or pixels(split, "val") == pixels(first, "val")
     if again:
         assert {s.path.stem for s in split.val} == {s.path.stem for s in first.val}
+        assert "30 of 30 photos nearly the same as photos of earlier runs: saved again or turned" in split.notes
     else:
         (note,) = [note for note in split.notes if "known from earlier runs" in note]
         assert "trained on" in note
@@ -252,6 +260,25 @@ def test_an_older_run_whose_photos_moved_is_known_by_name_and_size_and_that_is_t
     assert {s.path.name for s in on.split.val} == {s.path.name for s in run.split.val}
     assert "30 of its photos are no longer where it found them" in on.split.notes[0]
     assert any("by file name and size only: their content was not kept" in note for note in on.split.notes)
+
+
+def test_weights_out_of_a_run_bring_its_photos_along(
+    chain: tuple[Run, Run], class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a network has seen them, whatever option named its weights."""
+    assert run_of_weights("imagenet") is run_of_weights("none") is run_of_weights(None) is None
+    run = run_of_weights(str(chain[0].folder / "network.pt"))
+    assert run is not None
+    seen: list[int] = []
+
+    def stop(*_: object, earlier: tuple[Known, ...], **__: object) -> None:
+        seen.append(len(earlier))
+        raise DataError("enough")
+
+    monkeypatch.setattr("edgeclf_training.training.read_split", stop)
+    with pytest.raises(DataError, match="enough"):
+        train([class_folders], tmp_path / "run", replace(QUICK, weights=str(run.folder / "network.pt")))
+    assert seen == [30]
 
 
 def test_lists_say_nothing_of_content_without_the_file(first: Split, tmp_path: Path) -> None:

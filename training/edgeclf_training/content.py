@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgeclf_training.data import Sample
 from edgeclf_training.duplicates import near_groups
 from edgeclf_training.scan import Scanned
+from edgeclf_training.turned import turned_pairs
 
 # What tells nothing about the picture, or only why there is none.
 _NOT_KEPT = {"kind", "reason", "format", "mode", "frames", "orientation", "entropy", "colours"}
@@ -67,8 +68,8 @@ def near_known(scans: Sequence[Scanned], known: Iterable[Known]) -> tuple[NDArra
     """Groups of near-duplicates among photos and known ones, which need not be there any more.
 
     Returns:
-        For each photo its group, int64 ``[N]``; and for groups with a known photo what that was used for: "train" if
-        any was trained on.
+        For each photo its group, int64 ``[N]``; and for groups with a known photo, or one that is such a photo turned
+        or mirrored, what that was used for: "train" if any was trained on.
     """
     here = {scan.sha256: scan for scan in scans}
     like = len(scans[0].thumb) if scans else 0  # another version may have kept another size: not to be compared
@@ -78,7 +79,17 @@ def near_known(scans: Sequence[Scanned], known: Iterable[Known]) -> tuple[NDArra
     for (part, _), group in zip(past, groups[len(scans) :].tolist(), strict=True):
         if part == "train" or group not in parts:
             parts[group] = part
-    return groups[: len(scans)], parts
+    ours = groups[: len(scans)]
+    new = [index for index, group in enumerate(ours.tolist()) if group not in parts]
+    turned = turned_pairs(_thumbs([scans[index] for index in new]), _thumbs([scan for _, scan in past]))
+    for (part, _), group in ((past[j], int(ours[new[i]])) for i, j in turned):
+        if part == "train" or group not in parts:
+            parts[group] = part
+    return ours, parts
+
+
+def _thumbs(scans: Sequence[Scanned]) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(scan.thumb for scan in scans), np.uint8).reshape(len(scans), -1 if scans else 0)
 
 
 def merged(earlier: Iterable[Known], now: Iterable[Known]) -> tuple[Known, ...]:

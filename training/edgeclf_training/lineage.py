@@ -48,6 +48,19 @@ def known_photos(run: Run, progress: Progress | None = None) -> tuple[tuple[Know
     return merged(earlier, (known_as(part, sample, scans.get(sample.path)) for part, sample in used)), notes
 
 
+def run_of_weights(weights: str | None) -> Run | None:
+    """The run that a file of weights lies in the folder of: its photos are known to a network that starts from these.
+
+    Args:
+        weights: "imagenet", "none", or a file.
+
+    Raises:
+        DataError: that run cannot be read.
+    """
+    folder = Path(weights or "none").parent
+    return load_run(folder) if weights not in (None, "imagenet", "none") and (folder / "run.json").is_file() else None
+
+
 def _as_it_was(path: Path, size: int) -> bool:
     try:
         return path.stat().st_size == size

@@ -151,12 +151,13 @@ def perceptual_hash(grey: Image.Image) -> int:
     return int.from_bytes(np.packbits(low > np.sort(low[1:])[31]).tobytes(), "big")
 
 
-def _dct(count: int, low: int) -> NDArray[np.float64]:
+def dct_rows(count: int, low: int) -> NDArray[np.float64]:
+    """The ``low`` lowest rows of a DCT of ``count`` values, float64 ``[low, count]``."""
     grid = np.outer(np.arange(low), 2 * np.arange(count) + 1)
     return np.cos(math.pi * grid / (2 * count))
 
 
-_DCT = _dct(_SIDE, _LOW)
+_DCT = dct_rows(_SIDE, _LOW)
 
 
 def _colours(photo: Image.Image) -> tuple[float, int]:

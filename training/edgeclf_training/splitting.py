@@ -26,7 +26,7 @@ class _Entry:
         home: the part it is bound for.
         known: what an earlier run used it for, None for nothing.
         exact, near: its group of the same pixels, and of near-duplicates.
-        near_trained: an earlier run trained on it or on a near-duplicate.
+        near_part: what an earlier run used it or a near-duplicate for, "" for nothing.
     """
 
     sample: Sample
@@ -35,12 +35,17 @@ class _Entry:
     known: Known | None = None
     exact: int = -1
     near: int = -1
-    near_trained: bool = False
+    near_part: str = ""
 
     @property
     def trained(self) -> bool:
         """An earlier run trained on this very photo."""
         return self.known is not None and self.known.part == "train"
+
+    @property
+    def near_trained(self) -> bool:
+        """An earlier run trained on it or on a near-duplicate."""
+        return self.near_part == "train"
 
 
 def read_split(
@@ -159,11 +164,15 @@ def _grouped(
         # Saved again, a photo that validated and is no longer there itself goes on validating.
         part = k.part if k else None if group in there else parts.get(group)
         home = part if part and e.placed == "train" and part not in own - {"train"} else e.placed
-        grouped.append(_Entry(e.sample, e.placed, home, k, exact, group, parts.get(group) == "train"))
+        grouped.append(_Entry(e.sample, e.placed, home, k, exact, group, parts.get(group, "")))
     return grouped
 
 
 def _note_known(entries: list[_Entry], notes: list[str]) -> None:
+    if near := sum(bool(e.near_part) and not e.known for e in entries):
+        notes.append(
+            f"{near} of {_photos(len(entries))} nearly the same as photos of earlier runs: saved again or turned"
+        )
     known = [(e.sample, e.known) for e in entries if e.known]
     if not known:
         return

@@ -28,7 +28,7 @@ from edgeclf_training.fitting import fit_phases
 from edgeclf_training.guards import claim, need_space, writing
 from edgeclf_training.history import CHECKPOINT, History, trainer_rank
 from edgeclf_training.kept import keep_photos
-from edgeclf_training.lineage import known_photos
+from edgeclf_training.lineage import known_photos, run_of_weights
 from edgeclf_training.networks import Loaded, Network, build_network
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.relocating import going_on
@@ -80,7 +80,8 @@ def train(
     with console.progress("unpacking") as progress:
         folders = open_data(data, progress)
     with console.progress("reading photos") as progress:
-        earlier, unknown = known_photos(start, progress) if start else ((), ())
+        before = start or run_of_weights(options.weights)
+        earlier, unknown = known_photos(before, progress) if before else ((), ())
         split = read_split(
             folders,
             seed=options.seed,
