@@ -1,4 +1,4 @@
-"""Grey of more than 8 bits to 8 bits.
+"""Grey of more than 8 bits to 8 bits (and colour, see ``edgeclf.colour16``).
 
 Floats are stretched from their own minimum..maximum. Whole numbers, by the version of the rules (``contract.door``):
 
@@ -26,7 +26,7 @@ from PIL import Image
 FULL = 65535
 _BLOCK = 2**20  # values at a time: as floats all would take several times the memory
 _SAMPLE = 2**22  # values of which the range is taken
-_SHARE = 1000  # one in so many is left out at each end
+SHARE = 1000  # one in so many is left out at each end
 _BITS, _LOWEST, _HIGHEST, _SIGNED_LOWEST, _SIGNED_HIGHEST = 258, 280, 281, 340, 341  # TIFF tags
 
 
@@ -68,11 +68,15 @@ def to_8_bits(image: Image.Image, door: int, stated: tuple[int, int] | None) -> 
     values = np.asarray(image)
     if image.mode == "F" or door == 1:
         return Image.fromarray(_by_float32(values, stretch=image.mode == "F"))
-    span = used_range(values, stated)
+    return Image.fromarray(to_range(values, used_range(values, stated)))
+
+
+def to_range(values: NDArray[Any], span: Range) -> NDArray[np.uint8]:
+    """Whole numbers as 0..255: black and white are those of the range."""
     scale, result = 255.0 / (span.white - span.black), np.empty(values.shape, np.uint8)
     for block in _blocks(values):
         result[block] = np.clip(np.rint((values[block].astype(np.float64) - span.black) * scale), 0, 255)
-    return Image.fromarray(result)
+    return result
 
 
 def used_range(values: NDArray[Any], stated: tuple[int, int] | None = None) -> Range:
@@ -80,10 +84,11 @@ def used_range(values: NDArray[Any], stated: tuple[int, int] | None = None) -> R
     lowest, highest = int(values.min()), int(values.max())
     if stated is not None and highest <= stated[1]:
         return Range(float(stated[0]), float(stated[1]), lowest, highest, True)
-    sample = values.ravel()[:: -(-values.size // _SAMPLE)]
+    step = -(-values.size // _SAMPLE)
+    sample = values.ravel()[:: step + (step % 3 == 0)]  # of three colours all get their turn
     if lowest == 0 and sample.any():
         sample = sample[sample > 0]
-    out = sample.size // _SHARE
+    out = sample.size // SHARE
     ends = np.partition(sample, (out, sample.size - 1 - out))
     low, high = int(ends[out]), int(ends[sample.size - 1 - out])
     black, white, within = float(low), float(high), low >= 0 and high <= FULL

@@ -9,14 +9,15 @@ Rules, the same everywhere:
   kin, TGA, PCX, and HEIC with the extra ``[heic]``. The content tells, never the file's name. A 12-bit, lossless or
   hierarchical JPEG is "unsupported" where this Pillow does not read it.
 * RGB: grey becomes three equal channels; transparency is laid over white; palette, CMYK (inverted, as Adobe writes it
-  into JPEGs), YCbCr, LAB and HSV are converted by Pillow; of 16-bit colour the high byte counts; of 16- and 32-bit
-  grey integers the depth that the file states or the range they use (``edgeclf.grey``; 0..65535 under version 1 of the
-  rules); floats are stretched from their own minimum..maximum; colour profiles are ignored; of an animation or a stack
-  the first frame counts.
+  into JPEGs), YCbCr, LAB and HSV are converted by Pillow; of 16-bit colour the high byte counts, and all 16 bits where
+  that uses less than half of its range (``edgeclf.colour16``); of 16- and 32-bit grey integers the depth that the file
+  states or the range they use (``edgeclf.grey``); under version 1 of the rules the high byte and 0..65535 always;
+  floats are stretched from their own minimum..maximum; colour profiles are ignored; of an animation or a stack the
+  first frame counts.
 * JPEGs from a path, bytes or a file object decode at 1/2, 1/4 or 1/8 scale as long as the decoded photo is still
   ``draft_margin`` times what the network takes; a 12-megapixel photo decodes several times faster so.
 * Bounds: at most ``MAX_DECODED_PIXELS`` pixels are decoded (at the reduced scale, where one applies; JPEGs that come in
-  several scans count in full, for so they lie in memory): 192 MiB as Pillow holds them, two to three times that while
+  several scans count in full, for so they lie in memory): 192 MiB as Pillow holds them, two to four times that while
   transparency or 16 bits are converted, five times for JPEG 2000. A JPEG's pixels times its scans are at most a
   billion; what Pillow decodes in Python has lower limits (``edgeclf.opening``), files of endless small parts are
   refused (``edgeclf.headers``). At most ``MAX_FILE_BYTES`` are read, whole, before anything is decoded; of a stream,
@@ -33,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
+from edgeclf.colour16 import has_high_bytes_only, with_low_bytes
 from edgeclf.completeness import decode_whole
 from edgeclf.contract import DOOR_VERSION, ImageContract
 from edgeclf.errors import PhotoError
@@ -163,8 +165,11 @@ def _decode(data: bytes, name: str | None, contract: ImageContract | None) -> _U
         _check_pixels(size, name)
         _check_pixels(tile_size(image), name)
         stated = stated_by(image, data, kind)
+        deep = has_high_bytes_only(image) and (contract is None or contract.door > 1)
         image = prepare(image, data)
         load_whole(image)
+        if deep:
+            image = with_low_bytes(image, lambda: open_photo(data, kind), stated)
         _check_pixels(image.size, name)  # HEIC may say one size and hold another
         return _finish(image, size, contract, stated)
 

@@ -9,6 +9,7 @@ import math
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from edgeclf.colour16 import has_high_bytes_only
 from edgeclf.grey import Range, is_deep, stated_range, used_range
 from edgeclf.headers import UnfitError, sniff
 
@@ -97,10 +98,12 @@ def stated_by(image: Image.Image, data: bytes = b"", kind: str = "") -> tuple[in
         data: the file.
         kind: what ``edgeclf.headers.sniff`` takes it for.
     """
-    if not is_deep(image.mode):
+    if not (is_deep(image.mode) or has_high_bytes_only(image)):
         return None
-    codec, *_, args = (getattr(image, "tile", ()) or [("", None)])[0]
-    return stated_range(data, kind, getattr(image, "tag_v2", {}), args[-1] if codec.startswith("ppm") else None)
+    codec, args = next(((tile[0], tile[3]) for tile in getattr(image, "tile", ())), ("", None))
+    return stated_range(
+        data, kind, getattr(image, "tag_v2", {}), args[-1] if args and codec.startswith("ppm") else None
+    )
 
 
 def deep_grey(data: bytes) -> Range | None:

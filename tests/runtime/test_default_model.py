@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from edgeclf import Classifier
+from edgeclf.contract import DOOR_VERSION
 
 PHOTO = Path(__file__).parent / "photos" / "king_penguin.jpg"
 
@@ -49,3 +50,7 @@ def test_it_calls_at_least_15_of_18_penguin_species_a_penguin(classifier: Classi
     photos = sorted((shared / "data" / "penguins18").glob("*.j*"))
     assert len(photos) == 18
     assert sum(classifier.predict(photo).best.label == "king penguin" for photo in photos) >= 15
+
+
+def test_it_follows_the_newest_rules_for_photos(classifier: Classifier) -> None:
+    assert classifier.manifest.contract.door == DOOR_VERSION

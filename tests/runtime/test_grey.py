@@ -130,3 +130,52 @@ def test_network_sees_it_by_the_version_of_its_rules() -> None:
     thermal = png(ramp(29_315, 30_815))
     assert len(np.unique(network_input(thermal, ImageContract(32, "squash", door=1)))) <= 7
     assert len(np.unique(network_input(thermal, ImageContract(32, "squash")))) > 100
+
+
+def colours(low: int, high: int) -> NDArray[np.uint16]:
+    grain = np.random.default_rng(4).integers(low, high + 1, (48, 64, 3))
+    grain[0, :2] = [[low] * 3, [high] * 3]
+    return grain.astype(np.uint16)
+
+
+def colour_png(values: NDArray[np.uint16], alpha: bool = False) -> bytes:
+    samples = np.concatenate([values, np.full((48, 64, 1), 65535, np.uint16)], axis=2) if alpha else values
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    header = struct.pack(">IIBBBBB", 64, 48, 16, 6 if alpha else 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    parts = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def colour_tiff(values: NDArray[np.uint16], order: str, packed: bool = False) -> bytes:
+    data, at = values.astype(order + "u2").tobytes(), 8 + 2 + 12 * 9 + 4
+    data = zlib.compress(data) if packed else data
+    tags = [(256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 3, at), (259, 3, 1, 8 if packed else 1), (262, 3, 1, 2)]
+    tags += [(273, 4, 1, at + 6), (277, 3, 1, 3), (278, 3, 1, 48), (279, 4, 1, len(data))]
+    short = order + "HHIHH"
+    entries = b"".join(
+        struct.pack(short, *t, 0) if t[1] == 3 and t[2] == 1 else struct.pack(order + "HHII", *t) for t in tags
+    )
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(tags))
+    return head + entries + bytes(4) + struct.pack(order + "HHH", 16, 16, 16) + data
+
+
+COLOUR_FILES = {
+    "png": colour_png,
+    "png with alpha": lambda values: colour_png(values, alpha=True),
+    "tiff": lambda values: colour_tiff(values, "<"),
+    "big-endian tiff": lambda values: colour_tiff(values, ">"),
+    "packed tiff": lambda values: colour_tiff(values, "<", packed=True),
+    "packed big-endian tiff": lambda values: colour_tiff(values, ">", packed=True),
+}
+
+
+@pytest.mark.parametrize("kind", COLOUR_FILES)
+def test_colour_of_16_bits_is_stretched_by_all_of_them(kind: str) -> None:
+    dark = colours(0, 4095)
+    content = COLOUR_FILES[kind](dark)
+    found = np.asarray(upright_rgb(content)).astype(np.int16)
+    assert np.abs(found - dark / 4095 * 255).max() <= 2
+    assert np.asarray(upright_rgb(content, OLD)).max() <= 15
+    full = COLOUR_FILES[kind](colours(0, 65_535))
+    assert upright_rgb(full).tobytes() == upright_rgb(full, OLD).tobytes()
