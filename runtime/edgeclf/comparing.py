@@ -18,6 +18,7 @@ from edgeclf.errors import PhotoError, UsageError
 from edgeclf.folders import class_index
 from edgeclf.image import Photo, fit, upright_with_size
 from edgeclf.maps import correlation
+from edgeclf.marks import OVERLAY_KIND
 from edgeclf.pipeline import in_order
 from edgeclf.results import RankedLabel
 
@@ -95,6 +96,7 @@ class Comparison:
         milliseconds: median time of one inference, of the first and of the second; None without photos.
         maps: how far the heat maps agree.
         unreadable: photos that could not be read; counted nowhere else.
+        heat_maps: how many of edgeclf's lay among the photos; counted nowhere else.
     """
 
     photos: int
@@ -104,6 +106,7 @@ class Comparison:
     milliseconds: tuple[float, float] | None
     maps: MapAgreement
     unreadable: tuple[PhotoError, ...]
+    heat_maps: int = 0
 
 
 def check_comparable(first: Classifier, second: Classifier, names: tuple[str, str]) -> None:
@@ -143,7 +146,7 @@ def compare(
         report: called with the error of each photo that cannot be read, when it comes up; the rest go on.
     """
     pair, find = (first, second), class_index(first.labels)
-    answered, changed, unreadable = 0, [], []
+    answered, heat_maps, changed, unreadable = 0, 0, [], []
     counts = np.zeros((2, 2), np.int64)  # [first right][second right]
     times: tuple[list[float], list[float]] = ([], [])
     maps: list[tuple[float | None, str]] = []
@@ -151,6 +154,9 @@ def compare(
     for done, (path, decoded) in enumerate(_decoded(photos, pair), 1):
         if progress:
             progress(done)
+        if isinstance(decoded, PhotoError) and decoded.kind == OVERLAY_KIND:
+            heat_maps += 1
+            continue
         if isinstance(decoded, PhotoError):
             unreadable.append(decoded)
             if report:
@@ -182,6 +188,7 @@ def compare(
         (statistics.median(times[0]), statistics.median(times[1])) if answered else None,
         _agreement(maps, missing),
         tuple(unreadable),
+        heat_maps,
     )
 
 

@@ -42,8 +42,8 @@ class PhotoError(EdgeclfError):
 
     Attributes:
         kind: "not-found", "not-a-file", "empty", "not-an-image", "damaged", "too-large", "unreadable", "unsupported"
-            (an image that this installation cannot decode), "timeout" (its disk does not answer) or "no-images" (a
-            folder without any). Records have one more: "no-heat-map".
+            (an image that this installation cannot decode), "timeout" (its disk does not answer), "no-images" (a folder
+            without any) or "heat-map" (one of edgeclf's, found among photos). Records have one more: "no-heat-map".
         path: the photo as the caller named it, None if it has no name.
     """
 

@@ -19,6 +19,7 @@ from edgeclf.counting import (
 from edgeclf.errors import PhotoError
 from edgeclf.folders import ClassFolders
 from edgeclf.manifest import Figures
+from edgeclf.marks import OVERLAY_KIND
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Evaluation:
         wrong: how many of those answered are wrong.
         mistakes: all wrong best-ranked classes, the surest first.
         unreadable: photos that could not be read; counted nowhere else.
+        heat_maps: how many of edgeclf's lay among the photos; counted nowhere else.
     """
 
     figures: Figures
@@ -61,6 +63,7 @@ class Evaluation:
     wrong: int
     mistakes: tuple[Mistake, ...]
     unreadable: tuple[PhotoError, ...]
+    heat_maps: int = 0
 
 
 def evaluate(
@@ -84,9 +87,12 @@ def evaluate(
     unknown: list[bool] = []
     mistakes: list[Mistake] = []
     unreadable: list[PhotoError] = []
+    heat_maps = 0
     answers = classifier.predict_many((path for path, _ in found.photos), top_k=1)
     for done, (answer, (path, label)) in enumerate(zip(answers, found.photos, strict=True), 1):
-        if isinstance(answer, PhotoError):
+        if isinstance(answer, PhotoError) and answer.kind == OVERLAY_KIND:
+            heat_maps += 1
+        elif isinstance(answer, PhotoError):
             unreadable.append(answer)
             if report:
                 report(answer)
@@ -114,4 +120,5 @@ def evaluate(
         int((answered & ~right).sum()),
         tuple(sorted(mistakes, key=lambda mistake: -mistake.probability)),
         tuple(unreadable),
+        heat_maps,
     )

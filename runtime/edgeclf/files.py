@@ -1,29 +1,29 @@
-"""Writing files so that nobody ever sees half of one, and finding image files."""
+"""Writing files so that nobody ever sees half of one, and never over a file that edgeclf did not make.
+
+What a file system refuses that is only a wish (mode bits, links, a flush) is done without.
+"""
 
 import contextlib
-import heapq
+import errno
 import os
-import tempfile
-from collections.abc import Callable, Iterator
-from functools import partial
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from edgeclf.errors import PhotoError
-from edgeclf.image import SUFFIXES
-from edgeclf.reading import patiently, read_start
+from edgeclf.errors import UsageError
 
-OVERLAY_ENDING = "-cam.jpg"
-OVERLAY_MARK = b"edgeclf heat map"  # JPEG comment of every overlay in a folder
-UNSORTED = "_unsorted"  # photos nobody has looked at yet, beside class folders: never trained on, never counted
-_NAMES = 5_000  # of one folder, that are held in memory at once
+IsOurs = Callable[[str], bool]  # whether a regular file was made by edgeclf, for the purpose at hand
 
-_UMASK = os.umask(0o077)  # can only be read by setting it: once, here, before there are threads to race with
-os.umask(_UMASK)
+_NO_FLUSH = frozenset((errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY))
+_BUSY = 100  # times that a name is taken while a file is put in its place, until that is no chance any more
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Write a file under a temporary name in the same folder, flush it to disk, then rename it into place.
+
+    It replaces whatever is there: for files in folders of edgeclf's own. For a name that a user gave, see
+    ``write_over``.
 
     Args:
         path: what to create or replace.
@@ -52,7 +52,7 @@ def write_new(path: Path, write: Callable[[IO[bytes]], Any]) -> bool:
         except FileExistsError:
             raise
         except OSError:  # memory cards know no links; between a look and a step another process might slip in
-            if path.exists():
+            if os.path.lexists(path):
                 raise FileExistsError from None
             os.rename(temporary, path)
         return True
@@ -61,6 +61,68 @@ def write_new(path: Path, write: Callable[[IO[bytes]], Any]) -> bool:
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def write_over(path: Path, write: Callable[[IO[bytes]], Any], is_ours: IsOurs, what: str) -> None:
+    """Write a file that a user named: a new one, or over an earlier one of edgeclf's, but over nothing else.
+
+    A link is followed; what it leads to is written.
+
+    Args:
+        path: what to create or replace.
+        write: as for ``write_atomically``.
+        is_ours: whether a file was made by edgeclf; only called for regular files.
+        what: what those are, such as "a heat map".
+
+    Raises:
+        UsageError: there is something else.
+        OSError: as for ``write_atomically``.
+    """
+    real = Path(os.path.realpath(path))
+    for _ in range(_BUSY):
+        check_writable(path, is_ours, what)
+        if os.path.lexists(real):
+            return write_atomically(real, write)
+        if write_new(real, write):
+            return None
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def check_writable(path: Path, is_ours: IsOurs, what: str) -> None:
+    """See, before long work, that ``write_over`` will not refuse.
+
+    Raises:
+        UsageError: as ``write_over``.
+    """
+    if not may_write(path, is_ours):
+        if os.path.isfile(path):
+            raise UsageError(f"{path}: exists already and is not {what} made by edgeclf", "name another file")
+        what = "a folder" if os.path.isdir(path) else "not a regular file"
+        raise UsageError(f"{path}: is {what}", "name another file")
+
+
+def may_write(path: str | os.PathLike[str], is_ours: IsOurs) -> bool:
+    """Whether a file may be written here: nothing is there, or a regular file that edgeclf made."""
+    real = os.path.realpath(path)
+    try:
+        return stat.S_ISREG(os.lstat(real).st_mode) and is_ours(real)
+    except FileNotFoundError:
+        return True
+    except OSError:  # whoever writes is told why it does not work
+        return not os.path.lexists(real)
+
+
+def flush(descriptor: int) -> None:
+    """Return when a file is on the disk; at once where the file system does not know how to do that.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FLUSH:
+            raise
 
 
 def sync_folder(folder: Path) -> None:
@@ -76,82 +138,19 @@ def sync_folder(folder: Path) -> None:
 
 
 def _written(folder: Path, write: Callable[[IO[bytes]], Any]) -> str:
-    """A whole file on the disk, under a temporary name."""
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".edgeclf-", suffix=".tmp")
+    """A whole file on the disk, under a temporary name.
+
+    Not by ``tempfile``: its files are nobody else's to read, and some network mounts refuse to change that later.
+    """
+    temporary = os.path.join(folder, f".edgeclf-{os.urandom(8).hex()}.tmp")
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(temporary, flags, 0o666)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "w+b") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_UMASK)  # mkstemp's 0600 would hide the file from everyone else
+            flush(file.fileno())
     except BaseException:
         os.unlink(temporary)
         raise
     return temporary
-
-
-def image_files(folder: str, onerror: Callable[[OSError], Any] | None = None) -> Iterator[str]:
-    """Photos below a folder: what has an image suffix, sorted within each folder, hidden files and overlays left out.
-
-    Args:
-        folder: links to further folders inside it are not followed.
-        onerror: called for a folder that cannot be listed, which is passed over without it.
-
-    Raises:
-        PhotoError: "timeout": the disk does not answer.
-    """
-    waiting = [folder]
-    while waiting:
-        parent, after = waiting.pop(), ""
-        folders: list[str] | None = None
-        while True:
-            try:
-                names, inside = patiently(partial(_next_names, parent, after), folder)
-            except OSError as error:
-                if onerror:
-                    onerror(error)
-                break
-            folders = inside if folders is None else folders
-            for name in names:
-                path = os.path.join(parent, name)
-                if not (name.endswith(OVERLAY_ENDING) and is_overlay(path)):
-                    yield path
-            if len(names) < _NAMES:
-                break
-            after = names[-1]
-        waiting += reversed(folders or [])
-
-
-def _next_names(parent: str, after: str, progress: Callable[[], None]) -> tuple[list[str], list[str]]:
-    """The first images in a folder whose names sort behind ``after``, and the folders in it, sorted.
-
-    A folder of 100,000 photos is read twenty times over: two seconds, in the minutes that they take. All its names at
-    once would be most of what its photos cost in memory.
-    """
-    folders = []
-
-    def images() -> Iterator[str]:
-        with os.scandir(parent) as entries:
-            for entry in entries:
-                progress()
-                if entry.name.startswith("."):
-                    continue
-                try:
-                    is_folder = entry.is_dir()
-                except OSError:
-                    is_folder = False
-                if is_folder:
-                    if not entry.is_symlink():
-                        folders.append(entry.path)
-                elif entry.name > after and os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                    yield entry.name
-
-    return heapq.nsmallest(_NAMES, images()), sorted(folders)
-
-
-def is_overlay(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a heat map of ours drawn on a photo, which may be replaced and need not be classified."""
-    try:
-        return OVERLAY_MARK in read_start(os.fspath(path), 256)
-    except PhotoError:
-        return False

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from edgeclf.errors import UsageError
-from edgeclf.files import UNSORTED, image_files
-from edgeclf.image import SUFFIXES
 from edgeclf.layout import SPLIT_NAMES, Layout, class_folders, inside, read_layout, unreadable_folder
 from edgeclf.names import several
+from edgeclf.walk import UNSORTED, image_files, is_ignored, is_photo_name
 
 _RECORDED = {"test": "test", "val": "validation", "train": "training"}  # --split, the first there is by default
 _TOLD = 3  # unknown folders told one by one
@@ -78,10 +77,7 @@ def find_class_folders(
     photos.sort(key=lambda photo: photo[1])  # stable: class by class, each in the order found
     found = {number for _, number in photos}
     absent = tuple(name for number, name in enumerate(classes) if number not in found)
-    loose = sum(
-        not e.name.startswith(".") and os.path.splitext(e.name)[1].lower() in SUFFIXES and os.path.isfile(e.path)
-        for e in os.scandir(folder)
-    )
+    loose = sum(not is_ignored(e.name) and is_photo_name(e.name) and os.path.isfile(e.path) for e in os.scandir(folder))
     notes = [*layout.notes, *there.notes]
     if layout.strays:
         notes.append(f"{data}: left out, in no split: {several(layout.strays)}")

@@ -40,6 +40,7 @@ from edgeclf.contract import DOOR_VERSION, ImageContract
 from edgeclf.errors import PhotoError
 from edgeclf.grey import is_deep, to_8_bits
 from edgeclf.headers import UnfitError, check_parts, jpeg_header, sniff
+from edgeclf.marks import FoundPath, is_marked, not_a_photo
 from edgeclf.opening import SUFFIXES as SUFFIXES
 from edgeclf.opening import load_whole, open_photo, prepare, stated_by, tile_size
 from edgeclf.raw import is_raw
@@ -116,7 +117,10 @@ def upright_with_size(photo: Photo, contract: ImageContract | None) -> tuple[Ima
         return _decode(bytes(photo), None, contract)
     if isinstance(photo, str | os.PathLike):
         name = os.fspath(photo)
-        return _decode(read_regular(name, MAX_FILE_BYTES), name, contract)
+        data = read_regular(name, MAX_FILE_BYTES)
+        if isinstance(name, FoundPath) and is_marked(data):
+            raise not_a_photo(name)
+        return _decode(data, name, contract)
     if hasattr(photo, "read"):
         return upright_with_size(read_photo_file(photo), contract)
     raise TypeError(

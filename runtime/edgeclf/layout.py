@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeclf.errors import EdgeclfError
-from edgeclf.files import UNSORTED, image_files
-from edgeclf.image import SUFFIXES
 from edgeclf.names import alike, several
+from edgeclf.walk import UNSORTED, image_files, is_folder, is_ignored, is_photo_name, lies_in
 
 SPLIT_NAMES = {
     "train": ("train", "training"),
@@ -198,13 +197,13 @@ def inside(folder: Path, fault: Fault) -> Inside:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name == UNSORTED:
                     continue
-                if _is_folder(entry):
-                    if entry.name.casefold() in _LEFT_ALONE:
+                if is_folder(entry):
+                    if is_ignored(entry.name):
                         left_alone.append(entry.name)
-                    elif not (real + os.sep).startswith(os.path.realpath(entry.path) + os.sep):
+                    elif not lies_in(real, os.path.realpath(entry.path)):
                         folders.append(entry.name)
                 else:
-                    photos = photos or os.path.splitext(entry.name)[1].lower() in SUFFIXES
+                    photos = photos or (is_photo_name(entry.name) and not is_ignored(entry.name))
     except FileNotFoundError:
         raise fault(f"{folder}: no such folder", "check the name") from None
     except NotADirectoryError:
@@ -267,13 +266,3 @@ def _unwrap(folder: Path, fault: Fault, is_class: IsClass, alone: bool, part: st
 def _wraps_splits(folder: Path, fault: Fault) -> bool:
     names = inside(folder, fault).folders
     return any(split_of(name) and inside(folder / name, fault).folders for name in names)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-_LEFT_ALONE = {"__macosx", "system volume information", "$recycle.bin", "lost+found", "@eadir"}

@@ -51,9 +51,19 @@ def read_regular(name: str, limit: int) -> bytes:
     return _with_file(name, limit, read)
 
 
-def read_start(name: str, length: int) -> bytes:
-    """At most ``length`` bytes from the start of a regular file; errors as ``read_regular``'s."""
-    return _with_file(name, None, lambda file, _: file.read(length))
+def read_ends(name: str, head: int, tail: int) -> bytes:
+    """The first ``head`` bytes of a regular file and the last ``tail``, none twice; errors as ``read_regular``'s."""
+
+    def read(file: IO[bytes], progress: Progress) -> bytes:
+        start = file.read(head)
+        progress()
+        left = os.fstat(file.fileno()).st_size - len(start)
+        if left > 0:
+            file.seek(-min(left, tail), os.SEEK_END)
+            start += file.read(tail)
+        return start
+
+    return _with_file(name, None, read)
 
 
 def _with_file(name: str, limit: int | None, use: Callable[[IO[bytes], Progress], bytes]) -> bytes:

@@ -28,7 +28,7 @@ from typing import IO, Any
 
 from edgeclf.errors import RecordError, UsageError
 from edgeclf.filelock import lock
-from edgeclf.files import sync_folder
+from edgeclf.files import flush, sync_folder
 from edgeclf.identity import Digests, PhotoFile
 from edgeclf.recordlines import TAIL, csv_columns, from_csv, from_json, to_csv, to_json
 
@@ -135,7 +135,7 @@ class RecordFile:
         if not self._unsynced:
             return
         try:
-            os.fsync(self._file.fileno())
+            flush(self._file.fileno())
             there = os.stat(self.path)
         except FileNotFoundError:
             there = None

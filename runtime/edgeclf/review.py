@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 from edgeclf.errors import RecordError, UsageError
-from edgeclf.files import UNSORTED, sync_folder, write_new
+from edgeclf.files import sync_folder, write_new
+from edgeclf.walk import UNSORTED
 
 _ABANDONED = 3600.0  # seconds
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]|^\.+|[. ]+$')

@@ -17,13 +17,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from edgeclf.errors import PhotoError
-from edgeclf.files import OVERLAY_ENDING, UNSORTED, is_overlay
 from edgeclf.identity import Digests, PhotoFile, photo_file
-from edgeclf.image import SUFFIXES
 from edgeclf.reading import patiently
+from edgeclf.walk import UNSORTED, Tree, is_folder, is_ignored, is_linked, is_photo_name
 
 T = TypeVar("T")
 
@@ -34,17 +33,25 @@ _LONGEST = 3600.0  # seconds until a photo that was put off again and again is g
 _SHARE = 20  # looking takes at most a twentieth of the time, looking at every folder a hundredth
 
 
+class _Inner(NamedTuple):
+    """A folder inside another: its path, the real path of the other one, whether it is a link."""
+
+    path: str
+    parent: str | None
+    is_link: bool
+
+
 @dataclass(frozen=True)
 class _Folder:
     """A folder as it was read last: its time of modification, whether nothing waited in it, and what lies inside."""
 
     modified_ns: int
     calm: bool
-    inside: tuple[str, ...]
+    inside: tuple["_Inner", ...]
 
 
 class FolderWatch:
-    """Looks for new photos below a folder; what hidden, links to folders, overlays and ``_unsorted`` hold is left out.
+    """Looks for new photos below a folder, as ``walk.image_files`` does, but that ``_unsorted`` is left out.
 
     Args:
         folder: links to it are followed.
@@ -112,13 +119,18 @@ class FolderWatch:
         away = 0.0  # time that those who take the photos need is not the look's
         whole = time.monotonic() >= self._whole_at
         seen, folders, self.waiting = Digests(), dict[str, _Folder](), 0
-        real = os.path.realpath(self.folder)
-        stack = [self.folder]
+        stack = [_Inner(self.folder, None, False)]
         self.gone = None
+        tree: Tree | None = None
         self._put_off = {digest: off for digest, off in self._put_off.items() if digest in self._seen}
         while stack:
-            path = stack.pop()
+            inner = stack.pop()
+            path = inner.path
             try:
+                tree = tree or _patiently(lambda: Tree(self.folder), path)
+                real = _patiently(partial(tree.enter, *inner), path) if inner.is_link else tree.enter(*inner)
+                if real is None or (real == self._skip and inner.parent is not None):
+                    continue
                 modified_ns = _patiently(partial(os.stat, path), path).st_mtime_ns
                 earlier = self._folders.get(path)
                 if not whole and earlier is not None and earlier.calm and earlier.modified_ns == modified_ns:
@@ -126,11 +138,11 @@ class FolderWatch:
                     stack += earlier.inside
                     continue
                 calm = time.time() - modified_ns / 1e9 > _COARSE
-                inside: list[str] = []
+                inside: list[_Inner] = []
                 for found in _listed(path):
-                    if isinstance(found, str):
-                        if os.path.basename(found) != UNSORTED and self._skip != real + found[len(self.folder) :]:
-                            inside.append(found)
+                    if isinstance(found, _Inner):
+                        if os.path.basename(found.path) != UNSORTED:
+                            inside.append(found._replace(parent=real))
                         continue
                     photo = found
                     if (digest := photo.digest()) in self._known:
@@ -164,7 +176,7 @@ class FolderWatch:
             self._told(path, error)
 
 
-def _listed(folder: str) -> Iterator[PhotoFile | str]:
+def _listed(folder: str) -> Iterator[PhotoFile | _Inner]:
     """The photos in a folder, and the paths of the folders in it."""
     listing = _patiently(lambda: os.scandir(folder), folder)
     try:
@@ -185,19 +197,19 @@ def _patiently(call: Callable[[], T], path: str) -> T:
         raise TimeoutError(errno.ETIMEDOUT, "its disk does not answer", path) from error
 
 
-def _photos_and_folders(entries: list[os.DirEntry[str]]) -> list[PhotoFile | str]:
-    shown = [entry for entry in entries if not entry.name.startswith(".")]
-    found = [entry.path if entry.is_dir(follow_symlinks=False) else _photo(entry) for entry in shown]
+def _photos_and_folders(entries: list[os.DirEntry[str]]) -> list[PhotoFile | _Inner]:
+    shown = [entry for entry in entries if not is_ignored(entry.name)]
+    found = [_Inner(entry.path, None, is_linked(entry)) if is_folder(entry) else _photo(entry) for entry in shown]
     return [one for one in found if one is not None]
 
 
 def _photo(entry: os.DirEntry[str]) -> PhotoFile | None:
-    name = entry.name
-    if os.path.splitext(name)[1].lower() not in SUFFIXES:
+    if not is_photo_name(entry.name):
         return None
     try:
-        if not entry.is_file() or (name.endswith(OVERLAY_ENDING) and is_overlay(entry.path)):
+        if not entry.is_file():
             return None
-        return photo_file(entry.path, os.stat(entry.path))  # as look_at does: on Windows entry.stat() may be stale
+        # As look_at does: on Windows entry.stat() may be stale.
+        return photo_file(entry.path, os.stat(entry.path))
     except OSError:  # gone by now, or a link to itself
         return None

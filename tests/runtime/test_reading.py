@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from edgeclf import Classifier, files, reading
+from edgeclf import Classifier, reading, walk
 from edgeclf.errors import PhotoError, UsageError
-from edgeclf.files import image_files
 from edgeclf.image import upright_rgb
-from edgeclf.reading import patiently, read_regular, read_start
+from edgeclf.reading import patiently, read_ends, read_regular
+from edgeclf.walk import image_files
 from helpers import draw
 from PIL import TiffImagePlugin
 
@@ -258,14 +258,14 @@ def test_large_folders_are_walked_in_order_a_part_at_a_time(tmp_path: Path, monk
     wanted = ["b.jpg", "y.jpg", "z.jpg", "a/x.jpg", "b/1.JPG", "b/10.jpg", "b/2.jpg", "b/c/9.png"]
     assert whole == [str(tmp_path / name) for name in wanted]
     for part in (1, 2, 3):
-        monkeypatch.setattr(files, "_NAMES", part)
+        monkeypatch.setattr(walk, "_NAMES", part)
         assert list(image_files(str(tmp_path))) == whole
 
 
 def test_names_of_a_large_folder_are_never_all_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3000):
         (tmp_path / f"{'x' * 200}{number:05}.jpg").touch()
-    monkeypatch.setattr(files, "_NAMES", 100)
+    monkeypatch.setattr(walk, "_NAMES", 100)
     tracemalloc.start()
     assert sum(1 for _ in image_files(str(tmp_path))) == 3000
     peak = tracemalloc.get_traced_memory()[1]
@@ -288,6 +288,6 @@ def test_folder_that_cannot_be_listed_in_time(
     assert (caught.value.kind, caught.value.path) == ("timeout", str(tmp_path))
 
 
-def test_only_the_start_of_a_large_file_is_read(tmp_path: Path) -> None:
+def test_only_the_ends_of_a_large_file_are_read(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(range(256)) * 16)
-    assert read_start(str(tmp_path / "large"), 3) == b"\0\1\2"
+    assert read_ends(str(tmp_path / "large"), 3, 2) == b"\0\1\2\xfe\xff"

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeclf.errors import DataError
-from edgeclf.files import UNSORTED
-from edgeclf.image import SUFFIXES
 from edgeclf.layout import class_folders, inside, read_layout, split_of, unreadable_folder
 from edgeclf.names import alike, natural, several
+from edgeclf.walk import UNSORTED, image_files, is_ignored, is_photo_name
 
 from edgeclf_training.data import SPLITS, Sample
 
@@ -213,22 +212,19 @@ def _label(name: str, folder: Path, places: Mapping[str, Sequence[Path]]) -> str
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return is_photo_name(path.name) and not is_ignored(path.name)
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Visible files below a folder, sorted within each folder; links to further folders are not followed."""
+    """Files below a folder, as ``image_files`` finds photos."""
 
     def stop(error: OSError) -> None:
         raise unreadable_folder(error, DataError) from error
 
-    for parent, folders, files in os.walk(os.path.abspath(folder), onerror=stop):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if "\n" in name or "\r" in name:
-                raise DataError(f"{os.path.join(parent, name)!r}: a line break in a file name", "rename it")
-            if not name.startswith("."):
-                yield Path(parent, name)
+    for name in image_files(os.path.abspath(folder), stop, wanted=lambda _: True):
+        if "\n" in name or "\r" in name:
+            raise DataError(f"{str(name)!r}: a line break in a file name", "rename it")
+        yield Path(name)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from edgeclf.errors import PhotoError
 from edgeclf.grey import is_deep
 from edgeclf.headers import sniff
 from edgeclf.image import MAX_DECODED_PIXELS, upright_rgb, upright_with_size
+from edgeclf.marks import OVERLAY_KIND, FoundPath
 from edgeclf.opening import deep_grey, open_photo
 from edgeclf.pipeline import in_order
 from edgeclf.resize import resized
@@ -94,7 +95,13 @@ def scan(
         with closing(in_order(scan_one, fresh, usable_threads())) as results:
             for path, result in zip(fresh, results, strict=True):
                 found[path] = result
-                if result.kind in ("", "damaged", "not-an-image", "empty"):  # the rest may pass, with rights or memory
+                if result.kind in (
+                    "",
+                    "damaged",
+                    "not-an-image",
+                    "empty",
+                    OVERLAY_KIND,
+                ):  # the rest may pass, with rights or memory
                     cache.put(path, tuple(vars(result).values()))
                 if progress:
                     progress(len(found), total)
@@ -108,7 +115,7 @@ def scan(
 def scan_one(path: Path) -> Scanned:
     """Look at one file, now."""
     try:
-        photo, (width, height) = upright_with_size(path, _CONTRACT)
+        photo, (width, height) = upright_with_size(FoundPath(path), _CONTRACT)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             form, mode, frames, orientation = _header(path)

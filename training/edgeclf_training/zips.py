@@ -20,8 +20,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from edgeclf.errors import DataError
-from edgeclf.image import MAX_FILE_BYTES, SUFFIXES
+from edgeclf.image import MAX_FILE_BYTES
 from edgeclf.layout import split_of
+from edgeclf.walk import is_ignored, is_photo_name
 
 from edgeclf_training.cache import VARIABLE, cache_folder
 from edgeclf_training.zipnames import entry_names
@@ -45,7 +46,7 @@ def open_data(
     """Folders for data arguments: folders as they are, zips unpacked into the cache.
 
     The cache knows a zip by the SHA-256 of its content, so each is unpacked once, whatever it is called.
-    ``__MACOSX``, hidden files and all but image files are ignored. Names are read as ``zipnames.entry_names`` does.
+    What ``walk.is_ignored`` says, and all but image files, is ignored. Names are read as ``zipnames.entry_names`` does.
 
     Args:
         paths: data folders and ``.zip`` files.
@@ -182,9 +183,9 @@ def _wanted(path: Path, entries: list[zipfile.ZipInfo]) -> tuple[list[Entry], st
             )
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise DataError(f"{path}: {name} is a link or a special file", "zip the files themselves")
-        if name.endswith("/") or "__MACOSX" in parts or any(part.startswith(".") and part != "." for part in parts):
+        if name.endswith("/") or any(is_ignored(part) and part != "." for part in parts):
             continue
-        if os.path.splitext(name)[1].lower() not in SUFFIXES:
+        if not is_photo_name(name):
             continue
         if info.flag_bits & 1:
             raise DataError(f"{path}: is encrypted", "unpack it yourself and give the folder")

@@ -3,7 +3,6 @@
 import json
 import platform
 from dataclasses import asdict
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -81,12 +80,19 @@ def _given(words: list[str]) -> "Photos":
     from edgeclf.benching import Photos
     from edgeclf.cli.photos import find_photos
     from edgeclf.errors import PhotoError
+    from edgeclf.marks import FoundPath, is_overlay
 
     sources = []
-    for found in islice(find_photos(words), _MOST_PHOTOS):
+    for found in find_photos(words):
         if isinstance(found.source, PhotoError):
             raise found.source
+        if isinstance(found.source, FoundPath) and is_overlay(found.source):
+            continue
         sources.append(found.source)
+        if len(sources) == _MOST_PHOTOS:
+            break
+    if not sources:
+        raise UsageError("all of these are heat maps of edgeclf, no photos", "name photos")
     return Photos(f"{len(sources)} photo{'s' * (len(sources) > 1)} given", tuple(sources))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeclf.cli.console import Console, printable
-from edgeclf.cli.predict import Device, Threads
+from edgeclf.cli.predict import Device, Threads, tell_heat_maps
 from edgeclf.errors import PhotoError
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def compare(
             progress=lambda done: progress(done, len(found)),
             report=lambda error: console.line(f"edgeclf: {printable(str(error))}"),
         )
+    tell_heat_maps(compared.heat_maps, console)
     values = _values(models, compared)
     if as_json:
         print(json.dumps(values))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeclf.cli.console import Console, printable
-from edgeclf.cli.predict import Device, Threads
+from edgeclf.cli.predict import Device, Threads, tell_heat_maps
 from edgeclf.errors import PhotoError, UsageError
 from edgeclf.names import natural_order
 
@@ -75,6 +75,7 @@ def evaluate(
             progress=progress,
             report=lambda error: console.line(f"edgeclf: {printable(str(error))}"),
         )
+    tell_heat_maps(counted.heat_maps, console)
     if as_json:
         print(json.dumps(_values(model, found, counted, classifier.labels)))
     else:

@@ -1,6 +1,5 @@
 """From command-line arguments to photos, and from photos to overlay files."""
 
-import glob
 import os
 import sys
 import threading
@@ -9,16 +8,19 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from PIL import Image
 
 from edgeclf.classifier import Classifier
 from edgeclf.errors import EdgeclfError, PhotoError, UsageError
-from edgeclf.files import OVERLAY_ENDING, OVERLAY_MARK, image_files, is_overlay, write_atomically
+from edgeclf.files import check_writable, write_new, write_over
 from edgeclf.image import read_photo_file
+from edgeclf.marks import OVERLAY_ENDING, FoundPath, is_overlay, save_marked
+from edgeclf.patterns import is_pattern, matching
 from edgeclf.reading import patiently, reason
 from edgeclf.results import Prediction
+from edgeclf.walk import image_files, is_photo_name
 
 STDIN = "-"
 T = TypeVar("T")
@@ -33,18 +35,19 @@ class Found:
 
 
 def find_photos(arguments: list[str]) -> Iterator[Found]:
-    """Expand files, folders (recursively, sorted, hidden ones left out), globs and "-", in the order given.
+    """Expand files, folders (see ``edgeclf.walk``), globs and "-", in the order given.
 
-    Folders are walked as they are consumed, in memory that does not grow with them; of a glob all names are kept.
+    Folders are walked as they are consumed, in memory that does not grow with them; of a glob all names are kept. Only
+    a photo named alone may be a heat map: a shell makes many names of ``*.jpg``.
     """
     for argument in arguments:
         try:
-            yield from _expand(argument)
+            yield from _expand(argument, alone=len(arguments) == 1)
         except PhotoError as error:
             yield Found(argument, error)
 
 
-def _expand(argument: str) -> Iterator[Found]:
+def _expand(argument: str, alone: bool) -> Iterator[Found]:
     if argument == STDIN:
         if sys.stdin is None:
             raise UsageError("-: there is no standard input", "name a photo")
@@ -60,43 +63,28 @@ def _expand(argument: str) -> Iterator[Found]:
         yield Found(STDIN, data)
     elif patiently(lambda _: os.path.isdir(argument), argument):
         yield from _in_folder(argument)
-    elif patiently(lambda _: _is_glob(argument), argument):
-        matches = patiently(lambda progress: _matches(argument, progress), argument)
-        yield from (Found(name, name) for name in matches)
+    elif patiently(lambda _: is_pattern(argument), argument):
+        matches = patiently(lambda progress: matching(argument, progress), argument)
+        yield from (Found(name, FoundPath(name)) for name in matches)
         if not matches:
             raise PhotoError("not-found", f"{argument}: no file matches", "check the pattern", argument)
     else:
-        yield Found(argument, argument)
+        yield Found(argument, argument if alone else FoundPath(argument))
 
 
 def _in_folder(folder: str) -> Iterator[Found]:
     """The photos below a folder, then the folders that could not be listed."""
     closed: list[OSError] = []
     empty = True
-    for name in image_files(folder, closed.append):
+    for photo in image_files(folder, closed.append):
         empty = False
-        yield Found(name, name)
+        yield Found(photo, photo)
     for error in closed:
         name = str(error.filename or folder)
         what = f"{name}: the folder cannot be listed ({error.strerror})"
         yield Found(name, PhotoError("unreadable", what, "check its permissions", name))
     if empty and not closed:
         raise PhotoError("no-images", f"{folder}: no images in this folder", "give a folder of photos", folder)
-
-
-def _matches(pattern: str, progress: Callable[[], None]) -> list[str]:
-    """Files that a glob matches, sorted. ``**`` follows links to folders, in circles too: each file counts once."""
-    found: dict[tuple[str, str], str] = {}
-    places: dict[str, str] = {}  # one string for each folder, not for each file in it
-    for name in glob.iglob(pattern, recursive=True):
-        if not os.path.isdir(name):
-            parent, base = os.path.split(name)
-            if parent not in places:
-                places[parent] = os.path.realpath(parent)
-            file = places[parent], base
-            found[file] = min(name, found.get(file, name), key=lambda path: (len(path), path))
-        progress()
-    return sorted(found.values())
 
 
 def answer_each(
@@ -114,7 +102,7 @@ def are_several(arguments: list[str]) -> bool:
     if len(arguments) != 1:
         return True
     try:
-        return patiently(lambda _: os.path.isdir(arguments[0]) or _is_glob(arguments[0]), arguments[0])
+        return patiently(lambda _: os.path.isdir(arguments[0]) or is_pattern(arguments[0]), arguments[0])
     except PhotoError:  # its disk does not answer: said when its turn comes
         return False
 
@@ -133,32 +121,35 @@ def counting(arguments: list[str]) -> Callable[[], int]:
     return lambda: known[0]
 
 
-def _is_glob(argument: str) -> bool:
-    return glob.has_magic(argument) and not os.path.exists(argument)
-
-
 class OverlayFiles:
     """Names for overlays: the one file the user named, or one per photo in a folder, never two of one name.
 
-    ``keep`` leaves the overlays of an earlier run in place, which else are written over.
+    What ends in a slash, or not as images do, is a folder. Only earlier overlays are written over; ``keep`` leaves
+    those in place too.
 
     Raises:
-        UsageError: one file named for several photos, or the file named is the photo itself.
+        UsageError: one file named for several photos, or the file named is something else.
     """
 
-    def __init__(self, target: Path, photos: list[str], *, keep: bool = False) -> None:
-        self._file = None if os.path.isdir(target) or not target.suffix else target
+    def __init__(self, where: str, photos: list[str], *, keep: bool = False) -> None:
+        target = Path(where)
+        suffix = target.suffix.lower()
+        is_folder = where.endswith(("/", os.sep)) or os.path.isdir(target) or not is_photo_name(target.name)
+        self._file = None if is_folder else target
         self._folder = target
         self._keep = keep
         self._taken: set[str] = set()
         if self._file is None:
+            if os.path.lexists(target) and not os.path.isdir(target):
+                raise UsageError(f"--cam {target}: is not a folder", "name a .png or .jpg file, or a folder")
             return
         if are_several(photos):
             raise UsageError(f"--cam {target}: one file cannot hold several overlays", "name a folder")
-        if target.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        if suffix not in (".png", ".jpg", ".jpeg", ".webp"):
             raise UsageError(f"--cam {target}: cannot write this format", "name a .png or .jpg file, or a folder")
         if photos[0] != STDIN and os.path.exists(target) and os.path.exists(photos[0]) and target.samefile(photos[0]):
             raise UsageError(f"--cam {target}: is the photo itself", "name another file")
+        check_writable(target, is_overlay, "a heat map")
 
     def save(self, overlay: Image.Image, photo: str) -> Path:
         """Write one overlay and return where.
@@ -166,15 +157,26 @@ class OverlayFiles:
         Raises:
             UsageError: the folder or file cannot be written.
         """
-        path = self._file or self._folder / self._unused(Path(photo).stem if photo != STDIN else "stdin")
+        path = self._file or self._folder
+
+        def write(file: IO[bytes]) -> None:
+            save_marked(overlay, file, path.suffix.lower())
+
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            kind = {".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower(), "JPEG")
-            extra = {"comment": OVERLAY_MARK} if kind == "JPEG" else {}
-            write_atomically(path, lambda file: overlay.save(file, kind, quality=90, **extra))
+            if self._file is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_over(path, write, is_overlay, "a heat map")
+                return path
+            self._folder.mkdir(parents=True, exist_ok=True)
+            while True:
+                path = self._folder / self._unused(Path(photo).stem if photo != STDIN else "stdin")
+                if os.path.lexists(path):
+                    write_over(path, write, is_overlay, "a heat map")
+                    return path
+                if write_new(path, write):
+                    return path
         except OSError as error:
             raise UsageError(f"--cam {path}: cannot be written ({error.strerror})", "choose another place") from error
-        return path
 
     def _unused(self, stem: str) -> str:
         stem = stem.encode("utf-8", "surrogateescape")[:150].decode("utf-8", "ignore")  # names end at 255 bytes
@@ -187,4 +189,4 @@ class OverlayFiles:
 
     def _is_foreign(self, name: str) -> bool:
         path = self._folder / name
-        return os.path.exists(path) and (self._keep or not is_overlay(path))
+        return os.path.lexists(path) and (self._keep or not is_overlay(path))

@@ -53,7 +53,7 @@ def predict(
         bool, typer.Option("--resume", help="Go on with --out FILE, if it exists: skip what it answers already.")
     ] = False,
     cam: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--cam", metavar="FILE_OR_DIR", help="Draw heat maps: a file for one photo, else a folder."),
     ] = None,
     cam_class: Annotated[
@@ -116,7 +116,7 @@ def predict(
     )
     if cam_class is not None:
         classifier.index(cam_class)  # an unknown class is a usage error before any photo is read
-    failed, console = False, Console()
+    failed, heat_maps, console = False, 0, Console()
     live = several and sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
     total = counting(photos) if live else lambda: 0
 
@@ -126,9 +126,13 @@ def predict(
     if out is None:
         with closing(answers(find_photos(photos))) as given, console.progress("photos", live=live) as progress:
             for done, answer in enumerate(given, 1):
-                failed = failed or "error" in answer
-                _print(answer, as_json, console)
+                if is_heat_map(answer):
+                    heat_maps += 1
+                else:
+                    failed = failed or "error" in answer
+                    _print(answer, as_json, console)
                 progress(done, total())
+        tell_heat_maps(heat_maps, console)
     else:
         from edgeclf.cli.stopping import Stopping
         from edgeclf.records import RecordFile
@@ -189,7 +193,7 @@ def _record(
     from edgeclf.identity import look_at
 
     ahead: deque[PhotoFile | None] = deque()  # taken, not answered yet
-    skipped = done = failed = 0
+    skipped = done = failed = heat_maps = 0
 
     def unanswered() -> Iterator["Found"]:
         nonlocal skipped
@@ -209,10 +213,15 @@ def _record(
         console.line(f"{records.path}: the last record was not whole and is answered again")
     with closing(answers(unanswered())) as given, console.progress("recorded") as progress:
         for answer in given:
-            records.add(ahead.popleft(), answer)
+            photo = ahead.popleft()
+            if is_heat_map(answer):
+                heat_maps += 1
+                continue
+            records.add(photo, answer)
             done += 1
             failed += "error" in answer
-            progress(done, max(0, total() - skipped))
+            progress(done, max(0, total() - skipped - heat_maps))
+    tell_heat_maps(heat_maps, console)
     console.line(
         f"{records.path}: {done} recorded"
         + (f", {failed} with errors" if failed else "")
@@ -221,6 +230,17 @@ def _record(
         + ("; --resume goes on" if stop else "")
     )
     return failed > 0
+
+
+def is_heat_map(answer: dict[str, Any]) -> bool:
+    """Whether what was found among photos is a heat map of edgeclf."""
+    return bool(answer.get("error", {}).get("kind") == "heat-map")
+
+
+def tell_heat_maps(count: int, console: Console) -> None:
+    """Say how many heat maps were found among photos, and left out."""
+    if count:
+        console.line(f"left out: {count} heat map{'s' * (count != 1)} made by edgeclf")
 
 
 def answer_fields(prediction: Any) -> dict[str, Any]:

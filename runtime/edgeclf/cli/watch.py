@@ -151,16 +151,20 @@ class _Work:
         """Take what one look finds; return when all of it is on the disk."""
         from edgeclf.cli.photos import answer_each
         from edgeclf.identity import look_at
+        from edgeclf.marks import OVERLAY_KIND, FoundPath
         from edgeclf.records import PASSING
 
         def found() -> Iterator[tuple["PhotoFile", str]]:
             for photo in watcher.look():
                 if stop:
                     return
-                yield photo, photo.path
+                yield photo, FoundPath(photo.path)
 
         with closing(answer_each(self._classifier, found(), self._top_k)) as answers:
             for photo, prediction in answers:
+                if isinstance(prediction, PhotoError) and prediction.kind == OVERLAY_KIND:
+                    self._records.known.add(photo.digest())  # no photo: nothing to record
+                    continue
                 if look_at(photo.path) != photo:
                     continue  # gone, or changed while it was read: then it is a new photo
                 answer: dict[str, Any] = {"path": photo.path, **answer_fields(prediction)}
