@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgeclf.cli.console import Console
 from edgeclf.errors import DataError
-from edgeclf.files import image_files
+from edgeclf.walk import image_files
 
 from edgeclf_training.content import Known, name_key, read_known, write_known
 from edgeclf_training.data import CONTENT, SPLITS, Sample, write_lists
