@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeclf.errors import EdgeclfError
+from edgeclf.marks import is_overlay
 from edgeclf.names import alike, several
 from edgeclf.walk import UNSORTED, image_files, is_folder, is_ignored, is_photo_name, lies_in
 
@@ -219,12 +220,12 @@ def unreadable_folder(error: OSError, fault: Fault) -> EdgeclfError:
 
 
 def holds_photos(folder: Path, fault: Fault) -> bool:
-    """Whether there is any photo below a folder."""
+    """Whether there is any photo below a folder; heat maps of ours are none."""
 
     def stop(error: OSError) -> None:
         raise unreadable_folder(error, fault) from error
 
-    return any(True for _ in image_files(str(folder), stop))
+    return any(not is_overlay(path) for path in image_files(str(folder), stop))
 
 
 def _splits(root: Path, named: dict[str, str], filled: Sequence[str], fault: Fault, strays: str) -> dict[str, Path]:

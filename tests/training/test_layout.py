@@ -13,6 +13,7 @@ import pytest
 from edgeclf.errors import DataError, EdgeclfError, UsageError
 from edgeclf.folders import find_class_folders
 from edgeclf.layout import split_of
+from edgeclf.marks import OVERLAY_MARK
 from edgeclf.names import natural
 from edgeclf_training.finding import Found, find_photos
 from helpers import draw
@@ -386,3 +387,39 @@ def test_people_read_classes_by_number(
     checked = edgeclf("data", "check", tmp_path / "d", "--quarantine", tmp_path / "q.txt").stdout
     assert [line.split()[0] for line in checked.splitlines()[1:13]] == numbers
     assert "class index: by characters, not by number: 1, 10, 11, ..." in checked
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links")
+def test_linked_folders_inside_class_folders_are_followed_and_circles_are_not(tmp_path: Path) -> None:
+    data = tree(tmp_path / "d", "cat dog cat/day1")
+    tree(tmp_path / "card", "more/deep", photos=3)
+    away = tree(tmp_path / "away", "x", photos=2)
+    for link, target in (
+        ("cat/card", tmp_path / "card"),
+        ("cat/day1/deeper", away / "x"),
+        ("cat/again", away / "x"),
+        ("cat/up", data / "cat"),
+        ("cat/day1/top", data),
+        ("cat/self", data / "cat" / "self"),
+        ("dog/gone", tmp_path / "nowhere"),
+        ("dog/other", data / "cat" / "day1"),
+    ):
+        (data / link).symlink_to(target)
+    # What dog is linked to is its photo too, and then filed under two classes: that is found by content.
+    expected = {"cat": 1 + 1 + 3 + 2, "dog": 1 + 1 + 2}
+    assert counts(find_photos([data])) == {"train": expected}
+    assert counts(find_photos([data], checking=True)) == {"train": expected}
+    judged = find_class_folders(data, PAIR).photos
+    assert Counter(PAIR[index] for _, index in judged) == expected
+    tree(tmp_path / "split", "train/cat train/dog")
+    (tmp_path / "split" / "val").symlink_to(data)
+    assert counts(find_photos([tmp_path / "split"]))["val"] == expected, "a split may be a link as well"
+
+
+def test_heat_maps_beside_splits_are_no_photos(tmp_path: Path) -> None:
+    tree(tmp_path, f"{both('train', 'test')} maps")
+    with pytest.raises(UsageError, match="maps lies beside"):
+        find_class_folders(tmp_path, PAIR)
+    (tmp_path / "maps" / "0.jpg").write_bytes(b"\xff\xd8\xff\xfe\0\x12" + OVERLAY_MARK)
+    assert find_class_folders(tmp_path, PAIR).split == "test"
+    assert len(counts(find_photos([tmp_path]))) == 2
