@@ -84,7 +84,8 @@ def export(
     with loading("torch"):
         from edgeclf_training.runs import load_run_or_checkpoint
 
-        from edgeclf_export.exporting import Card, export_run, read_display_names
+        from edgeclf_export.display_names import read_display_names
+        from edgeclf_export.exporting import Card, export_run
         from edgeclf_export.gate import Budget
         from edgeclf_export.search import verdict
 

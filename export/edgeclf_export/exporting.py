@@ -1,6 +1,5 @@
 """A run folder becomes one model file, checked before it is in place."""
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from edgeclf_training.relocating import with_photos
 from edgeclf_training.runs import Run
 from numpy.typing import NDArray
 
+from edgeclf_export.display_names import check_display_names
 from edgeclf_export.gate import Budget, HeldOut, measure
 from edgeclf_export.golden import CANDIDATES, with_golden
 from edgeclf_export.graph import to_onnx
@@ -236,25 +236,6 @@ def _write(out: Path, data: bytes) -> None:
         raise UsageError(f"{out} cannot be written ({error.strerror or error})", "choose another -o") from error
 
 
-def read_display_names(path: Path, classes: Sequence[str]) -> dict[str, str]:
-    """Read a JSON object of class name -> display name.
-
-    Raises:
-        UsageError: not such a file, or it names a class that does not exist.
-    """
-    try:
-        names = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{path}: cannot be read as JSON ({error})", 'give {"class": "name for people", ...}'
-        ) from error
-    if not isinstance(names, dict) or not all(isinstance(v, str) and v.isprintable() and v for v in names.values()):
-        raise UsageError(f"{path}: not an object of names", 'give {"class": "name for people", ...}')
-    if unknown := sorted(set(names) - set(classes)):
-        raise UsageError(f"{path}: no class {', '.join(unknown)}", f"the classes are {', '.join(classes)}")
-    return names
-
-
 def _manifest(run: Run, card: Card) -> Manifest:
     manifest = draft_manifest(
         run.classes,
@@ -264,7 +245,7 @@ def _manifest(run: Run, card: Card) -> Manifest:
         run.provenance,
         figures=run.figures,
         calibration=run.calibration,
-        display_names=card.display_names,
+        display_names=check_display_names(card.display_names, run.classes),
         author=card.author,
         licence=card.licence,
         description=card.description,

@@ -225,22 +225,33 @@ class Classifier:
         return Prediction(ranking, ranking[0].probability < self.threshold, scores if logits else None)
 
     def index(self, label: str) -> int:
-        """The index of a class, by its name or its display name.
+        """The index of a class, by its name or its display name, however its accents and spaces are spelt.
 
         Raises:
-            UsageError: the model has no such class.
+            UsageError: the model has no such class, or shows several by this name.
         """
-        named = {shown: name for name, shown in self.manifest.display_names.items()}
-        try:
-            return self.labels.index(label if label in self.labels else named.get(label, label))
-        except ValueError:
-            import difflib
+        from edgeclf.names import finder, spelling
 
-            close = difflib.get_close_matches(label, self.labels, 3) or self.labels[:3]
+        names = self.manifest.display_names
+        wanted, found = spelling(label), finder(self.labels)(label)
+        meant = {index for index, name in enumerate(self.labels) if wanted == spelling(names.get(name, name))}
+        if found is not None:
+            meant.add(found)
+        if len(meant) > 1:
+            told = [f"class {index} ({self.labels[index]})" for index in sorted(meant)]
             raise UsageError(
-                f"the model has no class {label!r}",
-                f"it has, for example, {', '.join(close)} (see `edgeclf info MODEL`)",
-            ) from None
+                f"the model calls several classes '{label}': {', '.join(told)}",
+                "give the class name in brackets" if found is None else "export it again with other display names",
+            )
+        if meant:
+            return meant.pop()
+        import difflib
+
+        known = [*self.labels, *names.values()]
+        close = dict.fromkeys(difflib.get_close_matches(label, known, 3) or self.labels[:3])
+        raise UsageError(
+            f"the model has no class '{label}'", f"it has, for example, {', '.join(close)} (see `edgeclf info MODEL`)"
+        )
 
     def _predict(self, session: Any, image: NDArray[np.uint8], top_k: int, logits: bool) -> Prediction:
         (scores,) = self._run(session, image, "logits")

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from edgeclf.classifier import Classifier
 from edgeclf.counting import paired_interval
 from edgeclf.errors import PhotoError, UsageError
-from edgeclf.folders import class_index
 from edgeclf.image import Photo, fit, upright_with_size
 from edgeclf.maps import correlation
 from edgeclf.marks import OVERLAY_KIND
+from edgeclf.names import finder
 from edgeclf.pipeline import in_order
 from edgeclf.results import RankedLabel
 
@@ -115,7 +115,10 @@ def check_comparable(first: Classifier, second: Classifier, names: tuple[str, st
     Raises:
         UsageError: they have not.
     """
-    sides = [sorted(set(a.labels) - set(b.labels)) for a, b in ((first, second), (second, first))]
+    sides = []
+    for a, b in ((first, second), (second, first)):
+        find = finder(b.labels)
+        sides.append(sorted(label for label in a.labels if find(label) is None))
     told = []
     for name, only in zip(names, sides, strict=True):
         if only:
@@ -145,7 +148,7 @@ def compare(
         progress: called with the number of photos done.
         report: called with the error of each photo that cannot be read, when it comes up; the rest go on.
     """
-    pair, find = (first, second), class_index(first.labels)
+    pair, find, place = (first, second), finder(first.labels), finder(second.labels)
     answered, heat_maps, changed, unreadable = 0, 0, [], []
     counts = np.zeros((2, 2), np.int64)  # [first right][second right]
     times: tuple[list[float], list[float]] = ([], [])
@@ -171,10 +174,10 @@ def compare(
         one, two = (model.rank(scores, 1).best for model, (scores, _, _) in zip(pair, raw, strict=True))
         true = _true_class(path, find)
         if true is not None:
-            counts[int(one.index == true), int(two.label == first.labels[true])] += 1
-        if one.label != two.label:
+            counts[int(one.index == true), int(two.index == place(first.labels[true]))] += 1
+        if two.index != place(one.label):
             changed.append(Changed(path, one, two, None if true is None else first.labels[true]))
-        cam, other = (_map_of(model.index(one.label), answer) for model, answer in zip(pair, raw, strict=True))
+        cam, other = (_map_of(c, answer) for c, answer in zip((one.index, place(one.label)), raw, strict=True))
         if cam is None or other is None:
             missing += 1
         else:
@@ -240,7 +243,7 @@ def _take_turns(
     return raw[0], raw[1]
 
 
-def _map_of(index: int, raw: Raw) -> NDArray[np.float32] | None:
+def _map_of(index: int | None, raw: Raw) -> NDArray[np.float32] | None:
     _, cams, explained = raw
     found = np.flatnonzero(explained == index)
     return cams[int(found[0])] if len(found) else None

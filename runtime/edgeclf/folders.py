@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import NoReturn
 
 from edgeclf.errors import UsageError
 from edgeclf.layout import SPLIT_NAMES, Layout, class_folders, inside, read_layout, unreadable_folder
-from edgeclf.names import several
+from edgeclf.names import finder, several
 from edgeclf.walk import UNSORTED, image_files, is_ignored, is_photo_name
 
 _RECORDED = {"test": "test", "val": "validation", "train": "training"}  # --split, the first there is by default
@@ -55,7 +54,7 @@ def find_class_folders(
         UsageError: a folder is missing, cannot be read, lies in ``_unsorted``, or is no class of the model; what a
             folder means is not clear; there are no photos; ``split`` is no split.
     """
-    index = class_index(classes)
+    index = finder(classes)
 
     def is_class(name: str) -> bool:
         return index(name) is not None
@@ -83,20 +82,6 @@ def find_class_folders(
         notes.append(f"{data}: left out, in no split: {several(layout.strays)}")
     told = _RECORDED.get(chosen, "all")
     return ClassFolders(told, folder, tuple(photos), absent, unknown, loose, tuple(notes))
-
-
-def class_index(classes: Sequence[str]) -> Callable[[str], int | None]:
-    """A look-up of class indices by folder name, None for no class.
-
-    macOS takes names apart into letters and accents, other systems keep them together: both are the same name.
-    """
-    exact = {name: number for number, name in enumerate(classes)}
-    composed = {unicodedata.normalize("NFC", name): number for number, name in enumerate(classes)}
-
-    def find(name: str) -> int | None:
-        return exact.get(name, composed.get(unicodedata.normalize("NFC", name)))
-
-    return find
 
 
 def _choose(data: Path, is_class: Callable[[str], bool], split: str | None, ignore_unknown: bool) -> tuple[Layout, str]:

@@ -18,6 +18,7 @@ from edgeclf.errors import EdgeclfError, ModelTooNewError, NotAModelError
 SCHEMA_VERSION = 3  # 2: calibration; 3: golden photos, gate
 _MAX_TEXT = 2000
 _MAX_REASON = 300
+_MAX_NAME = 60  # characters of a text that is told
 T = TypeVar("T")
 
 
@@ -291,8 +292,14 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         _expect(value, str, where)
         return base64.b64decode(value, validate=True)
     _expect(value, (int, float) if kind is float else kind, where)
-    if kind is str and not (value.isprintable() and len(value) <= _MAX_TEXT):  # it will be printed on terminals
-        raise ValueError(f"{where} is too long or not printable")
+    if kind is str:
+        if len(value) > _MAX_TEXT:
+            raise ValueError(f"{where} is too long: {len(value)} characters, {_MAX_TEXT} at most")
+        if not value.isprintable():
+            from edgeclf.names import no_text, shown  # most names are plain: imported for the others
+
+            if odd := no_text(value):
+                raise ValueError(f"{where}, '{shown(value[:_MAX_NAME])}', has {odd}, which is no text")
     return value
 
 

@@ -1,21 +1,68 @@
-"""Names of classes and folders: which are one and the same, and in what order people read them."""
+"""Names of classes and folders: what may be one, which are one and the same, in what order people read them.
+
+Names stay as they were given, byte by byte; what is compared is how they are spelt (``spelling``, ``finder``).
+"""
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 _TOLD = 5  # names told in a line
 _LOOK = str.maketrans("аеорсухіјѕһԁο", "aeopcyxijshdo")  # noqa: RUF001 - of Cyrillic, and the Greek o
+# Control characters (terminal escapes begin with one), line and paragraph separators, what turns the direction of the
+# text around it, halves of characters. All else is text: letters, joiners, marks and spaces of every script.
+_NO_TEXT = "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206f\ud800-\udfff]"
+_UNSEEN = "[\u00ad\u200b\u2060\ufeff]"  # soft hyphen, zero-width space, word joiner, byte order mark
+
+
+def no_text(name: str) -> str:
+    """What in a name cannot be shown as text: "U+202E (RIGHT-TO-LEFT OVERRIDE)"; "" if all of it can."""
+    if not (found := re.search(_NO_TEXT, name)):
+        return ""
+    kind = "half a character" if "\ud800" <= found[0] <= "\udfff" else "a control character"
+    return f"U+{ord(found[0]):04X} ({unicodedata.name(found[0], kind)})"
+
+
+def shown(name: str) -> str:
+    """The name as text, with what cannot be shown as Python would write it."""
+    return re.sub(_NO_TEXT, lambda found: repr(found[0])[1:-1], name)
+
+
+def is_blank(name: str) -> bool:
+    """Whether there is nothing to be seen of a name: spaces, joiners, marks without a letter."""
+    return all(unicodedata.category(c) in ("Zs", "Cf", "Mn") for c in name)
+
+
+def spelling(name: str) -> str:
+    """The same for names that look the same: composed accents or not, whatever kinds of spaces, unseen characters.
+
+    Compatible characters stay apart (not NFKC: "m\N{SUPERSCRIPT TWO}" is not "m2"), and so do large and small letters.
+    """
+    return " ".join(re.sub(_UNSEEN, "", unicodedata.normalize("NFC", name)).split())
 
 
 def alike(name: str) -> str:
     """The same for names that a file system or a person may take for one.
 
     They differ by case, by how accents and wide, narrow or joined letters are written, by letters of another script
-    that look the same, by repeated spaces, or by spaces and dots at an end.
+    that look the same, by repeated spaces, by unseen characters, or by spaces and dots at an end.
     """
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).translate(_LOOK)
-    return " ".join(plain.rstrip(" .").split())
+    return spelling(plain.rstrip(" ."))
+
+
+def finder(names: Sequence[str]) -> Callable[[str], int | None]:
+    """A look-up of positions by name, None for none: the very name, else the only one that is spelt so."""
+    exact = {name: position for position, name in enumerate(names)}
+    spelt: dict[str, int | None] = {}
+    for position, name in enumerate(names):
+        key = spelling(name)
+        spelt[key] = None if key in spelt else position
+
+    def find(name: str) -> int | None:
+        return exact[name] if name in exact else spelt.get(spelling(name))
+
+    return find
 
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
@@ -30,6 +77,7 @@ def natural_order(names: Sequence[str]) -> list[int]:
 
 
 def several(names: Sequence[str]) -> str:
-    """A few names, in the order of people, and how many more there are; odd spaces are made visible."""
-    shown = [name if name == " ".join(name.split()) else repr(name) for name in sorted(names, key=natural)]
-    return ", ".join(shown[:_TOLD]) + (f" and {len(shown) - _TOLD} more" if len(shown) > _TOLD else "")
+    """A few names, in the order of people, and how many more there are; spaces at an end or in a row are told."""
+    odd = re.compile(r"^\s|\s$|\s\s")
+    told = [repr(name) if odd.search(name) else name for name in sorted(names, key=natural)]
+    return ", ".join(told[:_TOLD]) + (f" and {len(told) - _TOLD} more" if len(told) > _TOLD else "")

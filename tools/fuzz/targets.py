@@ -14,6 +14,7 @@ from edgeclf.contract import ImageContract
 from edgeclf.errors import EdgeclfError, ModelError, PhotoError
 from edgeclf.image import network_input
 from edgeclf.modelfile import MANIFEST_KEY, SEAL_LENGTH, _fields, _scan_model, read_model_file, seal
+from edgeclf.names import no_text
 from mutations import Rng, mutate
 from PIL import Image
 
@@ -86,7 +87,7 @@ TARGETS = {"door": door, "model": model}
 
 def _check_words(error: EdgeclfError) -> None:
     text = str(error)
-    assert text.isprintable(), f"unfit for a terminal: {text!r}"
+    assert not no_text(text), f"unfit for a terminal: {text!r}"
     assert len(text) < 1000, f"far too long: {text!r}"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgeclf.errors import DataError
 from edgeclf.layout import class_folders, inside, read_layout, split_of, unreadable_folder
-from edgeclf.names import alike, natural, several
+from edgeclf.names import alike, finder, is_blank, natural, no_text, several, shown, spelling
 from edgeclf.walk import UNSORTED, image_files, is_ignored, is_photo_name
 
 from edgeclf_training.data import SPLITS, Sample
@@ -182,7 +182,8 @@ def _parts(roots: Sequence[Path], got: _Gathered) -> Iterator[tuple[str, Path]]:
 
 
 def _gather(part: str, folder: Path, only: Sequence[str], got: _Gathered) -> None:
-    there = class_folders(folder, DataError, (lambda name: name in only) if only else None)
+    chosen = finder(only)
+    there = class_folders(folder, DataError, (lambda name: chosen(name) is not None) if only else None)
     got.notes += there.notes
     got.mixed += (folder / name for name in there.mixed)
     if (folder / UNSORTED).is_dir():
@@ -191,7 +192,7 @@ def _gather(part: str, folder: Path, only: Sequence[str], got: _Gathered) -> Non
         got.loose += (path for path in sorted(folder.iterdir()) if _is_image(path) and path.is_file())
     for name in there.names:
         label = _label(name, folder, got.places)
-        if only and label not in only:
+        if only and chosen(label) is None:
             continue
         got.places[label].append(folder / name)
         photos = got.photos[part].setdefault(label, [])
@@ -204,9 +205,9 @@ def _gather(part: str, folder: Path, only: Sequence[str], got: _Gathered) -> Non
 
 def _label(name: str, folder: Path, places: Mapping[str, Sequence[Path]]) -> str:
     """The class of a folder: its name, or that of a folder elsewhere that macOS only spells otherwise."""
-    composed = unicodedata.normalize("NFC", name)
+    spelt = spelling(name)
     for label, folders in places.items():
-        if unicodedata.normalize("NFC", label) == composed and all(f.parent != folder for f in folders):
+        if spelling(label) == spelt and all(f.parent != folder for f in folders):
             return label
     return name
 
@@ -246,7 +247,8 @@ def _placed(path: Path, folder: Path, label: str) -> _Placed:
 def _check_classes(
     where: str, roots: Sequence[Path], classes: tuple[str, ...], only: Sequence[str], got: _Gathered
 ) -> None:
-    if unknown := sorted(set(only) - set(classes)):
+    find = finder(classes)
+    if unknown := sorted(name for name in only if find(name) is None):
         raise DataError(f"{where}: no class folder {several(unknown)}", "check the names given to --classes")
     above = {os.path.dirname(os.path.abspath(root)) for root in roots}
     if len(classes) < 2 and len(roots) > 1 and len(above) == 1 and got.loose:
@@ -261,8 +263,11 @@ def _check_classes(
     for part in ("val", "test"):
         if extra := sorted(set(got.photos[part]) - set(classes)):
             raise DataError(f"{where}: {part} has {several(extra)}, train has not", "train needs every class")
-    if bad := [label for label in classes if not label.isprintable()]:
-        raise DataError(f"{where}: class folder {bad[0]!r} has unprintable characters", "rename it")
+    for label in classes:
+        if is_blank(label):
+            raise DataError(f"{where}: the name of class folder {label!r} is blank", "rename it")
+        if odd := no_text(label):
+            raise DataError(f"{where}: class folder '{shown(label)}' has {odd}, which is no text", "rename it")
 
 
 def _alike(places: Mapping[str, Sequence[Path]]) -> tuple[tuple[Path, ...], ...]:

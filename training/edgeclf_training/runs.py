@@ -24,6 +24,7 @@ from edgeclf.contract import ImageContract
 from edgeclf.errors import DataError, EdgeclfError
 from edgeclf.files import write_atomically
 from edgeclf.manifest import Calibration, Figures, Provenance
+from edgeclf.names import finder
 from torch import Tensor
 
 from edgeclf_training.data import Split, read_lists
@@ -172,12 +173,12 @@ def copy_known_classes(network: Network, earlier: Network, classes: Sequence[str
     """
     state = earlier.state_dict()
     last = f"head.linears.{len(network.head.linears) - 1}"
-    own = network.state_dict()
+    own, find = network.state_dict(), finder(known)
     for name in (f"{last}.weight", f"{last}.bias"):
         rows = own[name].clone()
         for index, label in enumerate(classes):
-            if label in known:
-                rows[index] = state[name][known.index(label)]
+            if (row := find(label)) is not None:
+                rows[index] = state[name][row]
         state[name] = rows
     network.load_state_dict(state)
 

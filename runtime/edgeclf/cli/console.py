@@ -7,8 +7,12 @@ from contextlib import contextmanager
 
 
 def printable(text: str) -> str:
-    """File names may hold anything, terminal escapes included: show what is not printable as Python would."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    """File names may hold anything, terminal escapes included: what is no text is shown as Python would write it."""
+    if text.isprintable():
+        return text
+    from edgeclf.names import shown
+
+    return shown(text)
 
 
 class Console:

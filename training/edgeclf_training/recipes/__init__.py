@@ -11,6 +11,7 @@ from typing import Any
 from edgeclf.errors import UsageError
 
 from edgeclf_training.options import MACHINE, TrainOptions, with_values
+from edgeclf_training.texts import decoded
 
 _SHIPPED = Path(__file__).parent
 START = "from"  # the one key that is no field: what --from says
@@ -40,7 +41,7 @@ def recipe_and_start(name: str) -> tuple[TrainOptions, Path | None]:
     """
     path = _SHIPPED / f"{name}.toml" if name in recipe_names() else Path(name)
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = tomllib.loads(decoded(path.read_bytes()).replace("\r\n", "\n"))
     except FileNotFoundError:
         raise UsageError(
             f"--recipe {name}: neither a recipe of that name nor a file", _nearest(name, recipe_names())
