@@ -130,16 +130,16 @@ def export_run(
         console.line("this run is unfinished: its best weights so far are exported, without figures")
     split = "test" if run.split.test else "validation"
     run = with_photos(run, data, console)
-    if run.split.test or run.split.val:
-        split = "test" if run.split.test else "validation"
-        samples = spread(run.split.test or run.split.val, check_photos, run.options.seed)
-    else:
-        samples = spread(_kept(run, console), check_photos, run.options.seed)
     if int8 and not run.split.train:
         raise DataError(
             f"INT8 is calibrated with training photos, and none of those of {run.folder} can be found",
             "name the folder or zip where they are now with --data, or export without --int8 (--fp16 needs none)",
         )
+    if run.split.test or run.split.val:
+        split = "test" if run.split.test else "validation"
+        samples = spread(run.split.test or run.split.val, check_photos, run.options.seed)
+    else:
+        samples = spread(_kept(run, console), check_photos, run.options.seed)
 
     def ask(data: bytes) -> Answers:
         """As the field will: through the runtime."""

@@ -180,6 +180,22 @@ def test_a_split_made_by_hand_from_photos_that_were_split_by_seed_holds(first: S
     assert {s.path.parent.parent.name for s in split.test} <= {"test"}
 
 
+def test_what_an_older_version_let_validate_beside_its_twin_trains_from_now_on(first: Split, tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    for sample in (*first.train, *first.val):
+        (root / sample.label).mkdir(parents=True, exist_ok=True)
+        shutil.copy(sample.path, root / sample.label)
+    sample = first.val[0]
+    with Image.open(sample.path) as photo:
+        photo.save(tmp_path / "twin.png")
+        photo.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png")
+    for name in ("twin.png", "turned.png"):
+        twin = Known("train", sample.label, name, 1, scan_one(tmp_path / name))
+        split = read_split([root], earlier=(*first.known, twin))
+        assert sample.path.name in {s.path.name for s in split.train}
+        assert len(split.val) == 5
+
+
 def test_nothing_left_to_validate_with_is_said_as_it_is(first: Split, tmp_path: Path) -> None:
     for sample in first.train:
         (tmp_path / sample.label).mkdir(exist_ok=True)

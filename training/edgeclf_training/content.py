@@ -80,7 +80,7 @@ def near_known(scans: Sequence[Scanned], known: Iterable[Known]) -> tuple[NDArra
         if part == "train" or group not in parts:
             parts[group] = part
     ours = groups[: len(scans)]
-    new = [index for index, group in enumerate(ours.tolist()) if group not in parts]
+    new = [index for index, group in enumerate(ours.tolist()) if parts.get(group) != "train"]
     turned = turned_pairs(_thumbs([scans[index] for index in new]), _thumbs([scan for _, scan in past]))
     for (part, _), group in ((past[j], int(ours[new[i]])) for i, j in turned):
         if part == "train" or group not in parts:

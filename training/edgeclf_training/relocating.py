@@ -86,7 +86,10 @@ def with_photos(run: Run, data: Sequence[Path] = (), console: Console | None = N
     gone = [s.path for part in SPLITS for s in run.split.part(part) if not is_there(s)]
     if gone and console is not None:
         total = len(gone) + sum(map(len, there.values()))
-        console.line(f"left out: {len(gone)} of {total} photos are gone or changed, the first is {gone[0]}")
+        console.line(
+            f"left out: {len(gone)} of {total} photos are gone or changed, the first is {gone[0]}"
+            + ("; if they were moved, say where they are now" if len(gone) > _MAY_BE_GONE * total else "")
+        )
     return replace(run, split=run.split.with_parts(there)) if gone else run
 
 

@@ -1,8 +1,7 @@
 """Which photo trains, which validates, which tests: no photo, nor its twin, does more than one of these."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgeclf.contract import ImageContract
@@ -12,40 +11,19 @@ from edgeclf_training.content import Known, known_as, merged, near_known, recogn
 from edgeclf_training.data import SPLITS, Sample, Skipped, Split
 from edgeclf_training.duplicates import exact_groups
 from edgeclf_training.finding import Found, find_photos
+from edgeclf_training.leaving_out import (
+    Entry,
+    grouped_by,
+    in_words,
+    leave_out_conflicts,
+    leave_out_copies,
+    leave_out_listed,
+    leave_out_trained,
+    leave_out_twins,
+)
 from edgeclf_training.scan import Scanned, scan
 
 VALIDATION_SHARE = 0.2
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A photo on its way to a part.
-
-    Attributes:
-        placed: the part whose folder it lies in.
-        home: the part it is bound for.
-        known: what an earlier run used it for, None for nothing.
-        exact, near: its group of the same pixels, and of near-duplicates.
-        near_part: what an earlier run used it or a near-duplicate for, "" for nothing.
-    """
-
-    sample: Sample
-    placed: str
-    home: str
-    known: Known | None = None
-    exact: int = -1
-    near: int = -1
-    near_part: str = ""
-
-    @property
-    def trained(self) -> bool:
-        """An earlier run trained on this very photo."""
-        return self.known is not None and self.known.part == "train"
-
-    @property
-    def near_trained(self) -> bool:
-        """An earlier run trained on it or on a near-duplicate."""
-        return self.near_part == "train"
 
 
 def read_split(
@@ -85,18 +63,18 @@ def read_split(
     skipped: list[Skipped] = []
     notes = [*(f"{folder}: left out, nobody has sorted it yet" for folder in found.unsorted), *found.notes]
     if found.loose:
-        notes.append(f"left out, in no class folder: {_photos(len(found.loose))}, first: {found.loose[0]}")
-    entries = _leave_out_listed(_placed(found), quarantine or {}, skipped, notes)
+        notes.append(f"left out, in no class folder: {in_words(len(found.loose))}, first: {found.loose[0]}")
+    entries = leave_out_listed(_placed(found), quarantine or {}, skipped, notes)
     scans = scan([e.sample.path for e in entries], contract, progress)
     skipped += (Skipped(e.sample.path, scans[e.sample.path].reason) for e in entries if scans[e.sample.path].kind)
     own = {part for part in SPLITS if found.parts[part]}
     entries = _grouped([e for e in entries if not scans[e.sample.path].kind], scans, earlier, own)
     _check_left(found.classes, entries, skipped, "readable")
     _note_known(entries, notes)
-    entries = _leave_out_trained(entries, skipped, notes)
-    entries = _leave_out_conflicts(entries, skipped, notes)
-    entries = _leave_out_copies(entries, skipped, notes)
-    entries = _leave_out_twins(entries, skipped, notes)
+    entries = leave_out_trained(entries, skipped, notes)
+    entries = leave_out_conflicts(entries, skipped, notes)
+    entries = leave_out_copies(entries, skipped, notes)
+    entries = leave_out_twins(entries, skipped, notes)
     _check_left(found.classes, entries, skipped, "usable")
     _note_near(entries, notes)
 
@@ -137,17 +115,17 @@ def read_split(
     return Split(found.classes, train, val, test, origin, tuple(skipped), tuple(notes), merged(earlier, used))
 
 
-def _placed(found: Found) -> list[_Entry]:
-    entries: dict[Path, _Entry] = {}
+def _placed(found: Found) -> list[Entry]:
+    entries: dict[Path, Entry] = {}
     for part in SPLITS:
         for sample in found.parts[part]:
-            entries[sample.path] = _Entry(sample, part, part)
+            entries[sample.path] = Entry(sample, part, part)
     return list(entries.values())
 
 
 def _grouped(
-    entries: list[_Entry], scans: Mapping[Path, Scanned], earlier: Sequence[Known], own: set[str]
-) -> list[_Entry]:
+    entries: list[Entry], scans: Mapping[Path, Scanned], earlier: Sequence[Known], own: set[str]
+) -> list[Entry]:
     """Entries with their groups, and with what an earlier run used them for.
 
     Args:
@@ -163,15 +141,17 @@ def _grouped(
     for e, k, exact, group in zip(entries, known, exact_groups(of).tolist(), near.tolist(), strict=True):
         # Saved again, a photo that validated and is no longer there itself goes on validating.
         part = k.part if k else None if group in there else parts.get(group)
+        if parts.get(group) == "train":  # whatever it was used for: it is nearly what was trained on
+            part = "train"
         home = part if part and e.placed == "train" and part not in own - {"train"} else e.placed
-        grouped.append(_Entry(e.sample, e.placed, home, k, exact, group, parts.get(group, "")))
+        grouped.append(Entry(e.sample, e.placed, home, k, exact, group, parts.get(group, "")))
     return grouped
 
 
-def _note_known(entries: list[_Entry], notes: list[str]) -> None:
+def _note_known(entries: list[Entry], notes: list[str]) -> None:
     if near := sum(bool(e.near_part) and not e.known for e in entries):
         notes.append(
-            f"{near} of {_photos(len(entries))} nearly the same as photos of earlier runs: saved again or turned"
+            f"{near} of {in_words(len(entries))} nearly the same as photos of earlier runs: saved again or turned"
         )
     known = [(e.sample, e.known) for e in entries if e.known]
     if not known:
@@ -181,100 +161,18 @@ def _note_known(entries: list[_Entry], notes: list[str]) -> None:
     counts = ", ".join(f"{parts[part]} {word}" for part, word in says.items() if parts[part])
     other = sum((s.label, s.path.name) != (k.label, k.name) for s, k in known)
     renamed = f"; {other} of them under another name or class" if other else ""
-    notes.append(f"{len(known)} of {_photos(len(entries))} known from earlier runs by their content: {counts}{renamed}")
-    if named := sum(k.scan is None for _, k in known):
-        notes.append(f"{_photos(named)} of these known by file name and size only: their content was not kept")
-
-
-def _leave_out_trained(entries: list[_Entry], skipped: list[Skipped], notes: list[str]) -> list[_Entry]:
-    """What was trained on says nothing about new photos: in ``val`` and ``test`` it has no place."""
-    gone: dict[Path, str] = {}
-    lost: Counter[str] = Counter()
-    for e in entries:
-        if e.placed == "train" or not e.near_trained:
-            continue
-        what = "an earlier run trained on it" if e.trained else "an earlier run trained on nearly the same photo"
-        gone[e.sample.path] = f"{e.sample.path}: left out of {e.placed}, {what}"
-        lost[e.placed] += 1
-    skipped += (Skipped(path, reason) for path, reason in gone.items())
-    notes += (
-        f"{_photos(count)} left out of {part}: an earlier run trained on {'it' if count == 1 else 'them'}, "
-        "or on nearly the same"
-        for part, count in lost.items()
+    notes.append(
+        f"{len(known)} of {in_words(len(entries))} known from earlier runs by their content: {counts}{renamed}"
     )
-    return [e for e in entries if e.sample.path not in gone]
+    if named := sum(k.scan is None for _, k in known):
+        notes.append(f"{in_words(named)} of these known by file name and size only: their content was not kept")
 
 
-def _leave_out_listed(
-    entries: list[_Entry], quarantine: Mapping[Path, str], skipped: list[Skipped], notes: list[str]
-) -> list[_Entry]:
-    listed = [e for e in entries if e.sample.path in quarantine]
-    skipped += (Skipped(e.sample.path, f"{e.sample.path}: quarantined, {quarantine[e.sample.path]}") for e in listed)
-    if listed:
-        notes.append(f"{_photos(len(listed))} on the quarantine list left out")
-    if lost := sorted(set(quarantine) - {e.sample.path for e in listed}):
-        count = "1 entry matches" if len(lost) == 1 else f"{len(lost)} entries match"
-        notes.append(f"quarantine list: {count} no photo here, first: {lost[0]}")
-    return [e for e in entries if e.sample.path not in quarantine]
-
-
-def _leave_out_conflicts(entries: list[_Entry], skipped: list[Skipped], notes: list[str]) -> list[_Entry]:
-    """The same pixels under several classes: no label can be trusted. Test photos stay: a test is left alone."""
-    gone: set[Path] = set()
-    kept_in_test = 0
-    for group in _by(entries, "exact"):
-        if len({e.sample.label for e in group}) == 1:
-            continue
-        for e in group:
-            if e.home == "test":
-                kept_in_test += 1
-                continue
-            other = next(o.sample for o in group if o.sample.label != e.sample.label)
-            gone.add(e.sample.path)
-            skipped.append(Skipped(e.sample.path, f"{e.sample.path}: same photo as {other.path}, under another class"))
-    if gone:
-        notes.append(f"{_photos(len(gone))} left out: the same photo is filed under more than one class")
-    if kept_in_test:
-        notes.append(
-            f"{_photos(kept_in_test)} of the test kept, though the same photo is filed under another class too"
-        )
-    return [e for e in entries if e.sample.path not in gone]
-
-
-def _leave_out_copies(entries: list[_Entry], skipped: list[Skipped], notes: list[str]) -> list[_Entry]:
-    """Of the same pixels repeated in ``train`` one copy is enough: one an earlier run knows, else the first."""
-    gone: set[Path] = set()
-    for group in _by([e for e in entries if e.placed == "train"], "exact"):
-        first, *copies = sorted(group, key=lambda e: e.known is None)
-        for e in copies:
-            gone.add(e.sample.path)
-            skipped.append(Skipped(e.sample.path, f"{e.sample.path}: same photo as {first.sample.path}"))
-    if gone:
-        notes.append(f"{_photos(len(gone))} left out: {'a copy' if len(gone) == 1 else 'copies'} of a training photo")
-    return [e for e in entries if e.sample.path not in gone]
-
-
-def _leave_out_twins(entries: list[_Entry], skipped: list[Skipped], notes: list[str]) -> list[_Entry]:
-    """Twins across parts: the training photo goes, unless an earlier run has trained on it already."""
-    gone: dict[Path, str] = {}
-    for group in _by(entries, "near"):
-        judges = [e for e in group if e.home != "train"]
-        for e in group:
-            if judges and e.home == "train" and not e.trained:
-                twin = judges[0]
-                word = "same photo as" if twin.exact == e.exact else "nearly the same photo as"
-                gone[e.sample.path] = f"{e.sample.path}: {word} {twin.sample.path}, which is in {twin.home}"
-    skipped += (Skipped(path, reason) for path, reason in gone.items())
-    if gone:
-        notes.append(f"{_photos(len(gone))} left out of training: a twin is in val or test")
-    return [e for e in entries if e.sample.path not in gone]
-
-
-def _note_near(entries: list[_Entry], notes: list[str]) -> None:
-    groups = [group for group in _by(entries, "near") if len(group) > 1]
+def _note_near(entries: list[Entry], notes: list[str]) -> None:
+    groups = [group for group in grouped_by(entries, "near") if len(group) > 1]
     if together := [group for group in groups if any(e.home == "train" for e in group)]:
         count = "1 group" if len(together) == 1 else f"{len(together)} groups"
-        notes.append(f"{count} of near-duplicates ({_photos(sum(map(len, together)))}) kept on one side each")
+        notes.append(f"{count} of near-duplicates ({in_words(sum(map(len, together)))}) kept on one side each")
     if torn := [group for group in groups if len({e.sample.label for e in group}) > 1]:
         first, other = torn[0][0], next(e for e in torn[0] if e.sample.label != torn[0][0].sample.label)
         count = "1 group" if len(torn) == 1 else f"{len(torn)} groups"
@@ -283,7 +181,7 @@ def _note_near(entries: list[_Entry], notes: list[str]) -> None:
         )
     mixed = [group for group in groups if {"val", "test"} <= {e.home for e in group}]
     if mixed:
-        notes.append(f"{_photos(sum(e.home == 'val' for g in mixed for e in g))} of val have a twin in test")
+        notes.append(f"{in_words(sum(e.home == 'val' for g in mixed for e in g))} of val have a twin in test")
 
 
 def _carve(groups: Sequence[Sequence[Sample]]) -> set[Sample]:
@@ -311,18 +209,7 @@ def _carve(groups: Sequence[Sequence[Sample]]) -> set[Sample]:
     return aside
 
 
-def _check_left(classes: Sequence[str], entries: list[_Entry], skipped: list[Skipped], what: str) -> None:
+def _check_left(classes: Sequence[str], entries: list[Entry], skipped: list[Skipped], what: str) -> None:
     why = f"first: {skipped[0].reason}" if skipped else ""
     if lost := sorted(set(classes) - {e.sample.label for e in entries if e.home == "train"}):
         raise DataError(f"no {what} training photo is left in {', '.join(lost)}", why)
-
-
-def _by(entries: Iterable[_Entry], kind: str) -> list[list[_Entry]]:
-    groups: dict[int, list[_Entry]] = defaultdict(list)
-    for e in entries:
-        groups[getattr(e, kind)].append(e)
-    return list(groups.values())
-
-
-def _photos(count: int) -> str:
-    return "1 photo" if count == 1 else f"{count} photos"
