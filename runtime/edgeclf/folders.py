@@ -10,6 +10,7 @@ from typing import NoReturn
 from edgeclf.errors import UsageError
 from edgeclf.layout import SPLIT_NAMES, Layout, class_folders, inside, read_layout, unreadable_folder
 from edgeclf.names import finder, several
+from edgeclf.raw import Tally
 from edgeclf.walk import UNSORTED, image_files, is_ignored, is_photo_name
 
 _RECORDED = {"test": "test", "val": "validation", "train": "training"}  # --split, the first there is by default
@@ -67,9 +68,10 @@ def find_class_folders(
     if unknown and not ignore_unknown:
         raise _unknown(folder, unknown, classes)
     photos: list[tuple[str, int]] = []
+    raws = Tally()
     for name in names:
         if (number := index(name)) is not None:
-            photos += ((path, number) for path in image_files(str(folder / name), _refuse))
+            photos += ((path, number) for path in image_files(str(folder / name), _refuse, onraw=raws.add))
     if not photos:
         what = "no images in the class folders" if len(names) > len(unknown) else "no folder of a class of the model"
         raise UsageError(f"{folder}: {what}", "give a folder with one sub-folder of photos per class")
@@ -77,7 +79,7 @@ def find_class_folders(
     found = {number for _, number in photos}
     absent = tuple(name for number, name in enumerate(classes) if number not in found)
     loose = sum(not is_ignored(e.name) and is_photo_name(e.name) and os.path.isfile(e.path) for e in os.scandir(folder))
-    notes = [*layout.notes, *there.notes]
+    notes = [*layout.notes, *there.notes, *raws.lines]
     if layout.strays:
         notes.append(f"{data}: left out, in no split: {several(layout.strays)}")
     told = _RECORDED.get(chosen, "all")

@@ -71,6 +71,26 @@ def has_raw_suffix(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in RAW_SUFFIXES
 
 
+class Tally:
+    """Counts the raw files that a walk passes over (``onraw``)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, _: str) -> None:
+        self.count += 1
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What there is to tell: a line, or none."""
+        return (left_out(self.count),) if self.count else ()
+
+
+def left_out(count: int) -> str:
+    """How it is told that a folder holds raw files."""
+    return f"{count} camera raw file{'s' * (count != 1)} left out, which cannot be read here: export them as JPEG"
+
+
 def _tells_raw(tag: int, values: tuple[int, ...]) -> bool:
     return tag == _DNG_VERSION or (tag == _PHOTOMETRIC and values[:1] in [(kind,) for kind in _SENSOR])
 

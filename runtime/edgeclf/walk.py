@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from edgeclf.marks import FoundPath
 from edgeclf.opening import SUFFIXES
+from edgeclf.raw import has_raw_suffix
 from edgeclf.reading import patiently
 
 T = TypeVar("T")
@@ -112,6 +113,7 @@ def image_files(
     folder: str,
     onerror: Callable[[OSError], Any] | None = None,
     wanted: Callable[[str], bool] = is_photo_name,
+    onraw: Callable[[str], Any] | None = None,
 ) -> Iterator[FoundPath]:
     """Photos below a folder: what has an image suffix, sorted within each folder, a folder before those inside it.
 
@@ -119,10 +121,15 @@ def image_files(
         folder: links in it are followed, but each folder is walked once.
         onerror: called for a folder that cannot be listed, which is passed over without it.
         wanted: by their names, which files; never those that ``is_ignored`` says.
+        onraw: called for what is called like a camera raw file, which nothing here can read.
 
     Raises:
         PhotoError: "timeout": the disk does not answer.
     """
+
+    def listed(name: str) -> bool:
+        return wanted(name) or (onraw is not None and has_raw_suffix(name))
+
     tree = _patiently(lambda: Tree(folder), folder)
     waiting: list[tuple[str, str | None, bool]] = [(folder, None, False)]
     while waiting:
@@ -135,14 +142,17 @@ def image_files(
         after = ""
         while True:
             try:
-                names, inside = patiently(partial(_next_names, path, after, wanted), folder)
+                names, inside = patiently(partial(_next_names, path, after, listed), folder)
             except OSError as error:
                 if onerror:
                     onerror(error)
                 break
             folders = inside if folders is None else folders
             for name in names:
-                yield FoundPath(os.path.join(path, name))
+                if onraw is None or wanted(name):
+                    yield FoundPath(os.path.join(path, name))
+                else:
+                    onraw(os.path.join(path, name))
             if len(names) < _NAMES:
                 break
             after = names[-1]

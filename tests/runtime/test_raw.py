@@ -123,3 +123,25 @@ def test_named_outright_it_is_one_line(
     assert len(done.stderr.strip().splitlines()) <= 2
     with Image.open(tmp_path / "photo.nef") as preview:  # what Pillow would have answered from
         assert preview.size == (16, 12)
+
+
+def test_raw_files_in_folders_are_told_in_one_line(
+    edgeclf: Callable[..., subprocess.CompletedProcess[str]], model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "card"
+    (folder / "adelie").mkdir(parents=True)
+    for number in range(2):
+        (folder / "adelie" / f"DSC_{number}.NEF").write_bytes(RAWS["nef"])
+        draw(number).save(folder / "adelie" / f"DSC_{number}.JPG")
+    for command in (("predict", folder), ("predict", folder, "--out", tmp_path / "a.jsonl"), ("evaluate", folder)):
+        options = ("-m", model) if command[0] == "predict" else ()
+        done = edgeclf(command[0], *([model] if command[0] == "evaluate" else []), *command[1:], *options)
+        assert done.returncode == 0, done.stderr
+        told = [line for line in (done.stdout + done.stderr).splitlines() if "camera raw" in line]
+        assert len(told) == 1
+        assert "2 camera raw files left out" in told[0]
+    (tmp_path / "raws").mkdir()
+    (tmp_path / "raws" / "a.dng").write_bytes(RAWS["dng"])
+    done = edgeclf("predict", tmp_path / "raws", "-m", model)
+    assert done.returncode == 1
+    assert "1 camera raw file left out" in done.stderr

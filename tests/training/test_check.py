@@ -322,3 +322,13 @@ def test_thermal_photos_are_no_placeholders_and_told(tmp_path: Path) -> None:
     details = {item.paths[0].stem: item.detail for item in found.items}
     assert details.keys() == {"thermal", "twelve"}
     assert "values 29315..30815, stretched" in details["thermal"]
+
+
+def test_camera_raw_files_are_told_in_one_line(class_folders: Path, tmp_path: Path, edgeclf: Cli) -> None:
+    root = shutil.copytree(class_folders, tmp_path / "data")
+    for number in range(3):
+        (root / "king" / f"DSC_{number}.NEF").write_bytes(b"MM\0*" + bytes(100))
+    done = edgeclf("data", "check", root)
+    lines = [line for line in done.stdout.splitlines() if "camera raw" in line]
+    assert len(lines) == 1
+    assert "3 camera raw files left out" in lines[0]

@@ -15,6 +15,7 @@ from pathlib import Path
 from edgeclf.errors import DataError
 from edgeclf.layout import class_folders, inside, read_layout, split_of, unreadable_folder
 from edgeclf.names import alike, finder, is_blank, natural, no_text, several, shown, spelling
+from edgeclf.raw import has_raw_suffix, left_out
 from edgeclf.walk import UNSORTED, image_files, is_ignored, is_photo_name
 
 from edgeclf_training.data import SPLITS, Sample
@@ -111,6 +112,8 @@ def find_photos(
         raise DataError(f"{where}: no images in class folder {several(empty)}", "add photos, or remove it")
     if list(classes) != sorted(classes, key=natural) and any(any(c.isdigit() for c in label) for label in classes):
         got.notes.append(f"class index: by characters, not by number: {', '.join(classes[:3])}, ...; go by the names")
+    if raws := [path for path in got.others if has_raw_suffix(path.name)]:
+        got.notes.append(f"{left_out(len(raws))}, first: {raws[0]}")
     parts = {}
     for part in SPLITS:
         chosen: dict[Path, Sample] = {}  # the same folder may be given twice

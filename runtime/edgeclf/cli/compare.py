@@ -49,13 +49,17 @@ def compare(
     from edgeclf.cli.photos import find_photos
     from edgeclf.comparing import check_comparable
     from edgeclf.comparing import compare as run
+    from edgeclf.raw import Tally
 
     models: Models = (
         (first, Classifier(first, device, threads, spin=False)),
         (second, Classifier(second, device, threads, spin=False)),
     )
     check_comparable(models[0][1], models[1][1], (first, second))
-    console, found = Console(), list(find_photos(photos))
+    console, raws = Console(), Tally()
+    found = list(find_photos(photos, raws))
+    for line in raws.lines:
+        console.line(line)
     with console.progress("photos") as progress:
         compared = run(
             models[0][1],

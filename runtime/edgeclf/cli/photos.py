@@ -18,6 +18,7 @@ from edgeclf.files import check_writable, write_new, write_over
 from edgeclf.image import read_photo_file
 from edgeclf.marks import OVERLAY_ENDING, FoundPath, is_overlay, save_marked
 from edgeclf.patterns import is_pattern, matching
+from edgeclf.raw import Tally
 from edgeclf.reading import patiently, reason
 from edgeclf.results import Prediction
 from edgeclf.walk import image_files, is_photo_name
@@ -34,20 +35,21 @@ class Found:
     source: str | bytes | PhotoError
 
 
-def find_photos(arguments: list[str]) -> Iterator[Found]:
+def find_photos(arguments: list[str], raws: Tally | None = None) -> Iterator[Found]:
     """Expand files, folders (see ``edgeclf.walk``), globs and "-", in the order given.
 
     Folders are walked as they are consumed, in memory that does not grow with them; of a glob all names are kept. Only
-    a photo named alone may be a heat map: a shell makes many names of ``*.jpg``.
+    a photo named alone may be a heat map: a shell makes many names of ``*.jpg``. ``raws`` counts camera raw files in
+    folders, which are left out.
     """
     for argument in arguments:
         try:
-            yield from _expand(argument, alone=len(arguments) == 1)
+            yield from _expand(argument, raws or Tally(), alone=len(arguments) == 1)
         except PhotoError as error:
             yield Found(argument, error)
 
 
-def _expand(argument: str, alone: bool) -> Iterator[Found]:
+def _expand(argument: str, raws: Tally, alone: bool) -> Iterator[Found]:
     if argument == STDIN:
         if sys.stdin is None:
             raise UsageError("-: there is no standard input", "name a photo")
@@ -62,7 +64,7 @@ def _expand(argument: str, alone: bool) -> Iterator[Found]:
             raise PhotoError("unsupported", f"{STDIN}: holds more than one photo", remedy, STDIN)
         yield Found(STDIN, data)
     elif patiently(lambda _: os.path.isdir(argument), argument):
-        yield from _in_folder(argument)
+        yield from _in_folder(argument, raws)
     elif patiently(lambda _: is_pattern(argument), argument):
         matches = patiently(lambda progress: matching(argument, progress), argument)
         yield from (Found(name, FoundPath(name)) for name in matches)
@@ -72,11 +74,11 @@ def _expand(argument: str, alone: bool) -> Iterator[Found]:
         yield Found(argument, argument if alone else FoundPath(argument))
 
 
-def _in_folder(folder: str) -> Iterator[Found]:
+def _in_folder(folder: str, raws: Tally) -> Iterator[Found]:
     """The photos below a folder, then the folders that could not be listed."""
     closed: list[OSError] = []
     empty = True
-    for photo in image_files(folder, closed.append):
+    for photo in image_files(folder, closed.append, onraw=raws.add):
         empty = False
         yield Found(photo, photo)
     for error in closed:

@@ -94,6 +94,7 @@ def predict(
     """
     from edgeclf.classifier import Classifier
     from edgeclf.cli.photos import STDIN, OverlayFiles, are_several, counting, find_photos
+    from edgeclf.raw import Tally
 
     if models := [photo for photo in photos if photo.endswith(".onnx")]:
         raise UsageError(f"{models[0]}: a model file among the photos", f"give it with -m {models[0]}")
@@ -116,7 +117,7 @@ def predict(
     )
     if cam_class is not None:
         classifier.index(cam_class)  # an unknown class is a usage error before any photo is read
-    failed, heat_maps, console = False, 0, Console()
+    failed, heat_maps, console, raws = False, 0, Console(), Tally()
     live = several and sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
     total = counting(photos) if live else lambda: 0
 
@@ -124,7 +125,7 @@ def predict(
         return _answers(classifier, found, top_k, overlays, cam_class)
 
     if out is None:
-        with closing(answers(find_photos(photos))) as given, console.progress("photos", live=live) as progress:
+        with closing(answers(find_photos(photos, raws))) as given, console.progress("photos", live=live) as progress:
             for done, answer in enumerate(given, 1):
                 if is_heat_map(answer):
                     heat_maps += 1
@@ -139,9 +140,11 @@ def predict(
 
         ranks = min(top_k, len(classifier.labels))
         with Stopping() as stop, RecordFile(out, classifier.sha256, ranks, resume=resume, retry=True) as records:
-            failed = _record(records, find_photos(photos), answers, stop, console, total)
+            failed = _record(records, find_photos(photos, raws), answers, stop, console, total)
         if stop:
             raise KeyboardInterrupt
+    for line in raws.lines:
+        console.line(line)
     if failed:
         raise typer.Exit(PhotoError.exit_code)
 
