@@ -50,6 +50,8 @@ WORDS = [
     *(("cp437", names) for names in ("café thé", "Müller Größe", "ñandú pingüino", "été naïve", "à_la_carte Äpfel")),
     ("cp850", "coração maçã"),
     *(("cp1252", names) for names in ("café thé", "Müller Größe", "smørrebrød Äpfel")),
+    *((page, names) for page in ("cp852", "cp1250") for names in ("żółw gęś", "łabędź sójka")),
+    ("cp1254", "ağaç kuş"),
     *(("cp866", names) for names in ("кошка собака", "Пингвин Тюлень")),
     *(("cp1251", names) for names in ("кошка собака", "Пингвин Тюлень")),
     *((page, "γάτα Σκύλος") for page in ("cp737", "cp1253")),

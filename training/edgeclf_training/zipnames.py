@@ -12,7 +12,9 @@ _UTF8_FLAG, _UNICODE_PATH = 0x800, 0x7075
 _MOST = 2000  # names that a code page is judged by
 _SURE = 0.5
 # Of equally likely ones the first: what zips of each script are mostly written in.
-_PAGES = ("cp932", "gbk", "big5", "cp949", "cp437", "cp850", "cp1252", "cp866", "cp1251", "cp737", "cp1253")
+_WIDE = ("cp932", "gbk", "big5", "cp949")
+_LATIN = ("cp437", "cp850", "cp1252", "cp852", "cp1254", "cp1250")
+_PAGES = (*_WIDE, *_LATIN, "cp866", "cp1251", "cp737", "cp1253")
 _COMMON_HANGUL = set(
     "가각간갈감갑값강갖같개객거건걸검것게겨격견결경계고곡곤골곰공과관광괴교구국군굴궁권귀규균그극근글금급기긴길김깊까깨꺼꼬꽃꾸꿀"
     "끝끼나난날남납낮내냄냉너널넘네녀년념노녹논놀농높누눈뉴느는능늘니닐님다단달담답당대더덕던덩데도독돈돌동돼되된두둑둘드득든들등디따딸"
@@ -77,7 +79,7 @@ def _decodes(names: Iterable[bytes], page: str) -> bool:
 def _likelihood(names: Iterable[bytes], page: str) -> float:
     """How much like words names look in a code page, 0..1: the mean over all characters that are not ASCII."""
     parts = dict.fromkeys(part for name in names for part in re.split(r"[/\\]", name.decode(page)))
-    judge = _wide if page in ("cp932", "gbk", "big5", "cp949") else _narrow
+    judge = _wide if page in _WIDE else _narrow
     marks = [mark for part in islice((p for p in parts if not p.isascii()), _MOST) for mark in judge(part, page)]
     return sum(marks) / max(1, len(marks))
 
@@ -104,22 +106,25 @@ def _wide(part: str, page: str) -> Iterator[float]:
 
 def _narrow(part: str, page: str) -> Iterator[float]:
     """Alphabets: letters of one script in a word, capitals where they belong."""
-    latin = page in ("cp437", "cp850", "cp1252")
+    judge = _latin if page in _LATIN else _other_script
     yield from (0.0 for c in part if not c.isascii() and not c.isalpha())
     for word in re.findall(r"[^\W\d_]+", part):
         foreign = [c for c in word if not c.isascii()]
-        if not foreign:
-            continue
-        if latin:
-            plain = len(word) - len(foreign)
-            jumps = any(a.islower() and b.isupper() and not (a + b).isascii() for a, b in pairwise(word))
-            if jumps or any("LATIN" not in unicodedata.name(c, "") for c in foreign):
-                mark = 0.1
-            else:
-                mark = 1.0 if 2 * plain >= len(foreign) else 0.6 if len(word) == 1 else 0.2
-        else:
-            scripts = {unicodedata.name(c, "").split()[0] for c in word}
-            proper = word.islower() or word.isupper() or word.istitle()
-            likely = 0.9 if len(word) > 2 else 0.5  # two letters may be anything
-            mark = likely if proper and len(scripts) == 1 and "LATIN" not in scripts else 0.1
-        yield from (mark for _ in foreign)
+        yield from (judge(word, foreign) for _ in foreign)
+
+
+def _latin(word: str, foreign: Sequence[str]) -> float:
+    names = [unicodedata.name(c, "") for c in foreign]
+    capital_inside = any(a.islower() and b.isupper() and not (a + b).isascii() for a, b in pairwise(word))
+    if capital_inside or not all("LATIN" in name and "HOOK" not in name for name in names):  # the sign of the guilder
+        return 0.1
+    if 3 * (len(word) - len(foreign)) < len(foreign):
+        return 0.6 if len(word) == 1 else 0.2
+    return 0.9 if {*foreign} & {*"ðþ"} else 1.0  # Turkish is more frequent than Icelandic
+
+
+def _other_script(word: str, _: Sequence[str]) -> float:
+    scripts = {unicodedata.name(c, "").split(" ")[0] for c in word}
+    if len(scripts) > 1 or "LATIN" in scripts or not (word.islower() or word.isupper() or word.istitle()):
+        return 0.1
+    return 0.9 if len(word) > 2 else 0.5  # two letters may be anything
