@@ -289,6 +289,9 @@ def test_the_same_name_spelt_otherwise_elsewhere_is_the_same_class(tmp_path: Pat
     assert merged.classes == (composed, "tea")
     tree(tmp_path / "other", [f"train/{apart}", "train/tea", f"val/{composed}"])
     assert counts(find_photos([tmp_path / "other"]))["val"] == {apart: 1}
+    tree(tmp_path / "twice", [apart, composed])
+    with pytest.raises(DataError, match="cannot be told apart"):
+        find_photos([tmp_path / "train", tmp_path / "twice"])
     tree(tmp_path / "b", ["Tea", composed])
     with pytest.raises(DataError, match=r"[Tt]ea' and '[^']*[Tt]ea' cannot be told apart"):
         find_photos([tmp_path / "train", tmp_path / "b"])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgeclf.errors import DataError
 from edgeclf.layout import class_folders, inside, read_layout, split_of, unreadable_folder
-from edgeclf.names import alike, finder, is_blank, natural, no_text, several, shown, spelling
+from edgeclf.names import alike, finder, is_blank, natural, no_text, several, shown
 from edgeclf.raw import has_raw_suffix, left_out
 from edgeclf.walk import UNSORTED, image_files, is_ignored, is_photo_name
 
@@ -193,8 +193,10 @@ def _gather(part: str, folder: Path, only: Sequence[str], got: _Gathered) -> Non
         got.unsorted.append(folder / UNSORTED)
     if inside(folder, DataError).photos:
         got.loose += (path for path in sorted(folder.iterdir()) if _is_image(path) and path.is_file())
+    earlier = list(got.places)
+    find = finder(earlier)
     for name in there.names:
-        label = _label(name, folder, got.places)
+        label = name if (known := find(name)) is None else earlier[known]  # macOS may spell it otherwise
         if only and chosen(label) is None:
             continue
         got.places[label].append(folder / name)
@@ -204,15 +206,6 @@ def _gather(part: str, folder: Path, only: Sequence[str], got: _Gathered) -> Non
                 photos.append(_placed(path, folder / name, label))
             else:
                 got.others.append(path)
-
-
-def _label(name: str, folder: Path, places: Mapping[str, Sequence[Path]]) -> str:
-    """The class of a folder: its name, or that of a folder elsewhere that macOS only spells otherwise."""
-    spelt = spelling(name)
-    for label, folders in places.items():
-        if spelling(label) == spelt and all(f.parent != folder for f in folders):
-            return label
-    return name
 
 
 def _is_image(path: Path) -> bool:
@@ -278,9 +271,12 @@ def _alike(places: Mapping[str, Sequence[Path]]) -> tuple[tuple[Path, ...], ...]
     groups: dict[str, list[str]] = defaultdict(list)
     for label in sorted(places):
         groups[alike(label)].append(label)
-    return tuple(
-        tuple(path for label in labels for path in places[label]) for labels in groups.values() if len(labels) > 1
-    )
+    twins = []
+    for labels in groups.values():
+        paths = tuple(dict.fromkeys(path for label in labels for path in places[label]))
+        if len(labels) > 1 or len({path.parent for path in paths}) < len(paths):
+            twins.append(paths)
+    return tuple(twins)
 
 
 def _check_names(twins: Sequence[Sequence[Path]], refusals: Iterable[Path]) -> None:
