@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeclf.errors import DataError, UsageError
+from edgeclf.files import check_writable
 from edgeclf_training.check import Report, check_data
 from edgeclf_training.names import odd_names
-from edgeclf_training.quarantine import Written, check_list, read_quarantine, write_quarantine
+from edgeclf_training.quarantine import WHAT, Written, is_list, read_quarantine, write_quarantine
 from edgeclf_training.splitting import read_split
 from helpers import draw, write_class_folders
 from PIL import Image
@@ -185,12 +186,15 @@ def test_what_a_person_wrote_in_a_list_is_kept_and_only_what_is_new_is_added(tmp
 def test_no_file_of_another_kind_is_written_over(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "mine.jpg"
     file.write_bytes(content)
-    for ask in (lambda: check_list(file), lambda: write_quarantine(file, {tmp_path / "x.jpg": "blurred"})):
-        with pytest.raises(UsageError, match="is no quarantine list"):
+    for ask in (
+        lambda: check_writable(file, is_list, WHAT),
+        lambda: write_quarantine(file, {tmp_path / "x.jpg": "so"}),
+    ):
+        with pytest.raises(UsageError, match="is not a quarantine list"):
             ask()
     assert file.read_bytes() == content
-    with pytest.raises(DataError, match="cannot be read"):
-        check_list(tmp_path)
+    with pytest.raises(UsageError, match="is a folder"):
+        write_quarantine(tmp_path, {})
 
 
 def test_names_that_mean_trouble_elsewhere(tmp_path: Path) -> None:

@@ -38,13 +38,15 @@ def check(
 
     Exits with 0 if nothing is wrong, 1 if there are problems, 5 if the data cannot be used at all.
     """
+    from edgeclf.files import check_writable
+
     from edgeclf_training.check import check_data
-    from edgeclf_training.quarantine import check_list, write_quarantine
+    from edgeclf_training.quarantine import WHAT, is_list, write_quarantine
     from edgeclf_training.zips import data_name, open_data
 
     console = Console()
     if quarantine is not None:
-        check_list(quarantine)
+        check_writable(quarantine, is_list, WHAT)
     with console.progress("unpacking") as progress:
         folders = open_data(data, progress, lambda line: console.line(printable(line)))
     with console.progress("reading photos") as progress:

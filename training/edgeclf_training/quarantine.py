@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeclf.errors import DataError, UsageError
-from edgeclf.files import write_atomically
-from edgeclf.image import SUFFIXES
+from edgeclf.errors import DataError
+from edgeclf.files import check_writable, write_over
+from edgeclf.walk import is_photo_name
 
 from edgeclf_training.scan import absolute
 
+WHAT = "a quarantine list"
 _HEAD = "# Photos that `edgeclf train --quarantine` leaves out: path, tab, reason."
 _SAYS = (
     f"{_HEAD}\n"
@@ -34,16 +35,6 @@ class Written:
     kept: int
 
 
-def check_list(file: Path) -> None:
-    """Find a file that is no quarantine list, before any work is done.
-
-    Raises:
-        UsageError: it is another file of the user's.
-        DataError: it cannot be read.
-    """
-    _lines(file)
-
-
 def write_quarantine(file: Path, reasons: Mapping[Path, str]) -> Written:
     """Write a list, sorted by path; add to one that is there already, and leave all that a person wrote as it is.
 
@@ -53,7 +44,8 @@ def write_quarantine(file: Path, reasons: Mapping[Path, str]) -> Written:
         UsageError: the file is there and is no quarantine list.
         DataError: it cannot be read or written.
     """
-    before = _lines(file)
+    check_writable(file, is_list, WHAT)
+    before = _lines(file) if os.path.lexists(file) else []
     listed = {absolute(name) for name, _ in _entries(line.lstrip("# ") for line in before)}
     marks = {mark for line in before if line.startswith(_ADDED) for mark in line[len(_ADDED) :].split()}
     new = {path: why for path, why in sorted(reasons.items()) if path not in listed and _mark(path) not in marks}
@@ -65,7 +57,7 @@ def write_quarantine(file: Path, reasons: Mapping[Path, str]) -> Written:
     lines += (_ADDED + " ".join(unmarked[i : i + _PER_LINE]) for i in range(0, len(unmarked), _PER_LINE))
     data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
     try:
-        write_atomically(Path(os.path.realpath(file)), lambda f: f.write(data))
+        write_over(file, lambda f: f.write(data), is_list, WHAT)
     except OSError as error:
         raise DataError(
             f"{file}: cannot be written ({error.strerror})", "choose another file with --quarantine"
@@ -91,17 +83,17 @@ def _entries(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield name, reason
 
 
+def is_list(file: str) -> bool:
+    """Whether a file is a quarantine list: by its head, or by hand with nothing but photos; or it is empty."""
+    text = _text(Path(file))
+    names = [name for name, _ in itertools.islice(_entries(text.split("\n")), 100)]
+    by_hand = bool(names) and all(map(is_photo_name, names))
+    return "\0" not in text and (text.lstrip("\ufeff").startswith(_HEAD) or by_hand or not text.strip())
+
+
 def _lines(file: Path) -> list[str]:
-    """The lines of a list that is there; none if there is no such file."""
-    if not os.path.lexists(file):
-        return []
-    text = _text(file)
-    lines = text.split("\n")
-    names = [name for name, _ in itertools.islice(_entries(lines), 100)]
-    by_hand = bool(names) and all(Path(name).suffix.lower() in SUFFIXES for name in names)
-    if "\0" in text or not (text.lstrip("\ufeff").startswith(_HEAD) or by_hand or not text.strip()):
-        raise UsageError(f"{file} is there and is no quarantine list", "choose another file with --quarantine")
-    return lines[:-1] if not lines[-1] else lines
+    lines = _text(file).split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def _text(file: Path) -> str:
