@@ -3,10 +3,15 @@
 A record is what ``predict --json`` prints, and which photo by which model it answers::
 
     {"path": ..., "unknown": ..., "predictions": [...], "size": 48213, "modified": "2026-07-04T12:00:00.000000000Z",
-     "model": "0f3a..."}                 # or "error": {"kind": ..., "message": ...}; "model": 16 digits of its seal
+     "model": "0f3a...",                 # or "error": {"kind": ..., "message": ...}; "model": 16 digits of its seal
+     "folder": "/home/ann", "threshold": 0.62, "maps_of": null}
+
+``folder`` is where a relative ``path`` counts from (null for an absolute one). ``threshold`` and ``maps_of`` (null: no
+heat maps; "best-ranked", or a class) are the rule that photos are answered by: it is one in all of a file.
 
 In JSON Lines (``.jsonl``) that is one line. In CSV (``.csv``) it is a row of the columns in ``csv_columns``: ranks
-side by side, without class indices and display names.
+side by side, without class indices and display names, with a byte order mark, which spreadsheets look for. Files of
+earlier versions, without the mark and the last three, are gone on with as they are.
 
 * One record is one line, whatever is in a file name, and is written in one piece. When a file is opened to go on, a
   last line that is not whole is cut off; whole records are never touched.
@@ -30,7 +35,8 @@ from edgeclf.errors import RecordError, UsageError
 from edgeclf.filelock import lock
 from edgeclf.files import flush, sync_folder
 from edgeclf.identity import Digests, PhotoFile
-from edgeclf.recordlines import TAIL, csv_columns, from_csv, from_json, to_csv, to_json
+from edgeclf.recordlines import BOM, csv_columns, from_csv, from_json, to_csv, to_json
+from edgeclf.recordrule import other_rule, read_head
 
 SUFFIXES = (".jsonl", ".csv")
 # Errors that another try cannot mend unless the file changes, and then it is another photo.
@@ -49,6 +55,7 @@ class RecordFile:
         model: the model's ``sha256``.
         ranks: how many classes an answer ranks.
         resume: go on with a file that exists; else it must not.
+        rule: the ``threshold`` and ``maps_of`` that photos are answered by; written into each record.
         retry: take photos whose error may pass (unreadable, gone) as not answered.
         sync_every: seconds that records may share one flush to the disk; 0 flushes each.
 
@@ -59,8 +66,8 @@ class RecordFile:
 
     Raises:
         UsageError: another suffix; or the file exists and ``resume`` was not asked for.
-        RecordError: no record file, one of another model or with other columns, damaged, in use by another process,
-            or one that cannot be written.
+        RecordError: no record file, one of another model, rule or length of ranking, damaged, in use by another
+            process, or one that cannot be written.
     """
 
     def __init__(
@@ -70,16 +77,18 @@ class RecordFile:
         ranks: int,
         *,
         resume: bool = False,
+        rule: Mapping[str, Any] | None = None,
         retry: bool = False,
         sync_every: float = SYNC_EVERY,
     ) -> None:
         self.path = Path(path)
         self.known = Digests()
         self.found = self.failed = self.cut = 0
-        self._model, self._retry, self._sync_every = model[:16], retry, sync_every
+        self._model, self._rule, self._ranks = model[:16], rule or {}, ranks
+        self._retry, self._sync_every = retry, sync_every
         self._csv = check_suffix(self.path) == ".csv"
         self._columns = csv_columns(ranks)
-        self._head = f"{','.join(self._columns)}\n".encode() if self._csv else b""
+        self._head = BOM + f"{','.join(self._columns)}\n".encode() if self._csv else b""
         self._file = self._open(resume)
         try:
             lock(self._file, self.path)
@@ -118,7 +127,8 @@ class RecordFile:
             RecordError: it cannot be written; the file is as it was before.
         """
         size, modified = (None, None) if photo is None else (photo.size, photo.modified)
-        record = {**answer, "size": size, "modified": modified, "model": self._model}
+        folder = None if photo is None or os.path.isabs(photo.path) else os.getcwd()
+        record = {**answer, "size": size, "modified": modified, "model": self._model, "folder": folder, **self._rule}
         self._append(to_csv(record, self._columns) if self._csv else to_json(record))
         self._unsynced = True
         if photo is not None:
@@ -197,8 +207,9 @@ class RecordFile:
                     end += len(line)
                 else:
                     torn = line
-        begins = self._head or _FIRST_BYTES
-        if not end and not begins.startswith(torn.rstrip(b"\0")[: len(begins)]):  # power cuts may leave zeros
+        begun = torn.rstrip(b"\0")  # power cuts may leave zeros
+        heads = (self._head, self._head.removeprefix(BOM)) if self._csv else (_FIRST_BYTES,)
+        if not end and not any(head.startswith(begun[: len(head)]) for head in heads):
             raise self._foreign()
         if torn:
             self.cut = len(torn)
@@ -207,18 +218,31 @@ class RecordFile:
 
     def _check_head(self, line: bytes) -> None:
         given = line.rstrip(b"\r\n\0")
-        if given == self._head.rstrip() or (not line.endswith(b"\n") and self._head.startswith(given)):
+        if not line.endswith(b"\n") and self._head.startswith(given):
             return
-        if given.startswith(b"path,unknown,") and given.endswith(",".join(TAIL).encode()):
+        columns, untouched = read_head(line)
+        if columns is None:
+            if not line.endswith(b"\n") and self._head.removeprefix(BOM).startswith(given):
+                return
+            raise self._foreign()
+        if not untouched:
+            raise self._saved_again()
+        self._check_ranks(sum(column.startswith("label_") for column in columns))
+        if line.endswith(b"\n"):
+            self._columns = columns
+
+    def _check_ranks(self, ranks: int) -> None:
+        if ranks != self._ranks:
             raise RecordError(
-                f"{self.path}: has columns for {given.count(b',label_')} classes a photo, not {self._ranks}",
+                f"{self.path}: has answers of {ranks} classes a photo, not {self._ranks}",
                 "give the same --top-k as before, or name another file",
             )
-        raise self._foreign()
 
-    @property
-    def _ranks(self) -> int:
-        return sum(column.startswith("label_") for column in self._columns)
+    def _saved_again(self) -> RecordError:
+        return RecordError(
+            f"{self.path}: was saved by another program, which changed how it is written (spreadsheets do)",
+            "name another file; open only copies of record files in such programs",
+        )
 
     def _foreign(self) -> RecordError:
         return RecordError(f"{self.path}: is not a record file of edgeclf", "name another file; it was left alone")
@@ -232,12 +256,18 @@ class RecordFile:
         except (ValueError, RecursionError, csv.Error):
             if number == 1:
                 raise self._foreign() from None
+            if line.endswith(b"\r\n"):  # no edgeclf ends lines so: not torn, and not to be cut off
+                raise self._saved_again() from None
             return False
         if record.model != self._model:
             raise RecordError(
                 f"{self.path}: was written with another model ({record.model}, this one is {self._model})",
                 "name another file, or give the model it was begun with",
             )
+        if record.ranks is not None:
+            self._check_ranks(record.ranks)
+        if other := other_rule(self._rule, record):
+            raise RecordError(f"{self.path}: was written {other[0]}", f"{other[1]}, or name another file")
         self.found += 1
         self.failed += record.error is not None
         passing = record.error is not None and record.error not in LASTING

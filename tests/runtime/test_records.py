@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from edgeclf.classifier import Classifier
 from edgeclf.errors import RecordError, UsageError
 from edgeclf.identity import Digests, PhotoFile, look_at
 from edgeclf.recordlines import csv_columns, escaped, unescaped
@@ -55,7 +57,7 @@ def out(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_every_name_comes_back_from_both_formats(out: Path) -> None:
     data = written(out, NASTY)
-    lines = data.decode("utf-8", "strict").split("\n")
+    lines = data.decode("utf-8-sig", "strict").split("\n")
     assert len(lines) - 1 == len(NASTY) + (out.suffix == ".csv"), "one record is one line"
     if out.suffix == ".jsonl":
         assert [json.loads(line)["path"] for line in lines[:-1]] == NASTY
@@ -135,7 +137,7 @@ def test_other_files_are_refused_and_left_alone(out: Path, tmp_path: Path) -> No
             assert out.read_bytes() == content
     if out.suffix == ".csv":
         out.write_bytes(whole)
-        with pytest.raises(RecordError, match="for 2 classes a photo, not 3"):
+        with pytest.raises(RecordError, match="of 2 classes a photo, not 3"):
             RecordFile(out, SHA, 3, resume=True)
     with pytest.raises(UsageError, match="exists already"):
         RecordFile(out, SHA, 2)
@@ -204,6 +206,97 @@ def test_a_replaced_file_is_another_photo(tmp_path: Path) -> None:
     assert look_at(str(tmp_path / "none")) is None
 
 
+def test_a_photo_is_the_same_from_any_folder_through_any_link_in_any_spelling(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart, name = (unicodedata.normalize(form, "Käuze") for form in ("NFD", "NFC"))
+    (tmp_path / name / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / name, target_is_directory=True)
+    monkeypatch.chdir(tmp_path / name)
+    written(out, ["deep/x.jpg", "=1.jpg"])
+    monkeypatch.chdir(tmp_path)
+    with RecordFile(out, SHA, 2, resume=True) as records:
+        size = of("deep/x.jpg").size
+        ways = [f"{name}/deep/x.jpg", f"{apart}/deep/x.jpg", "link/deep/x.jpg", str(tmp_path / "link/deep/x.jpg")]
+        for there in ways:
+            assert of("")._replace(path=there, size=size).digest() in records.known, there
+        assert of("deep/x.jpg").digest() not in records.known
+    (record, _) = recorded(out)
+    assert (record["path"], record["folder"]) == ("deep/x.jpg", str(tmp_path / name)), "the path stays as it was given"
+
+
+OLD_HEAD = "path,unknown,label_1,probability_1,label_2,probability_2,error,message,cam,cam_class,padding_share,copy"
+OLD_HEAD += ",size,modified,model"
+
+
+def old_file(out: Path, best: float, unknown: bool, bom: bytes = b"") -> bytes:
+    """As versions without the rule wrote it."""
+    photo = of("a.jpg")
+    if out.suffix == ".csv":
+        row = f"a.jpg,{str(unknown).lower()},x,{best},y,0.1,,,,,,,{photo.size},{photo.modified},{SHA[:16]}"
+        return bom + f"{OLD_HEAD}\n{row}\n".encode()
+    ranking = [{"label": "x", "index": 0, "probability": best}, {"label": "y", "index": 1, "probability": 0.1}]
+    record = {"path": "a.jpg", "unknown": unknown, "predictions": ranking}
+    return (
+        bom + json.dumps({**record, "size": photo.size, "modified": photo.modified, "model": SHA[:16]}).encode() + b"\n"
+    )
+
+
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"], ids=["plain", "mark"])
+def test_files_of_earlier_versions_are_gone_on_with_as_they_are(out: Path, bom: bytes) -> None:
+    out.write_bytes(old_file(out, 0.7, False, bom))
+    for path, found in (("b.jpg", 1), ("c.jpg", 2)):
+        with RecordFile(out, SHA, 2, resume=True, rule={"threshold": 0.5, "maps_of": None}) as records:
+            assert (records.found, of("a.jpg").digest() in records.known) == (found, True)
+            records.add(of(path), answer(path))
+    data = out.read_bytes()
+    assert data.startswith(old_file(out, 0.7, False, bom))
+    assert [record["path"] for record in recorded(out)] == ["a.jpg", "b.jpg", "c.jpg"]
+    with pytest.raises(RecordError, match=r"with another --threshold than 0\.9|with --threshold 0\.5, now it is 0\.9"):
+        RecordFile(out, SHA, 2, resume=True, rule={"threshold": 0.9, "maps_of": None})
+    assert out.read_bytes() == data
+
+
+def test_a_file_has_one_rule(out: Path) -> None:
+    rule = {"threshold": 0.3, "maps_of": "=king"}
+    with RecordFile(out, SHA, 2, rule=rule) as records:
+        records.add(of("a.jpg"), failure("a.jpg", "damaged"))
+    data = out.read_bytes()
+    RecordFile(out, SHA, 2, resume=True, rule=rule).__exit__(None, None, None)
+    for other, says in (
+        ({**rule, "threshold": 0.31}, "with --threshold 0.3, now it is 0.31; give --threshold 0.3, or name another"),
+        ({**rule, "maps_of": None}, "heat maps of =king, now it is no heat maps"),
+        ({**rule, "maps_of": "best-ranked"}, "now it is heat maps of best-ranked"),
+    ):
+        with pytest.raises(RecordError, match=says):
+            RecordFile(out, SHA, 2, resume=True, rule=other)
+    assert out.read_bytes() == data
+    out.unlink()
+    written(out, ["a.jpg"])
+    with pytest.raises(RecordError, match="answers of 2 classes a photo, not 3"):
+        RecordFile(out, SHA, 3, resume=True)
+
+
+def test_a_table_that_a_spreadsheet_saved_is_refused_and_left_alone(tmp_path: Path) -> None:
+    out = tmp_path / "a.csv"
+    whole = written(out, ["Müller.jpg"])
+    assert whole.startswith(b"\xef\xbb\xbfpath,"), "the mark that spreadsheets look for"
+    text = whole.decode("utf-8-sig")
+    for content in (
+        text.replace(",", ";").encode("utf-8-sig"),
+        text.replace(",", "\t").replace("\n", "\r\n").encode("utf-16"),
+        text.replace("\n", "\r\n").encode("cp1252"),
+        text.replace("\n", "\r\n").replace(SHA[:16], "1.23457E+14").encode("utf-8-sig"),
+    ):
+        out.write_bytes(content)
+        with pytest.raises(RecordError, match="saved by another program"):
+            RecordFile(out, SHA, 2, resume=True)
+        assert out.read_bytes() == content
+    out.write_bytes(text.replace("\n", "\r\n").encode())
+    with RecordFile(out, SHA, 2, resume=True) as records:
+        assert of("Müller.jpg").digest() in records.known, "nothing but the ends of lines is changed"
+
+
 # From the shell.
 
 
@@ -220,7 +313,7 @@ def photos(tmp_path: Path) -> Path:
 def recorded(out: Path) -> list[dict[str, Any]]:
     if out.suffix == ".jsonl":
         return [json.loads(line) for line in out.read_bytes().splitlines()]
-    return [{**row, "path": unescaped(row["path"])} for row in csv.DictReader(out.read_text("utf-8").splitlines())]
+    return [{**row, "path": unescaped(row["path"])} for row in csv.DictReader(out.read_text("utf-8-sig").splitlines())]
 
 
 def test_records_are_what_json_prints(edgeclf: Run, photos: Path, tmp_path: Path) -> None:
@@ -234,6 +327,8 @@ def test_records_are_what_json_prints(edgeclf: Run, photos: Path, tmp_path: Path
         assert record.pop("size") == status.st_size
         assert record.pop("modified").endswith(f"{status.st_mtime_ns % 10**9:09}Z")
         assert record.pop("model") == MODEL.read_bytes()[-64:-48].decode()
+        assert (record.pop("folder"), record.pop("maps_of")) == (None, None)
+        assert record.pop("threshold") == Classifier(MODEL).threshold
         assert record == json.loads(line)
 
     edgeclf("predict", photos, "-m", MODEL, "--out", tmp_path / "a.csv", "-k", 2)
@@ -268,6 +363,25 @@ def test_going_on_answers_what_is_new_and_nothing_twice(edgeclf: Run, photos: Pa
     assert "the last record was not whole" in more.stderr
     names = [Path(record["path"]).name for record in recorded(out)]
     assert sorted(names) == ["0.png", "1.png", "1.png", "2.png", "3.png", "new.png", "text.jpg"]
+
+
+def test_another_rule_is_said_with_what_differs(
+    edgeclf: Run, photos: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = ("predict", photos.name, "-m", MODEL, "--out", out, "--resume")
+    assert edgeclf(*run).returncode == 1
+    first = out.read_bytes()
+    other = edgeclf(*(part if part != photos.name else photos for part in run), "--threshold", 0.99)
+    assert (other.returncode, len(other.stderr.splitlines())) == (7, 1)
+    assert "now it is 0.99; give --threshold" in other.stderr
+    for extra, says in ((["-k", 2], "same --top-k"), (["--cam", tmp_path / "why"], "heat maps of best-ranked")):
+        done = edgeclf(*run, *extra)
+        assert (done.returncode, says in done.stderr) == (7, True), done.stderr
+    monkeypatch.chdir(photos)
+    again = edgeclf(*run[:1], ".", *run[2:])
+    assert "0 recorded, 5 there already" in again.stderr, "from another folder"
+    assert out.read_bytes() == first
 
 
 def test_heat_maps_and_overlays_go_along(edgeclf: Run, photos: Path, out: Path, tmp_path: Path) -> None:

@@ -87,10 +87,11 @@ def predict(
     With --json each line also names the execution provider that served, as "device".
 
     --out writes nothing to standard output. Each record is on its line as soon as it is there; Ctrl-C or a crash leaves
-    whole records, and --resume goes on behind them. A photo counts as answered if FILE has its path, size and time of
+    whole records, and --resume goes on behind them, from any folder, with the model, --top-k, --threshold, --cam and
+    --cam-class that FILE was begun with. A photo counts as answered if FILE has its path, size and time of
     modification, so each is recorded once; one that could not be opened is tried again. Records are what --json prints,
-    with size, modified and model; CSV has the ranks side by side. Names that are no text, and control characters, are
-    \\uXXXX there, and an apostrophe keeps a cell from being a formula.
+    with size, modified, model, folder, threshold and maps_of; CSV has the ranks side by side. Names that are no text,
+    and control characters, are \\uXXXX there, and an apostrophe keeps a cell from being a formula.
     """
     from edgeclf.classifier import Classifier
     from edgeclf.cli.photos import STDIN, OverlayFiles, are_several, counting, find_photos
@@ -115,8 +116,9 @@ def predict(
         low_memory=low_memory or not several,  # measured: for one photo, keeping memory for the next saves nothing
         for_many=several and overlays is None,
     )
-    if cam_class is not None:
-        classifier.index(cam_class)  # an unknown class is a usage error before any photo is read
+    maps_of = "best-ranked"
+    if cam_class is not None:  # an unknown class is a usage error before any photo is read
+        maps_of = classifier.labels[classifier.index(cam_class)]
     failed, heat_maps, console, raws = False, 0, Console(), Tally()
     live = several and sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
     total = counting(photos) if live else lambda: 0
@@ -139,7 +141,11 @@ def predict(
         from edgeclf.records import RecordFile
 
         ranks = min(top_k, len(classifier.labels))
-        with Stopping() as stop, RecordFile(out, classifier.sha256, ranks, resume=resume, retry=True) as records:
+        rule = {"threshold": classifier.threshold, "maps_of": None if cam is None else maps_of}
+        with (
+            Stopping() as stop,
+            RecordFile(out, classifier.sha256, ranks, resume=resume, rule=rule, retry=True) as records,
+        ):
             failed = _record(records, find_photos(photos, raws), answers, stop, console, total)
         if stop:
             raise KeyboardInterrupt

@@ -87,7 +87,8 @@ def watch(
         classifier = Classifier(model, device, threads, threshold=threshold, low_memory=low_memory, for_many=True)
         console = Console()
         ranks = min(top_k, len(classifier.labels))
-        with RecordFile(out, classifier.sha256, ranks, resume=True, sync_every=0) as records:
+        rule = {"threshold": classifier.threshold, "maps_of": None}
+        with RecordFile(out, classifier.sha256, ranks, resume=True, rule=rule, sync_every=0) as records:
             if records.cut:
                 console.line(f"{out}: the last record was not whole; its photo is answered again")
             watcher = FolderWatch(
