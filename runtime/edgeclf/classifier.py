@@ -1,11 +1,11 @@
 """The classifier: one model file, photos in, rankings and heat maps out."""
 
+import operator
 import os
-import threading
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,17 +13,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeclf.background import in_background
 from edgeclf.contract import ImageContract
-from edgeclf.errors import BackendError, ExplainError, PhotoError, UsageError
+from edgeclf.errors import BackendError, ExplainError, ModelError, PhotoError, UsageError
 from edgeclf.image import Photo, is_network_input, network_input, read_photo_file, upright_with_size
 from edgeclf.machine import memory
 from edgeclf.manifest import Manifest
-from edgeclf.modelfile import read_model_file
+from edgeclf.modelfile import Model, read_model_file
 from edgeclf.pipeline import in_order
 from edgeclf.resize import shrunk
 from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction, RankedLabel
-from edgeclf.session import CPU, open_session, usable_threads
+from edgeclf.session import usable_threads
+from edgeclf.sessions import Sessions
 
 DEFAULT_MODEL = Path(__file__).parent / "models" / "imagenet_efficientnet_lite0_int8.onnx"
 MODEL_VARIABLE = "EDGECLF_MODEL"
@@ -43,10 +43,12 @@ class Classifier:
     """Answers photos with one model file.
 
     Safe to use from several threads at once: onnxruntime sessions serve concurrent calls on the CPU, and take turns on
-    other devices.
+    other devices. It can be copied, pickled (its model goes along) and used after a fork: a child opens the model anew.
 
     Args:
-        model: an ``.onnx`` file made by edgeclf; ``default_model()`` if None.
+        model: an ``.onnx`` file made by edgeclf: its path, its bytes, or a binary file object; ``default_model()`` if
+            None. What was checked is what answers, whatever becomes of the file; a file that is written over in place
+            answers on with the sessions that are open by then.
         device: "auto" (CUDA where it is to be had, else CPU), "cpu", "cuda", or any execution provider's name.
         threads: CPU threads: all of them work on one inference in ``predict``, each on a photo of its own in
             ``predict_many``. As many as the process may use if None.
@@ -65,11 +67,12 @@ class Classifier:
         ModelError: the file cannot be used.
         BackendError: onnxruntime or the device is not to be had.
         UsageError: ``threads`` below 1, ``threshold`` not within 0..1.
+        TypeError: an argument of another type.
     """
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | None = None,
+        model: Model | None = None,
         device: str = "auto",
         threads: int | None = None,
         *,
@@ -79,35 +82,41 @@ class Classifier:
         low_memory: bool = False,
         for_many: bool = False,
     ) -> None:
-        if threshold is not None and not 0 <= threshold <= 1:
+        if threshold is not None and not 0 <= _number("threshold", threshold) <= 1:
             raise UsageError(f"threshold is {threshold}", "give a probability, 0..1")
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads is {threads}", "give at least 1")
+        if threads is not None:
+            _check_whole("threads", threads)
+        if not isinstance(device, str):
+            raise TypeError(f"device is a name such as 'cpu', not {type(device).__name__}")
         self._file = read_model_file(model if model is not None else default_model())
         calibration = self._file.manifest.calibration
         self.temperature = calibration.temperature if calibration else 1.0
         self.threshold = threshold if threshold is not None else calibration.threshold if calibration else 0.0
         self.threads = threads or usable_threads()
         self._low_memory = low_memory
-        self._inside = 1 if for_many and not low_memory else self.threads
-        self._many: Any = None  # what predict_many runs on, once it was called
-        self._opening, self._one_at_a_time = threading.Lock(), threading.Lock()
-
-        def opening() -> tuple[Any, str]:
-            return open_session(self._file, device, self._inside, spin=spin, low_memory=low_memory)
-
-        self._opened = cache(opening) if wait else in_background(opening)
+        inside = 1 if for_many and not low_memory else self.threads
+        self._opening: dict[str, Any] = {"device": device, "threads": inside, "spin": spin, "low_memory": low_memory}
+        self._sessions = Sessions(self._file, **self._opening)
         if wait:
-            self._opened()
+            self._sessions.first()
+        else:
+            self._sessions.begin()
 
-    @cached_property
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_sessions", "device")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._sessions = Sessions(self._file, **self._opening)
+
+    @property
     def _session(self) -> Any:
-        return self._opened()[0]
+        return self._sessions.first()[0]
 
     @cached_property
     def device(self) -> str:
         """The execution provider that serves, by onnxruntime's name."""
-        return self._opened()[1]
+        return self._sessions.first()[1]
 
     @property
     def manifest(self) -> Manifest:
@@ -134,12 +143,13 @@ class Classifier:
 
         Raises:
             PhotoError: the photo cannot be read.
+            ModelError: the answer is not finite.
             UsageError: ``top_k`` below 1.
         """
-        _check_top_k(top_k)
+        _check_whole("top_k", top_k)
         contract = self.manifest.contract  # before the session, which may still be opening
         image = photo if is_network_input(photo, contract) else network_input(photo, contract)
-        return self._predict(self._session, image, top_k, logits)
+        return self._predict(None, image, top_k, logits)
 
     def predict_many(
         self, photos: Iterable[Photo | PhotoError], top_k: int = 5, *, logits: bool = False
@@ -156,9 +166,10 @@ class Classifier:
             top_k, logits: as for ``predict``.
 
         Raises:
+            ModelError: an answer is not finite: raised in that photo's turn, after the answers before it.
             UsageError: ``top_k`` below 1.
         """
-        _check_top_k(top_k)
+        _check_whole("top_k", top_k)
         return self._answers(iter(photos), top_k, logits)
 
     def explain(self, photo: Photo, label: str | None = None, top_k: int = 5) -> Explanation:
@@ -174,7 +185,7 @@ class Classifier:
             UsageError: the model has no such class.
             ExplainError: the model carries maps of the best-ranked classes only, and the class is not among them.
         """
-        _check_top_k(top_k)
+        _check_whole("top_k", top_k)
         wanted = self.index(label) if label is not None else None
         if not isinstance(photo, str | os.PathLike) and hasattr(photo, "read"):
             photo = read_photo_file(photo)  # decoded twice below: once for the network, once for the eye
@@ -209,12 +220,22 @@ class Classifier:
         Returns:
             Logits float32 ``[classes]``, heat maps float32 ``[maps, h, w]``, and which classes they explain, int64
             ``[maps]``, best-ranked first.
+
+        Raises:
+            ModelError: a logit or a map is not finite.
         """
-        scores, cams, cam_class = self._run(self._session, image, "logits", "cam", "cam_class")
+        scores, cams, cam_class = self._run(None, image, "logits", "cam", "cam_class")
+        self._check_finite(scores)
+        self._check_finite(cams)
         return scores[0], cams[0], cam_class[0]
 
     def rank(self, scores: NDArray[np.float32], top_k: int = 5, *, logits: bool = False) -> Prediction:
-        """What logits, float32 ``[classes]``, mean: ``top_k`` and ``logits`` as for ``predict``."""
+        """What logits, float32 ``[classes]``, mean: ``top_k`` and ``logits`` as for ``predict``.
+
+        Raises:
+            ModelError: a logit is not finite.
+        """
+        self._check_finite(scores)
         order = _best_first(scores, top_k)
         shares = np.subtract(scores, scores[order[0]], dtype=np.float64)
         shares /= self.temperature
@@ -253,19 +274,24 @@ class Classifier:
             f"the model has no class '{label}'", f"it has, for example, {', '.join(close)} (see `edgeclf info MODEL`)"
         )
 
+    def _check_finite(self, values: NDArray[np.float32]) -> None:
+        if not np.isfinite(values).all():
+            what = f"{self._file.path}: answers a photo with numbers that are not finite (NaN or infinity)"
+            raise ModelError(what, "the model cannot be used; export it again, from a run that did not diverge")
+
     def _predict(self, session: Any, image: NDArray[np.uint8], top_k: int, logits: bool) -> Prediction:
         (scores,) = self._run(session, image, "logits")
         return self.rank(scores[0], top_k, logits=logits)
 
     def _run(self, session: Any, image: NDArray[np.uint8], *outputs: str) -> Any:
-        try:
-            with self._turn():
-                return session.run(outputs, {"image": image[None]})
-        except Exception as error:  # onnxruntime's own classes, and MemoryError
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
-            raise BackendError(
-                f"onnxruntime failed on a photo ({reason})", "if memory ran out, try --low-memory or a smaller model"
-            ) from error
+        """Run a session, or the first one in its turn if None."""
+        with self._sessions.turn() if session is None else nullcontext(session) as chosen:
+            try:
+                return chosen.run(outputs, {"image": image[None]})
+            except Exception as error:  # onnxruntime's own classes, and MemoryError
+                reason = " ".join(str(error).split())[:300] or type(error).__name__
+                what = f"onnxruntime failed on a photo ({reason})"
+                raise BackendError(what, "if memory ran out, try --low-memory or a smaller model") from error
 
     def _answers(
         self, photos: Iterator[Photo | PhotoError], top_k: int, logits: bool
@@ -275,7 +301,7 @@ class Classifier:
                 if isinstance(photo, PhotoError):
                     return photo
                 image = photo.image if isinstance(photo, _Input) else network_input(photo, self.manifest.contract)
-                return self._predict(many or self._session, image, top_k, logits)
+                return self._predict(many, image, top_k, logits)
             except PhotoError as error:
                 return error.alone()
 
@@ -288,21 +314,10 @@ class Classifier:
         if len(first) < 2:  # a single photo has all threads to itself
             yield from map(answer, first)
             return
-        many = self._session_of_many()
+        many = self._sessions.many()
         room = memory().available
         threads = self.threads if room is None else min(self.threads, max(1, room // _BESIDE))
         yield from in_order(answer, chain(first, taken), threads)
-
-    def _session_of_many(self) -> Any:
-        """A session whose inferences use one thread each: measured, N of those side by side beat N threads in one."""
-        with self._opening:
-            if self._many is None:
-                other = self._inside > 1 and not self._low_memory and self.device == CPU
-                self._many = open_session(self._file, self.device, 1)[0] if other else self._session
-            return self._many
-
-    def _turn(self) -> AbstractContextManager[Any]:
-        return nullcontext() if self.device == CPU else self._one_at_a_time
 
 
 @dataclass(frozen=True)
@@ -342,6 +357,19 @@ def _best_first(values: NDArray[np.float32], count: int) -> list[int]:
     return [int(index) for index in np.argsort(-values, kind="stable")[:count]]
 
 
-def _check_top_k(top_k: int) -> None:
-    if top_k < 1:
-        raise UsageError(f"top_k is {top_k}", "give at least 1")
+def _check_whole(name: str, value: int) -> None:
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is a whole number, not {type(value).__name__}") from None
+    if whole < 1:
+        raise UsageError(f"{name} is {whole}", "give at least 1")
+
+
+def _number(name: str, value: float) -> float:
+    if isinstance(value, str):
+        raise TypeError(f"{name} is a number, not {type(value).__name__}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is a number, not {type(value).__name__}") from None

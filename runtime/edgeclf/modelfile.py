@@ -9,15 +9,15 @@ damage, not forgery: whoever changes a file on purpose can seal it again.
 """
 
 import hashlib
-import mmap
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import IO, Any, TypeAlias
 
 from edgeclf.errors import ModelDamagedError, ModelError, NotAModelError
 from edgeclf.manifest import Manifest
+from edgeclf.modelbytes import ModelBytes
 
 MANIFEST_KEY = "edgeclf.manifest"
 SEAL_LENGTH = 84
@@ -26,50 +26,96 @@ _SEAL_HEAD = b"\x72\x52\x0a\x0eedgeclf.sha256\x12\x40"
 _MAX_MANIFEST = 16 * 2**20
 _DOMAINS = frozenset({"", "ai.onnx"})  # not com.microsoft: its EPContext opens other files
 _REMEDY = "copy the file again, or export the model again with `edgeclf export`"
+_NO_NAME = "the model"
 
-Buffer = bytes | mmap.mmap
+Model: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model file that passed every check that needs no onnxruntime.
+    """A model that passed every check that needs no onnxruntime. Pickled, it takes its bytes along.
 
     Attributes:
-        path: as given.
+        path: as given; "the model" for bytes.
         size: bytes.
         sha256: what the seal holds: the digest (hex) of all bytes before it.
         manifest: what the file says about itself.
+        content: its bytes, for opening sessions.
     """
 
     path: str
     size: int
     sha256: str
     manifest: Manifest
+    content: ModelBytes = field(repr=False, compare=False)
+
+    def __copy__(self) -> "ModelFile":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ModelFile":
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., "ModelFile"], tuple[bytes, str]]:
+        return _from_bytes, (self.content.read(), self.path)
 
 
-def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
-    """Check a model file's structure and seal, and read its manifest.
+def read_model_file(model: Model) -> ModelFile:
+    """Check a model's structure and seal, and read its manifest.
+
+    Args:
+        model: a path, the bytes of a model file, or a binary file object, which is read to its end.
 
     Raises:
         NotAModelError: no such file, not ONNX, without a manifest, or one that wants other files or custom operators.
         ModelDamagedError: the seal does not match.
         ModelTooNewError: the manifest is of a newer schema.
+        TypeError: the argument is of another type.
     """
-    name = os.fspath(path)
+    if isinstance(model, bytes | bytearray | memoryview):
+        return _from_bytes(bytes(model), _NO_NAME)
+    if hasattr(model, "read"):
+        data = model.read()
+        if isinstance(data, bytes):
+            name = getattr(model, "name", None)
+            return _from_bytes(data, name if isinstance(name, str) else _NO_NAME)
+        raise TypeError(f"a model's file must be open in binary mode, not give {type(data).__name__}")
+    if not isinstance(model, str | os.PathLike):
+        raise TypeError(f"a model is a path, bytes or a binary file, not {type(model).__name__}")
+    name = os.fsdecode(model)
     try:
         if not stat.S_ISREG(os.stat(name).st_mode):  # opening a pipe would wait for a writer
             raise NotAModelError(f"{name}: is not a file", "give an .onnx file made by `edgeclf export`")
-        with Path(name).open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                raise ModelDamagedError(f"{name}: the file is empty (0 bytes)", _REMEDY)
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _read(data, name)
+        return _from_path(name)
     except FileNotFoundError as error:
         raise NotAModelError(f"{name}: no such model file", "check the path, or $EDGECLF_MODEL") from error
     except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise NotAModelError(
-            f"{name}: cannot be read ({error})", "give an .onnx file made by `edgeclf export`"
+            f"{name}: cannot be read ({reason})", "give an .onnx file made by `edgeclf export`"
         ) from error
+
+
+def _from_path(name: str) -> ModelFile:
+    descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    kept = False
+    try:
+        status = os.fstat(descriptor)
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            data = file.read() or b""
+        sha256, digest, manifest = _check(data, name)
+        if os.name == "nt":  # an open file could not be replaced there
+            content = ModelBytes(name, digest, data=data)
+        else:
+            content, kept = ModelBytes(name, digest, descriptor=descriptor, status=status), True
+        return ModelFile(name, len(data), sha256, manifest, content)
+    finally:
+        if not kept:
+            os.close(descriptor)
+
+
+def _from_bytes(data: bytes, name: str) -> ModelFile:
+    sha256, digest, manifest = _check(data, name)
+    return ModelFile(name, len(data), sha256, manifest, ModelBytes(name, digest, data=data))
 
 
 def seal(unsealed: bytes) -> bytes:
@@ -77,7 +123,10 @@ def seal(unsealed: bytes) -> bytes:
     return unsealed + _SEAL_HEAD + hashlib.sha256(unsealed).hexdigest().encode()
 
 
-def _read(data: mmap.mmap, name: str) -> ModelFile:
+def _check(data: bytes, name: str) -> tuple[str, str, Manifest]:
+    """The digest that the seal holds, the digest of all bytes, and the manifest of a model that may be used."""
+    if not data:
+        raise ModelDamagedError(f"{name}: the file is empty (0 bytes)", _REMEDY)
     try:
         metadata, domains, external = _scan_model(data)
     except (ValueError, IndexError, OverflowError, RecursionError) as error:
@@ -86,24 +135,25 @@ def _read(data: mmap.mmap, name: str) -> ModelFile:
         raise NotAModelError(
             f"{name}: an ONNX file without edgeclf's manifest", "give an .onnx file made by `edgeclf export`"
         )
-    digest = _check_seal(data, name)
+    sealed, digest = _check_seal(data, name)
     if external:
         raise ModelError(f"{name}: wants tensor data from other files, which is refused", "export it as one file")
     if foreign := sorted(domains - _DOMAINS):
         raise ModelError(f"{name}: wants custom operators ({', '.join(foreign)}), which is refused", "export it again")
-    return ModelFile(name, len(data), digest, Manifest.from_json(metadata[MANIFEST_KEY], name))
+    return sealed, digest, Manifest.from_json(metadata[MANIFEST_KEY], name)
 
 
-def _check_seal(data: mmap.mmap, name: str) -> str:
-    sealed = len(data) - SEAL_LENGTH
-    with memoryview(data) as view:
-        digest = hashlib.sha256(view[: max(sealed, 0)]).hexdigest()
-    if data[max(sealed, 0) :] != _SEAL_HEAD + digest.encode():
+def _check_seal(data: bytes, name: str) -> tuple[str, str]:
+    end = max(len(data) - SEAL_LENGTH, 0)
+    digest = hashlib.sha256(memoryview(data)[:end])
+    sealed = digest.hexdigest()
+    if data[end:] != _SEAL_HEAD + sealed.encode():
         raise ModelDamagedError(f"{name}: the seal is broken: the file is not what was exported", _REMEDY)
-    return digest
+    digest.update(data[end:])
+    return sealed, digest.hexdigest()
 
 
-def _scan_model(data: Buffer) -> tuple[dict[str, str], set[str], bool]:
+def _scan_model(data: bytes) -> tuple[dict[str, str], set[str], bool]:
     """Metadata, operator-set domains, and whether any tensor's data lies elsewhere.
 
     Raises ValueError, IndexError, OverflowError or RecursionError on bytes that are no model.
@@ -140,7 +190,7 @@ _NESTED = {
 }
 
 
-def _has_external_data(data: Buffer, start: int, end: int, nested: dict[int, str]) -> bool:
+def _has_external_data(data: bytes, start: int, end: int, nested: dict[int, str]) -> bool:
     for number, a, b in _fields(data, start, end):
         kind = nested.get(number)
         if kind == "tensor":
@@ -154,7 +204,7 @@ def _has_external_data(data: Buffer, start: int, end: int, nested: dict[int, str
     return False
 
 
-def _fields(data: Buffer, position: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _fields(data: bytes, position: int, end: int) -> Iterator[tuple[int, int, int]]:
     """(field number, start, end) of each field of a message; a varint's value comes as start, with end 0."""
     while position < end:
         key = data[position]
@@ -183,7 +233,7 @@ def _fields(data: Buffer, position: int, end: int) -> Iterator[tuple[int, int, i
         position += length
 
 
-def _varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
+def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if position >= end:
@@ -196,6 +246,6 @@ def _varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
     raise ValueError("varint too long")
 
 
-def _strings(data: Buffer, start: int, end: int) -> dict[int, str]:
+def _strings(data: bytes, start: int, end: int) -> dict[int, str]:
     """The length-delimited fields of a flat message, as text."""
     return {number: str(data[a:b], "utf-8") for number, a, b in _fields(data, start, end) if b}

@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator, Iterable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
+from edgeclf.errors import UsageError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Answer: TypeAlias = "SimpleQueue[tuple[Any, BaseException | None]]"  # of one result, or what was raised instead
@@ -30,6 +32,9 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
         work: called in several threads at once.
         items: may be endless.
         workers: threads, at least 1.
+
+    Raises:
+        UsageError: it was begun in another process, of which this one is a fork.
     """
     source = iter(items)
     tasks: SimpleQueue[tuple[Item, Answer] | None] = SimpleQueue()
@@ -45,6 +50,10 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
         finally:
             idents.discard(_thread.get_ident())
             held.release()
+
+    def same_process() -> None:
+        if os.getpid() != process:  # its threads stayed behind: it would wait for ever
+            raise UsageError("an iterator does not go on in a forked process", "make a new one there")
 
     def stop() -> None:
         """May be interrupted, and called again."""
@@ -81,8 +90,10 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
                 busy.append(held)
             while pending and (len(pending) > AHEAD * workers or not pending[0].empty()):
                 yield _result(pending.popleft())
+                same_process()
         while pending:
             yield _result(pending.popleft())
+            same_process()
         if failure is not None:
             raise failure
     finally:

@@ -5,7 +5,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgeclf.errors import BackendError, ModelError, ModelTooNewError
+from edgeclf import forks
+from edgeclf.errors import BackendError, ModelDamagedError, ModelError, ModelTooNewError
 from edgeclf.machine import cpu_quota
 from edgeclf.manifest import Manifest
 from edgeclf.modelfile import ModelFile
@@ -71,7 +72,13 @@ def open_session(
         BackendError: onnxruntime or the device is not to be had.
         ModelTooNewError: this onnxruntime is too old for the file.
         ModelError: onnxruntime refuses the file, or it is not shaped as its manifest says.
+        ModelDamagedError: the file was written over since it was checked.
     """
+    with forks.opening:
+        return _open_session(model, device, threads, spin, low_memory)
+
+
+def _open_session(model: ModelFile, device: str, threads: int | None, spin: bool, low_memory: bool) -> tuple[Any, str]:
     onnxruntime = import_onnxruntime()
     if _version(onnxruntime.__version__) < _version(model.manifest.min_onnxruntime):
         raise ModelTooNewError(
@@ -91,17 +98,23 @@ def open_session(
     def create(*providers: str) -> Any:
         # TF32 keeps 10 bits of FP32's 23 in products: some logits would be off by more than 1e-2.
         chosen = [(name, {"use_tf32": "0"}) if name == CUDA else name for name in providers]
-        session = onnxruntime.InferenceSession(model.path, options, providers=chosen, enable_fallback=0)
+        with model.content.opened() as content:
+            session = onnxruntime.InferenceSession(content, options, providers=chosen, enable_fallback=0)
+        forks.leave_behind(session)
         session.disable_fallback()  # onnxruntime's own fallback is silent, and prints to stdout
         return session
 
     try:
         session = create(wanted) if wanted == CPU else create(wanted, CPU)
+    except ModelDamagedError:
+        raise
     except Exception as error:  # onnxruntime raises bare RuntimeErrors and a dozen classes of its own
         if wanted != CPU and device != "auto":
             raise BackendError(f"{wanted} cannot run {model.path} ({_reason(error)})", _INSTALL_HINT) from error
         try:
             session = create(CPU)
+        except ModelDamagedError:
+            raise
         except Exception as refused:
             remedy = "export the model again"
             raise ModelError(f"{model.path}: onnxruntime refuses it ({_reason(refused)})", remedy) from refused

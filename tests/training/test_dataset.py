@@ -38,7 +38,7 @@ def test_validation_and_runtime_get_the_same_tensor_bit_for_bit(
             return real.run(names, feed)
 
     real = classifier._session
-    monkeypatch.setattr(classifier, "_session", Session())
+    monkeypatch.setattr(classifier._sessions, "_first", (Session(), classifier.device))
     classifier.predict(path)
     dataset = PhotoDataset([Sample(path, "king", 0)], CLASSES, classifier.manifest.contract)
     image, label = dataset[0, 0]

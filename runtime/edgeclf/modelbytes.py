@@ -1,0 +1,132 @@
+"""The bytes of a checked model, which every session is opened from, whatever becomes of the file's name.
+
+Of a file a descriptor is kept: it outlives renaming, deletion, a change of the working folder and forks, and costs no
+memory. A file that is written over in place is noticed before and after onnxruntime has read it.
+"""
+
+import contextlib
+import hashlib
+import os
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from edgeclf.errors import ModelDamagedError
+
+_COARSE = 3.0  # seconds: FAT counts the time of a change in twos
+_CHUNK = 2**20
+
+
+class ModelBytes:
+    """Bytes that passed the checks.
+
+    Args:
+        name: for messages.
+        size: bytes, the seal included.
+        digest: SHA-256 (hex) of all of them.
+        data: the bytes themselves, where there is no file to keep open.
+        descriptor: of the file they were read from; closed when this object goes.
+        status: of the descriptor, from before they were read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        digest: str,
+        *,
+        data: bytes | None = None,
+        descriptor: int = -1,
+        status: os.stat_result | None = None,
+    ) -> None:
+        self._name, self._digest, self._data = name, digest, data
+        self._descriptor, self._stamp = descriptor, None if status is None else _stamp(status)
+        if status is not None:
+            weakref.finalize(self, _close, descriptor, _stamp(status)[:2])
+
+    def is_whole(self) -> bool:
+        """Whether the bytes are still those that were checked."""
+        if self._data is not None:
+            return True
+        try:
+            stamp = _stamp(os.fstat(self._descriptor))
+        except OSError:  # somebody closed what is not theirs
+            return False
+        if stamp == self._stamp and abs(time.time() - stamp[3] / 1e9) > _COARSE:
+            return True
+        if stamp[:3] != self._stamp[:3] or _digest(self._descriptor) != self._digest:  # type: ignore[index]
+            return False
+        self._stamp = stamp  # renamed, linked, or written with the same
+        return True
+
+    def read(self) -> bytes:
+        """All of them.
+
+        Raises:
+            ModelDamagedError: they are not there any more.
+        """
+        if self._data is not None:
+            return self._data
+        self._check()
+        data = b"".join(_blocks(self._descriptor))
+        self._check()
+        return data
+
+    @contextmanager
+    def opened(self) -> Iterator[str | bytes]:
+        """What onnxruntime is to open: a path that leads to the descriptor, where the system has one, or the bytes.
+
+        Raises:
+            ModelDamagedError: they are not there any more, now or after onnxruntime has read them.
+        """
+        if self._data is not None:
+            yield self._data
+            return
+        self._check()
+        path = f"/proc/self/fd/{self._descriptor}"
+        try:
+            yield path if _can_open(path) else self.read()
+        finally:
+            self._check()
+
+    def _check(self) -> None:
+        if not self.is_whole():
+            raise ModelDamagedError(
+                f"{self._name}: was written over while in use",
+                "start again; replace a model in use by renaming the new file to its name",
+            )
+
+
+def _blocks(descriptor: int) -> Iterator[bytes]:
+    offset = 0
+    while block := os.pread(descriptor, _CHUNK, offset):  # not read(): forks share its position
+        yield block
+        offset += len(block)
+
+
+def _digest(descriptor: int) -> str:
+    found = hashlib.sha256()
+    with contextlib.suppress(OSError):
+        for block in _blocks(descriptor):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _can_open(path: str) -> bool:
+    """Not without /proc, nor where the process has given up the right to the file since."""
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
+
+
+def _close(descriptor: int, file: tuple[int, int]) -> None:
+    """Close a descriptor, unless it was closed by others and its number stands for another file now."""
+    with contextlib.suppress(OSError):
+        if _stamp(os.fstat(descriptor))[:2] == file:
+            os.close(descriptor)
