@@ -7,7 +7,8 @@ Rules, the same everywhere:
 * Upright: all eight EXIF orientations are applied. Unreadable EXIF counts as upright.
 * Formats: JPEG (progressive, arithmetic-coded, CMYK; 8 bits), MPO, PNG, GIF, BMP, TIFF, WebP, AVIF, JPEG 2000, PPM and
   kin, TGA, PCX, and HEIC with the extra ``[heic]``. The content tells, never the file's name. A 12-bit, lossless or
-  hierarchical JPEG is "unsupported" where this Pillow does not read it.
+  hierarchical JPEG is "unsupported" where this Pillow does not read it, camera raw files always (``edgeclf.raw``).
+* A JPEG of which a part is missing is "damaged" (``edgeclf.completeness``).
 * RGB: grey becomes three equal channels; transparency is laid over white; palette, CMYK (inverted, as Adobe writes it
   into JPEGs), YCbCr, LAB and HSV are converted by Pillow; of 16-bit colour the high byte counts, and all 16 bits where
   that uses less than half of its range (``edgeclf.colour16``); of 16- and 32-bit grey integers the depth that the file

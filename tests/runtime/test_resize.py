@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,3 +118,29 @@ def test_large_inputs_are_tried_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resizecheck, "network_input", spy)
     assert check_resize(ImageContract(4096)).passed
     assert set(asked) == {256}
+
+
+@pytest.mark.parametrize("name", ["schema1", "schema3"])
+def test_doctor_names_a_pillow_that_resizes_otherwise(
+    name: str, edgeclf: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """One bit of one pixel, of tall pictures only."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "from PIL import Image\n"
+        "plain = Image.Image.resize\n"
+        "def resize(self, size, *rest, **more):\n"
+        "    result = plain(self, size, *rest, **more)\n"
+        "    if self.height > 1.3 * self.width and result.mode == 'RGB':\n"
+        "        red, *others = result.getpixel((9, 9))\n"
+        "        result.putpixel((9, 9), (red ^ 1, *others))\n"
+        "    return result\n"
+        "Image.Image.resize = resize\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    model = Path(__file__).parent / "models" / f"{name}.onnx"
+    done = edgeclf("doctor", model, PYTHONPATH=path)
+    assert done.returncode == 3
+    (row,) = (line for line in done.stdout.splitlines() if line.startswith("pixels"))
+    assert "FAIL" in row
+    assert "resize: a picture of" in row
+    assert edgeclf("doctor", model).returncode == 0
