@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from edgeclf_training.augment import crops_at_random, pipeline
 from edgeclf_training.data import Sample
 from edgeclf_training.options import TrainOptions
+from edgeclf_training.processes import BatchLoader
 
 Key = tuple[int, int]  # epoch, index
 
@@ -127,13 +128,13 @@ def loader(
         size, seed, shuffle=shuffle, epochs_before=epochs_before, epochs_done=epochs_done, rank=rank, world=world
     )
     count, share = len(sampler), max(1, batch_size // world)
-    return DataLoader(
-        dataset,  # type: ignore[arg-type]
-        batch_size=share,
+    processes = min(workers, max(1, count // share))
+    return BatchLoader(
+        dataset,
+        share,
+        processes,
         sampler=sampler,
         # A last batch of one photo would break batch norm; with less than a batch there is nothing to drop.
         drop_last=shuffle and count > share and count % share == 1,
-        num_workers=min(workers, max(1, count // share)) if workers else 0,
-        persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        keep=True,
     )

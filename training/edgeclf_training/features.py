@@ -10,10 +10,11 @@ from typing import IO
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from edgeclf_training.dataset import Key, PhotoDataset
 from edgeclf_training.networks import Network
+from edgeclf_training.processes import BatchLoader
 
 
 class PooledFeatures(Dataset[tuple[Tensor, int]]):
@@ -50,7 +51,7 @@ class PooledFeatures(Dataset[tuple[Tensor, int]]):
     ) -> None:
         self.labels = photos.labels
         keys = [(view, index) for view in range(views) for index in range(len(photos))]
-        batches: DataLoader[Key] = DataLoader(photos, batch_size, sampler=keys, num_workers=workers)  # type: ignore[arg-type]
+        batches = BatchLoader(photos, batch_size, workers, sampler=keys)
         rows: np.memmap[tuple[int, ...], np.dtype[np.float32]] | None = None
         done = 0
         network.eval().to(device)

@@ -20,6 +20,7 @@ from edgeclf_training.fine_tuning import FineTuning, Phase
 from edgeclf_training.history import CHECKPOINT, AtomicCheckpoints, History, trainer_rank
 from edgeclf_training.networks import Network, freeze
 from edgeclf_training.options import TrainOptions
+from edgeclf_training.processes import loader_errors
 from edgeclf_training.runs import resume_command
 
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
@@ -77,7 +78,8 @@ def fit_phases(
         before = sum(p.epochs for p in phases[:number])
         on_features = phase.unfreeze is None and trainer.world_size == 1
         done = sum(e.phase == phase.name for e in history.epochs) if mid_phase else 0
-        with _as_errors(history), _ending(children):
+        resume = resume_command(history.folder)
+        with _as_errors(history), loader_errors(resume, options.workers or 0), _ending(children):
             loaders = _Loaders(network, train, val, trainer, options, before, done)
             batches = loaders.features(phase, history.folder, progress) if on_features else loaders.photos()
             module = FineTuning(network, phase, options, counts, before, on_features)
