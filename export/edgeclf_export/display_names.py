@@ -8,18 +8,20 @@ from typing import Any
 from edgeclf.errors import UsageError
 from edgeclf.names import alike, finder, is_blank, no_text, shown
 from edgeclf_training.finding import REFUSAL
+from edgeclf_training.paths import PathLike
 from edgeclf_training.texts import decoded
 
 _GIVE = 'give {"class": "name for people", ...}'
 _TOLD = 10  # classes named where one is not known
 
 
-def read_display_names(path: Path, classes: Sequence[str]) -> dict[str, str]:
+def read_display_names(path: PathLike, classes: Sequence[str]) -> dict[str, str]:
     """Read a JSON object of class name -> display name, and check it.
 
     Raises:
         UsageError: not such a file, or ``check_display_names`` refuses what it holds.
     """
+    path = Path(path)
     try:
         names = json.loads(decoded(path.read_bytes()), object_pairs_hook=_once)
     except (OSError, ValueError, RecursionError) as error:

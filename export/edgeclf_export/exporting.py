@@ -14,8 +14,9 @@ from edgeclf.image import network_input
 from edgeclf.manifest import Gate, Manifest
 from edgeclf_training.data import Sample, spread
 from edgeclf_training.kept import kept_photos
+from edgeclf_training.paths import PathLike
 from edgeclf_training.relocating import with_photos
-from edgeclf_training.runs import Run
+from edgeclf_training.runs import Run, load_run_or_checkpoint
 from numpy.typing import NDArray
 
 from edgeclf_export.display_names import check_display_names
@@ -77,10 +78,10 @@ class Exported:
 
 
 def export_run(
-    run: Run,
-    out: Path,
+    run: Run | PathLike,
+    out: PathLike,
     *,
-    data: Sequence[Path] = (),
+    data: PathLike | Sequence[PathLike] = (),
     int8: bool = False,
     fp16: bool = False,
     card: Card | None = None,
@@ -98,7 +99,7 @@ def export_run(
     calibrations and then with the most harmful layers in float.
 
     Args:
-        run: a run; of an unfinished one the best weights so far.
+        run: a run, or its folder or checkpoint; of an unfinished one the best weights so far.
         out: the ``.onnx`` file to create or replace.
         data: folders or zips where the run's photos are now, if not where they were. Where no held-out photo can be
             found, the file is checked on the small copies that the run keeps.
@@ -118,7 +119,8 @@ def export_run(
         ExportError: the FP32 file does not answer as the trained network does, or the file is out of budget; nothing
             is written then.
     """
-    console = console or Console(quiet=True)
+    run = run if isinstance(run, Run) else load_run_or_checkpoint(run)
+    out, console = Path(out), console or Console(quiet=True)
     budget = budget or Budget()
     if int8 and fp16:
         raise UsageError("INT8 and FP16 at once", "choose one of --int8 and --fp16")

@@ -13,6 +13,7 @@ from edgeclf_training.data import SPLITS, Sample
 from edgeclf_training.duplicates import exact_groups, near_groups
 from edgeclf_training.finding import find_photos
 from edgeclf_training.names import odd_names
+from edgeclf_training.paths import PathLike, as_paths
 from edgeclf_training.scan import Scanned, scan
 
 FEW_PHOTOS = 20
@@ -98,7 +99,7 @@ class _Photo:
         return self.sample.path
 
 
-def check_data(roots: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> Report:
+def check_data(roots: PathLike | Sequence[PathLike], progress: Callable[[int, int], None] | None = None) -> Report:
     """Look at every file under data folders.
 
     Args:
@@ -108,6 +109,7 @@ def check_data(roots: Sequence[Path], progress: Callable[[int, int], None] | Non
     Raises:
         DataError: see ``find_photos``.
     """
+    roots = as_paths(roots)
     found = find_photos(roots, checking=True)
     scans = scan([s.path for part in SPLITS for s in found.parts[part]], None, progress)
     photos = [_Photo(s, part, scans[s.path]) for part in SPLITS for s in sorted(found.parts[part])]

@@ -19,6 +19,7 @@ from edgeclf.raw import has_raw_suffix, left_out
 from edgeclf.walk import UNSORTED, image_files, is_ignored, is_photo_name
 
 from edgeclf_training.data import SPLITS, Sample
+from edgeclf_training.paths import PathLike, as_paths
 
 REFUSAL = "unknown"  # what a photo is called that the model does not answer
 
@@ -67,7 +68,7 @@ class _Gathered:
 
 
 def find_photos(
-    roots: Sequence[Path],
+    roots: PathLike | Sequence[PathLike],
     *,
     seed: int = 0,
     only: Sequence[str] = (),
@@ -94,6 +95,7 @@ def find_photos(
             classes, a class without photos, or one that is tested but never trained; or what a folder means is not
             clear.
     """
+    roots = as_paths(roots)
     for root in roots:
         _check_folder(root, several_given=len(roots) > 1)
     got = _Gathered()

@@ -116,7 +116,8 @@ class FineTuning(pl.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         inputs, labels = batch
-        logits = self._logits(self.validated, inputs)
+        with torch.autocast(inputs.device.type, enabled=False):  # as the figures are counted, and the file answers
+            logits = self._logits(self.validated, inputs)
         self._count("val", logits, labels, loss(logits, labels, 0.0, None))
 
     def _logits(self, network: Network, inputs: Tensor) -> Tensor:

@@ -7,7 +7,9 @@ batches, and whoever then touches the next page is killed. A pipe costs 0.1 ms a
 import contextlib
 import errno
 import multiprocessing
+import signal
 import sys
+import threading
 import types
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -36,14 +38,15 @@ class BatchLoader(DataLoader[Any]):
         keywords: as for ``DataLoader``.
     """
 
-    def __init__(
-        self, dataset: Any, batch_size: int, processes: int, *, keep: bool = False, **keywords: Any
-    ) -> None:
-        processes = processes if _can_start() else 0
+    def __init__(self, dataset: Any, batch_size: int, processes: int, *, keep: bool = False, **keywords: Any) -> None:
+        processes = processes if _can_start(processes) else 0
         if processes:
             keywords |= {"collate_fn": _as_arrays, "multiprocessing_context": _context(), "timeout": TIMEOUT}
             keywords["persistent_workers"] = keep
         super().__init__(dataset, batch_size, num_workers=processes, **keywords)
+
+    def check_worker_number_rationality(self) -> None:
+        """More processes than CPUs are the user's decision; torch would warn."""
 
     def __iter__(self) -> Any:
         return map(_as_tensors, super().__iter__())
@@ -60,12 +63,12 @@ def _as_tensors(batch: Sequence[Any]) -> tuple[Tensor, ...]:
     return tuple(tensor.pin_memory() if torch.cuda.is_available() else tensor for tensor in tensors)
 
 
-def _can_start() -> bool:
-    """Not from a process that may have no children, nor where there is no room for the lock of a queue."""
+def _can_start(processes: int) -> bool:
+    """Not from a process that may have no children, nor where there is no room for the locks of their queues."""
     if multiprocessing.current_process().daemon:
         return False
     try:
-        multiprocessing.get_context("spawn").Lock()
+        _ = [_context().Lock() for _ in range(4 * processes + 16)]
     except (ImportError, OSError):
         return False
     return True
@@ -109,16 +112,26 @@ def loader_errors(resume: str, processes: int) -> Iterator[None]:
         what = _what_ended(error)
         if what is None:
             raise
-        for child in multiprocessing.active_children():
-            if child.name == _NAME:
-                child.kill()
+        _kill_loaders()
         fewer = f"{resume} --workers {processes // 2}"
-        raise BackendError(what, f"make room, then go on with `{fewer}`") from error
+        raise BackendError(what, f"free some memory, or go on with fewer: `{fewer}`") from error
+
+
+def _kill_loaders() -> None:
+    """The rest of them, without torch's handler, which would raise once more for each."""
+    mine = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if mine else None
+    for child in multiprocessing.active_children():
+        if child.name == _NAME:
+            child.kill()
+            child.join()
+    if mine:
+        signal.signal(signal.SIGCHLD, handler)
 
 
 def _what_ended(error: Exception) -> str | None:
     """What happened to a loader process, None if nothing did."""
-    text = str(error)
+    text = f"{error} {error.__cause__}"
     if isinstance(error, OSError):
         if error.errno in (errno.ENOMEM, errno.EAGAIN) and error.filename is None:
             return f"no process to load photos could be started ({error.strerror})"
@@ -129,6 +142,7 @@ def _what_ended(error: Exception) -> str | None:
         return f"no photo came from the processes that load them for {TIMEOUT} s"
     if "DataLoader worker (pid" not in text:
         return None
-    how = text.partition("killed by signal: ")[2].partition(".")[0].strip()
-    why = f"killed by the system ({how.lower()})" if how else "killed by the system"
-    return f"a process that loads photos was {why}, most often because memory ran out"
+    how = text.partition("killed by signal: ")[2].partition(".")[0].strip().lower()
+    if how in ("", "killed", "bus error"):
+        return "a process that loads photos was killed, most often because memory ran out"
+    return f"a process that loads photos died ({how})"

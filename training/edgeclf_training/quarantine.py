@@ -14,6 +14,7 @@ from edgeclf.errors import DataError
 from edgeclf.files import check_writable, write_over
 from edgeclf.walk import is_photo_name
 
+from edgeclf_training.paths import PathLike
 from edgeclf_training.scan import absolute
 
 WHAT = "a quarantine list"
@@ -35,7 +36,7 @@ class Written:
     kept: int
 
 
-def write_quarantine(file: Path, reasons: Mapping[Path, str]) -> Written:
+def write_quarantine(file: PathLike, reasons: Mapping[Path, str]) -> Written:
     """Write a list, sorted by path; add to one that is there already, and leave all that a person wrote as it is.
 
     A photo whose line was edited, put behind a ``#`` or deleted is not added again.
@@ -44,6 +45,7 @@ def write_quarantine(file: Path, reasons: Mapping[Path, str]) -> Written:
         UsageError: the file is there and is no quarantine list.
         DataError: it cannot be read or written.
     """
+    file = Path(file)
     check_writable(file, is_list, WHAT)
     before = _lines(file) if os.path.lexists(file) else []
     listed = {absolute(name) for name, _ in _entries(line.lstrip("# ") for line in before)}
@@ -65,12 +67,13 @@ def write_quarantine(file: Path, reasons: Mapping[Path, str]) -> Written:
     return Written(len(new), len(reasons) - len(new))
 
 
-def read_quarantine(file: Path) -> dict[Path, str]:
+def read_quarantine(file: PathLike) -> dict[Path, str]:
     """Absolute paths and why each is to be left out; relative paths count from the current folder.
 
     Raises:
         DataError: the file cannot be read.
     """
+    file = Path(file)
     return {absolute(name): reason or "no reason given" for name, reason in _entries(_text(file).split("\n"))}
 
 

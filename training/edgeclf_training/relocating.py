@@ -15,6 +15,7 @@ from edgeclf.walk import image_files
 
 from edgeclf_training.content import Known, name_key, read_known, write_known
 from edgeclf_training.data import CONTENT, SPLITS, Sample, write_lists
+from edgeclf_training.paths import PathLike, as_paths
 from edgeclf_training.runs import Run, save_run
 from edgeclf_training.scan import Progress, Scanned, absolute, scan
 from edgeclf_training.zips import is_zip, open_data
@@ -22,7 +23,7 @@ from edgeclf_training.zips import is_zip, open_data
 _MAY_BE_GONE = 0.05  # share of the photos without which a run still goes on
 
 
-def relocated(run: Run, data: Sequence[Path] = (), console: Console | None = None) -> Run:
+def relocated(run: Run, data: PathLike | Sequence[PathLike] = (), console: Console | None = None) -> Run:
     """The run with its photos where they are now, as far as they can be found; the others stay where they were.
 
     A photo is where it was, or else where its content is found: under ``data``, or in the zip that the run was trained
@@ -37,6 +38,7 @@ def relocated(run: Run, data: Sequence[Path] = (), console: Console | None = Non
     Raises:
         DataError: ``data`` cannot be read, or holds none of the run's photos.
     """
+    data = as_paths(data)
     console = console or Console(quiet=True)
     roots = tuple(map(absolute, data))
     given = roots != run.data and roots != ()
@@ -75,12 +77,13 @@ def relocated(run: Run, data: Sequence[Path] = (), console: Console | None = Non
     return run
 
 
-def with_photos(run: Run, data: Sequence[Path] = (), console: Console | None = None) -> Run:
+def with_photos(run: Run, data: PathLike | Sequence[PathLike] = (), console: Console | None = None) -> Run:
     """``relocated``; what cannot be found is told and left out.
 
     Raises:
         DataError: see ``relocated``.
     """
+    data = as_paths(data)
     run = relocated(run, data, console)
     there = {part: tuple(filter(is_there, run.split.part(part))) for part in SPLITS}
     gone = [s.path for part in SPLITS for s in run.split.part(part) if not is_there(s)]

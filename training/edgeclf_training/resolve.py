@@ -78,7 +78,7 @@ def resolve_machine(options: TrainOptions) -> TrainOptions:
     device = "cuda" if has_gpu and options.device != "cpu" else "cpu"
     precision = options.precision
     if precision == "auto":
-        precision = "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "32"
+        precision = "bf16" if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "32"
     if precision == "fp16" and device == "cpu":
         raise UsageError("--precision fp16 needs a GPU", "give bf16 or 32")
     if device == "cuda" and options.devices > torch.cuda.device_count():

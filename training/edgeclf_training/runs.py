@@ -30,6 +30,7 @@ from torch import Tensor
 from edgeclf_training.data import Split, read_lists
 from edgeclf_training.networks import Network, build_network, read_state
 from edgeclf_training.options import TrainOptions, with_values
+from edgeclf_training.paths import PathLike
 from edgeclf_training.recipes import write_recipe
 
 RUN_SCHEMA = 3
@@ -52,6 +53,7 @@ class Run:
         start: the folder of the run this one went on from, None for none.
         calibration: temperature and "unknown" threshold, chosen on the validation photos; None if interrupted.
         checkpoint: where to take the best weights so far from in place of ``network.pt``.
+        best_epoch: whose weights were kept, 0 for those the run started from; None if interrupted, or not recorded.
     """
 
     folder: Path
@@ -65,6 +67,7 @@ class Run:
     start: Path | None = None
     calibration: Calibration | None = None
     checkpoint: Path | None = None
+    best_epoch: int | None = None
 
     def network(self) -> Network:
         """The trained network, in eval mode.
@@ -97,6 +100,7 @@ def save_run(run: Run) -> None:
         "figures": [asdict(f) for f in run.figures],
         "provenance": asdict(run.provenance),
         "calibration": asdict(run.calibration) if run.calibration else None,
+        "best_epoch": run.best_epoch,
     }
     text = json.dumps(values, indent=2, sort_keys=True)
     quarantined = sum(": quarantined, " in skipped.reason for skipped in run.split.skipped)
@@ -104,12 +108,13 @@ def save_run(run: Run) -> None:
     write_atomically(run.folder / "run.json", lambda f: f.write(f"{text}\n".encode("utf-8", "surrogateescape")))
 
 
-def load_run_or_checkpoint(path: Path) -> Run:
+def load_run_or_checkpoint(path: PathLike) -> Run:
     """Read a run folder, or the checkpoint of an unfinished run in its folder: the best weights so far count then.
 
     Raises:
         DataError: as ``load_run``.
     """
+    path = Path(path)
     if path.suffix == ".pt" and not path.exists() and path.parent.is_dir():
         hint = f"a finished run has none: give {path.parent}"
         raise DataError(f"{path}: no such file", hint)
@@ -129,12 +134,13 @@ def _best_weights(checkpoint: Path) -> dict[str, Tensor]:
     return weights
 
 
-def load_run(folder: Path) -> Run:
+def load_run(folder: PathLike) -> Run:
     """Read a run folder.
 
     Raises:
         DataError: it is not one, or not of this version.
     """
+    folder = Path(folder)
     path = folder / "run.json"
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "no such folder"
@@ -156,6 +162,7 @@ def load_run(folder: Path) -> Run:
             Provenance(**provenance),
             Path(values["start"]) if values["start"] else None,
             Calibration(**values["calibration"]) if values.get("calibration") else None,
+            best_epoch=values.get("best_epoch"),
         )
     except FileNotFoundError as error:
         raise DataError(f"{folder}: not a run folder (no run.json)", "give a folder made by `edgeclf train`") from error

@@ -21,13 +21,14 @@ from edgeclf_training.leaving_out import (
     leave_out_trained,
     leave_out_twins,
 )
+from edgeclf_training.paths import PathLike, as_paths
 from edgeclf_training.scan import Scanned, scan
 
 VALIDATION_SHARE = 0.2
 
 
 def read_split(
-    roots: Sequence[Path],
+    roots: PathLike | Sequence[PathLike],
     *,
     seed: int = 0,
     val_split: str = "random",
@@ -59,6 +60,7 @@ def read_split(
     Raises:
         DataError: see ``find_photos``; or a class has no training photo left, or there is none to validate with.
     """
+    roots = as_paths(roots)
     found = find_photos(roots, seed=seed, only=only, max_per_class=max_per_class)
     skipped: list[Skipped] = []
     notes = [*(f"{folder}: left out, nobody has sorted it yet" for folder in found.unsorted), *found.notes]

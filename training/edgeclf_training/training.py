@@ -31,6 +31,8 @@ from edgeclf_training.kept import keep_photos
 from edgeclf_training.lineage import known_photos, run_of_weights
 from edgeclf_training.networks import Loaded, Network, build_network
 from edgeclf_training.options import TrainOptions
+from edgeclf_training.paths import PathLike, as_paths
+from edgeclf_training.processes import loader_errors
 from edgeclf_training.relocating import going_on
 from edgeclf_training.report import write_report
 from edgeclf_training.resolve import phases_of, resolve, resolve_machine
@@ -41,11 +43,11 @@ from edgeclf_training.zips import open_data
 
 
 def train(
-    data: Sequence[Path],
-    out: Path,
+    data: PathLike | Sequence[PathLike],
+    out: PathLike,
     options: TrainOptions | None = None,
     *,
-    start: Run | None = None,
+    start: Run | PathLike | None = None,
     quarantine: Mapping[Path, str] | None = None,
     logger: str = "csv",
     report: bool = True,
@@ -56,11 +58,11 @@ def train(
     Where several processes train together, the one of rank 0 writes, talks and returns the figures.
 
     Args:
-        data: data folders, see ``read_split``, and zips of such.
+        data: a data folder or several, see ``read_split``, and zips of such.
         out: the run folder; must not exist, or be empty.
         options: what the user decided; the defaults if None. With ``start``, its architecture, head, input size and
             resize rule hold.
-        start: an earlier run to go on from: its network; the photos it knew stay in their parts.
+        start: an earlier run to go on from, or its folder: its network; the photos it knew stay in their parts.
         quarantine: photos to leave out, see ``read_quarantine``.
         logger: "csv", or "tensorboard" to write event files as well.
         report: write report.html and metrics.json.
@@ -71,6 +73,8 @@ def train(
         UsageError: an option makes no sense, or ``out`` is taken or cannot be written.
         BackendError: the device or tensorboard is not to be had.
     """
+    data, out = as_paths(data), Path(out)
+    start = start if isinstance(start, Run) or start is None else load_run(start)
     console = _only_rank_0(console)
     _check_logger(logger)
     options = resolve(options or TrainOptions(), start.options if start else None)
@@ -114,8 +118,8 @@ def train(
 
 
 def resume(
-    folder: Path,
-    data: Sequence[Path] = (),
+    folder: PathLike,
+    data: PathLike | Sequence[PathLike] = (),
     machine: Mapping[str, Any] | None = None,
     *,
     logger: str = "csv",
@@ -139,6 +143,7 @@ def resume(
         UsageError: the run has finished.
         BackendError: the device or tensorboard is not to be had.
     """
+    folder, data = Path(folder), as_paths(data)
     console = _only_rank_0(console)
     _check_logger(logger)
     run = load_run(folder)
@@ -171,7 +176,8 @@ def _fit(
             writing(run.folder, f"then go on with `{resume_command(run.folder)}`"),
         ):
             if start is not None and not resumed:
-                before = evaluate(network, _batches(run, run.split.val), classes, "validation", o.device)
+                with loader_errors(resume_command(run.folder), o.workers or 0):
+                    before = evaluate(network, _batches(run, run.split.val), classes, "validation", o.device)
                 right = f"{before.correct} of {before.photos} validation photos right ({before.accuracy:.1%})"
                 console.line(f"before: {right}")
                 history.start_from(network, before.accuracy)
@@ -217,7 +223,8 @@ def _finish(run: Run, network: Network, history: History, console: Console, repo
         ask(network, samples, run.classes, run.contract, name, device=run.options.device) for name, samples in held_out
     ]
     calibration = calibrate(answers[0].logits, answers[0].labels)
-    run = replace(run, figures=tuple(a.figures for a in answers), calibration=calibration)
+    figures = tuple(a.figures for a in answers)
+    run = replace(run, figures=figures, calibration=calibration, best_epoch=history.best.epoch)
     with writing(run.folder, f"then go on with `{resume_command(run.folder)}`"):
         write_confusion(run.figures[-1], run.classes, run.folder)
         save_run(run)

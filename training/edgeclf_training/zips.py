@@ -25,6 +25,7 @@ from edgeclf.layout import split_of
 from edgeclf.walk import is_ignored, is_photo_name
 
 from edgeclf_training.cache import VARIABLE, cache_folder
+from edgeclf_training.paths import PathLike, as_paths
 from edgeclf_training.zipnames import entry_names
 
 MAX_ENTRIES = 500_000
@@ -41,7 +42,7 @@ Entry = tuple[zipfile.ZipInfo, str]
 
 
 def open_data(
-    paths: Sequence[Path], progress: Progress | None = None, say: Callable[[str], None] = lambda _: None
+    paths: PathLike | Sequence[PathLike], progress: Progress | None = None, say: Callable[[str], None] = lambda _: None
 ) -> list[Path]:
     """Folders for data arguments: folders as they are, zips unpacked into the cache.
 
@@ -58,6 +59,7 @@ def open_data(
             ``MAX_RATIO``, the free disk), or has entries that lead out of it or are no plain files; or one of several
             is called like photos to validate or test with.
     """
+    paths = as_paths(paths)
     if len(paths) > 1 and (held := next((p for p in paths if is_zip(p) and split_of(p.stem) in ("val", "test")), None)):
         raise DataError(
             f"{held}: would be trained on, though it is called {split_of(held.stem)}",

@@ -62,7 +62,7 @@ def facts(
         else {**asdict(calibration), "reached": calibration.wrong <= WRONG_SHARE * calibration.answered},
         "evidence": asdict(evidence),
         "curves": curves,
-        "best_epoch": best_epoch(curves, run.figures, run.options.keep),
+        "best_epoch": best_epoch(curves, run.figures, run.options.keep) if run.best_epoch is None else run.best_epoch,
     }
 
 
@@ -103,8 +103,9 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
 
 
 def best_epoch(curves: Sequence[Mapping[str, Any]], figures: Sequence[Figures], keep: str = "best") -> int | None:
-    """The epoch whose weights were kept: the last, or by most validation photos right, then the lowest loss.
+    """The epoch whose weights were kept, as far as it can be told of a run that does not say.
 
+    The last, or by most validation photos right, then the lowest loss.
     0 stands for the weights the run started from, None for not known.
     """
     known = [row for row in curves if row.get("val_accuracy") is not None and row.get("val_loss") is not None]

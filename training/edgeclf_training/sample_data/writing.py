@@ -12,6 +12,7 @@ from typing import Any
 from edgeclf.files import write_atomically
 from PIL import Image
 
+from edgeclf_training.paths import PathLike
 from edgeclf_training.sample_data.photos import draw_photo
 from edgeclf_training.sample_data.species import ALL_SPECIES, SPECIES
 
@@ -22,7 +23,7 @@ SMALLEST, LARGEST = 64, 2048
 
 
 def write_sample_data(
-    folder: Path,
+    folder: PathLike,
     *,
     per_class: int = 100,
     size: int = 224,
