@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -163,6 +164,7 @@ def test_the_user_s_own_split_holds_but_for_photos_once_trained_on(
     told = [s.reason for s in split.skipped]
     assert any("seen.jpg: left out" in reason and "trained on it" in reason for reason in told)
     assert any("again.jpg: left out" in reason and "nearly the same" in reason for reason in told)
+    assert (part == "test") == any("1 photo of the test validated an earlier run" in note for note in split.notes)
     assert any(note.startswith(f"2 photos left out of {part}: an earlier run trained on them") for note in split.notes)
 
 
@@ -272,10 +274,15 @@ def test_an_older_run_whose_photos_moved_is_known_by_name_and_size_and_that_is_t
     older(run)
     (tmp_path / "photos").rename(tmp_path / "moved")
     rename_a_class(tmp_path / "moved")
+    sizes = Counter(path.stat().st_size for path in photos(tmp_path / "moved"))
+    alone = [path for path in photos(tmp_path / "moved") if sizes[path.stat().st_size] == 1]
+    assert len(alone) > 5
+    for path in alone:
+        path.rename(path.with_stem(f"renamed-{path.stem}"))
     on = train([tmp_path / "moved"], tmp_path / "on", replace(QUICK, seed=8), start=load_run(run.folder), report=False)
-    assert {s.path.name for s in on.split.val} == {s.path.name for s in run.split.val}
+    assert {s.path.name.removeprefix("renamed-") for s in on.split.val} == {s.path.name for s in run.split.val}
     assert "30 of its photos are no longer where it found them" in on.split.notes[0]
-    assert any("by file name and size only: their content was not kept" in note for note in on.split.notes)
+    assert any("by file size and name only: their content was not kept" in note for note in on.split.notes)
 
 
 def test_weights_out_of_a_run_bring_its_photos_along(

@@ -33,8 +33,7 @@ def check(
 
     Damaged photos, placeholders, duplicates within and across splits and classes, odd formats, sizes and names, small
     classes. Photos better left out are listed in a text file to look through and edit by hand; checked again, only what
-    is new is added to it. What was decoded once is
-    remembered in the user's cache folder (EDGECLF_CACHE moves it).
+    is new is added to it. What was decoded once is remembered in the user's cache folder (EDGECLF_CACHE moves it).
 
     Exits with 0 if nothing is wrong, 1 if there are problems, 5 if the data cannot be used at all.
     """
@@ -45,16 +44,16 @@ def check(
     from edgeclf_training.zips import data_name, open_data
 
     console = Console()
-    if quarantine is not None:
-        check_writable(quarantine, is_list, WHAT)
+    listed = quarantine or Path(f"{data_name(data[0])}-quarantine.txt")
+    check_writable(listed, is_list, WHAT)
     with console.progress("unpacking") as progress:
         folders = open_data(data, progress, lambda line: console.line(printable(line)))
     with console.progress("reading photos") as progress:
         report = check_data(folders, progress)
-    listed = quarantine or (Path(f"{data_name(data[0])}-quarantine.txt") if report.quarantine else None)
-    written = write_quarantine(listed, report.quarantine) if listed else None
+    wanted = quarantine is not None or report.quarantine
+    written = write_quarantine(listed, report.quarantine) if wanted else None
     if as_json:
-        print(json.dumps(_as_json(data, report, listed)))
+        print(json.dumps(_as_json(data, report, listed if wanted else None)))
     else:
         _print(data, report, listed)
     if written and written.kept:

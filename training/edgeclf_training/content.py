@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from edgeclf_training.scan import Scanned
 from edgeclf_training.turned import turned_pairs
 
 # What tells nothing about the picture, or only why there is none.
-_NOT_KEPT = {"kind", "reason", "format", "mode", "frames", "orientation", "entropy", "colours"}
+_NOT_KEPT = {"kind", "reason", "format", "mode", "frames", "orientation", "entropy", "colours", "depth"}
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,21 @@ def known_as(part: str, sample: Sample, scan: Scanned | None) -> Known:
 def recognise(samples: Sequence[Sample], scans: Sequence[Scanned], known: Iterable[Known]) -> list[Known | None]:
     """What is known of each photo: of the same bytes or pixels, or, where content was not kept, of its name and size.
 
-    Of several answers the one that says "trained on" counts.
+    There a size counts alone, too, if it is that of one known photo and one photo here: renamed ones are found so. Of
+    several answers the one that says "trained on" counts.
     """
+    known = tuple(known)
+    once = {size for size, count in Counter(sample.size for sample in samples).items() if count == 1}
+    once &= {size for size, count in Counter(photo.size for photo in known if not photo.scan).items() if count == 1}
     index: dict[Hashable, Known] = {}
     for photo in known:
         content = photo.scan and (photo.scan.sha256, photo.scan.pixels)
-        for key in content or (name_key(photo.name, photo.size),):
+        for key in content or (name_key(photo.name, photo.size), *({photo.size} & once)):
             if key not in index or photo.part == "train":
                 index[key] = photo
     found: list[Known | None] = []
     for sample, scan in zip(samples, scans, strict=True):
-        keys = (scan.sha256, scan.pixels, name_key(sample.path.name, sample.size))
+        keys = (scan.sha256, scan.pixels, name_key(sample.path.name, sample.size), sample.size)
         hits = (index[key] for key in keys if key in index)
         found.append(min(hits, key=lambda photo: photo.part != "train", default=None))
     return found

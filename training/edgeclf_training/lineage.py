@@ -43,7 +43,7 @@ def known_photos(run: Run, progress: Progress | None = None) -> tuple[tuple[Know
         notes = (
             *notes,
             f"{run.folder} is of an older version and {lost} of its photos are no longer where it found them: these "
-            "are known by file name and size only; renamed or saved again they cannot be known",
+            "are known by file size and name only; saved again they cannot be known",
         )
     return merged(earlier, (known_as(part, sample, scans.get(sample.path)) for part, sample in used)), notes
 

@@ -100,13 +100,13 @@ def going_on(run: Run, data: Sequence[Path], console: Console) -> Run:
     """``with_photos`` for a run that goes on: it may miss a few photos, but not many.
 
     Raises:
-        DataError: see ``with_photos``; or more than a twentieth of its photos is gone.
+        DataError: see ``with_photos``; or more than one photo and a twentieth of them is gone.
     """
     before = sum(len(run.split.part(part)) for part in SPLITS)
     found = with_photos(run, data, console)
     left = sum(len(found.split.part(part)) for part in SPLITS)
     labels = {sample.label for sample in found.split.train}
-    if before - left > _MAY_BE_GONE * before or labels != set(run.classes) or not found.split.val:
+    if before - left > max(1, _MAY_BE_GONE * before) or labels != set(run.classes) or not found.split.val:
         first = next(s.path for part in SPLITS for s in run.split.part(part) if not is_there(s))
         raise DataError(
             f"{before - left} of {before} photos of {run.folder} are gone or changed, the first is {first}",

@@ -155,6 +155,10 @@ def _note_known(entries: list[Entry], notes: list[str]) -> None:
         notes.append(
             f"{near} of {in_words(len(entries))} nearly the same as photos of earlier runs: saved again or turned"
         )
+    if chose := sum(e.placed == "test" and e.known is not None and e.known.part == "val" for e in entries):
+        notes.append(
+            f"{in_words(chose)} of the test validated an earlier run, and chose its weights: the test flatters"
+        )
     known = [(e.sample, e.known) for e in entries if e.known]
     if not known:
         return
@@ -167,7 +171,7 @@ def _note_known(entries: list[Entry], notes: list[str]) -> None:
         f"{len(known)} of {in_words(len(entries))} known from earlier runs by their content: {counts}{renamed}"
     )
     if named := sum(k.scan is None for _, k in known):
-        notes.append(f"{in_words(named)} of these known by file name and size only: their content was not kept")
+        notes.append(f"{in_words(named)} of these known by file size and name only: their content was not kept")
 
 
 def _note_near(entries: list[Entry], notes: list[str]) -> None:
