@@ -16,9 +16,10 @@ from edgeclf.classifier import DEFAULT_MODEL
 from edgeclf.cli.photos import find_photos
 from edgeclf.contract import ImageContract
 from edgeclf.errors import PhotoError
-from edgeclf.files import write_atomically
+from edgeclf.files import write_over
 from edgeclf.image import network_input
 from edgeclf.manifest import Provenance
+from edgeclf.modelfile import is_model_file
 from edgeclf_export.golden import with_golden
 from edgeclf_export.packing import draft_manifest, export_network
 from edgeclf_training.networks import build_network
@@ -82,7 +83,7 @@ def main() -> None:
         parser.error("give PHOTOS or --only-golden")
     out = arguments.out or DEFAULT_MODEL
     data = add_golden(out.read_bytes() if arguments.only_golden else build(arguments))
-    write_atomically(out, lambda file: file.write(data))
+    write_over(out, lambda file: file.write(data), is_model_file, "a model file")
     print(f"{out}: {len(data) / 1e6:.2f} MB")
 
 

@@ -9,9 +9,10 @@ import numpy as np
 from edgeclf.classifier import Classifier
 from edgeclf.cli.console import Console
 from edgeclf.errors import DataError, ExportError, NotAModelError, UsageError
-from edgeclf.files import write_atomically
+from edgeclf.files import check_writable, write_over
 from edgeclf.image import network_input
 from edgeclf.manifest import Gate, Manifest
+from edgeclf.modelfile import is_model_file
 from edgeclf_training.data import Sample, spread
 from edgeclf_training.kept import kept_photos
 from edgeclf_training.paths import PathLike
@@ -126,6 +127,7 @@ def export_run(
         raise UsageError("INT8 and FP16 at once", "choose one of --int8 and --fp16")
     if out.suffix != ".onnx" or out.is_dir():
         raise UsageError(f"{out}: not a name for a model file", "give -o NAME.onnx")
+    check_writable(out, is_model_file, "a model file")
     network = run.network()
     manifest = _manifest(run, card or Card())
     if not run.figures:
@@ -233,7 +235,7 @@ def _remedy(tried: tuple[Gate, ...], int8: bool) -> str:
 def _write(out: Path, data: bytes) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, lambda file: file.write(data))
+        write_over(out, lambda file: file.write(data), is_model_file, "a model file")
     except OSError as error:
         raise UsageError(f"{out} cannot be written ({error.strerror or error})", "choose another -o") from error
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeclf.contract import ImageContract
 from edgeclf.errors import BackendError, ExplainError, ModelError, PhotoError, UsageError
-from edgeclf.image import Photo, is_network_input, network_input, read_photo_file, upright_with_size
+from edgeclf.image import Photo, is_network_input, is_one_photo, network_input, read_photo_file, upright_with_size
 from edgeclf.machine import memory
 from edgeclf.manifest import Manifest
 from edgeclf.modelfile import Model, read_model_file
@@ -167,9 +167,13 @@ class Classifier:
 
         Raises:
             ModelError: an answer is not finite: raised in that photo's turn, after the answers before it.
-            UsageError: ``top_k`` below 1.
+            UsageError: ``top_k`` below 1, or ``photos`` is a single photo.
         """
         _check_whole("top_k", top_k)
+        if is_one_photo(photos):
+            raise UsageError(
+                f"predict_many takes several photos, not one {type(photos).__name__}", "give [photo], or call predict"
+            )
         return self._answers(iter(photos), top_k, logits)
 
     def explain(self, photo: Photo, label: str | None = None, top_k: int = 5) -> Explanation:

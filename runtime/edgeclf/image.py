@@ -89,6 +89,14 @@ def is_network_input(photo: Photo, contract: ImageContract) -> TypeGuard[NDArray
     return where.source == where.target == (0, 0, side, side)
 
 
+def is_one_photo(photos: object) -> bool:
+    """Whether what should be several photos is one: of a path each letter, of a picture each row would count."""
+    if isinstance(photos, np.ndarray):
+        return photos.ndim < 3 or (photos.ndim == 3 and photos.shape[2] in (1, 3, 4))
+    one = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)
+    return isinstance(photos, one) or hasattr(photos, "read")
+
+
 def upright_rgb(photo: Photo, contract: ImageContract | None = None) -> Image.Image:
     """Decode to an upright RGB image: the first half of the door, for those who augment before resizing.
 
@@ -126,6 +134,7 @@ def upright_with_size(photo: Photo, contract: ImageContract | None) -> tuple[Ima
         return upright_with_size(read_photo_file(photo), contract)
     raise TypeError(
         f"a photo is a path, bytes, a binary file, a PIL image or a uint8 array, not {type(photo).__name__}"
+        + (" (several photos: predict_many)" if isinstance(photo, list | tuple) else "")
     )
 
 

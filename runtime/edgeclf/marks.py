@@ -7,6 +7,8 @@ unless it is named alone.
 import os
 from typing import IO, Any
 
+from PIL import Image
+
 from edgeclf.errors import PhotoError
 from edgeclf.reading import read_ends
 
@@ -43,17 +45,23 @@ def not_a_photo(path: str) -> PhotoError:
     )
 
 
-def save_marked(picture: Any, file: IO[bytes], suffix: str) -> None:
-    """Write a PIL image with the mark: ``.png``, ``.webp``, else JPEG."""
-    if suffix == ".png":
-        from PIL.PngImagePlugin import PngInfo
+def marked(picture: Image.Image) -> Image.Image:
+    """A PIL image that carries the mark into the JPEG it is saved as; it is changed in place."""
+    picture.info["comment"] = OVERLAY_MARK
+    return picture
 
-        text = PngInfo()
-        text.add_text("Software", OVERLAY_MARK.decode())
-        picture.save(file, "PNG", pnginfo=text)
-    elif suffix == ".webp":
-        exif = picture.getexif()
+
+def save_marked(picture: Image.Image, file: IO[bytes], suffix: str) -> None:
+    """Write a PIL image with the mark: ``.png``, ``.webp``, else JPEG."""
+    kind = {".png": "PNG", ".webp": "WEBP"}.get(suffix.lower(), "JPEG")
+    extra: dict[str, Any] = {}
+    if kind == "PNG":
+        from PIL.PngImagePlugin import PngInfo  # only now: photos that are JPEGs do without
+
+        extra["pnginfo"] = PngInfo()
+        extra["pnginfo"].add_text("Software", OVERLAY_MARK.decode())
+    elif kind == "WEBP":
+        exif = Image.Exif()
         exif[_EXIF_SOFTWARE] = OVERLAY_MARK.decode()
-        picture.save(file, "WEBP", quality=90, exif=exif.tobytes())
-    else:
-        picture.save(file, "JPEG", quality=90, comment=OVERLAY_MARK)
+        extra["exif"] = exif.tobytes()
+    marked(picture).save(file, kind, quality=90, **extra)

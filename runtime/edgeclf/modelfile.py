@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any, TypeAlias
 
-from edgeclf.errors import ModelDamagedError, ModelError, NotAModelError
+from edgeclf.errors import ModelDamagedError, ModelError, NotAModelError, PhotoError
 from edgeclf.manifest import Manifest
 from edgeclf.modelbytes import ModelBytes
+from edgeclf.reading import read_ends
 
 MANIFEST_KEY = "edgeclf.manifest"
 SEAL_LENGTH = 84
@@ -121,6 +122,14 @@ def _from_bytes(data: bytes, name: str) -> ModelFile:
 def seal(unsealed: bytes) -> bytes:
     """Append the seal to a serialised model."""
     return unsealed + _SEAL_HEAD + hashlib.sha256(unsealed).hexdigest().encode()
+
+
+def is_model_file(path: str) -> bool:
+    """Whether a file ends as model files do; nothing else of it is checked."""
+    try:
+        return read_ends(path, 0, SEAL_LENGTH).startswith(_SEAL_HEAD)
+    except PhotoError:
+        return False
 
 
 def _check(data: bytes, name: str) -> tuple[str, str, Manifest]:

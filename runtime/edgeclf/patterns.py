@@ -9,7 +9,7 @@ from edgeclf.walk import is_ignored
 
 def is_pattern(argument: str) -> bool:
     """Whether an argument stands for the files that it matches: it has ``*``, ``?`` or ``[``, and is none itself."""
-    return glob.has_magic(argument) and not os.path.lexists(argument)
+    return glob.has_magic(argument) and "://" not in argument and not os.path.lexists(argument)
 
 
 def matching(pattern: str, progress: Callable[[], None]) -> list[str]:

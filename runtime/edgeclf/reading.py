@@ -76,7 +76,7 @@ def _with_file(name: str, limit: int | None, use: Callable[[IO[bytes], Progress]
     try:
         return patiently(call, name)
     except FileNotFoundError as error:
-        raise PhotoError("not-found", f"{name}: no such file or folder", "check the path", name) from error
+        raise _missing(name) from error
     except MemoryError as error:
         raise PhotoError("too-large", f"{name}: does not fit in memory", "save it smaller", name) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -228,6 +228,20 @@ def reason(error: BaseException) -> str:
     """What an exception says, in one line."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return text.splitlines()[0]
+
+
+def _missing(name: str) -> PhotoError:
+    scheme, is_address, rest = name.partition("://")
+    if not (is_address and scheme.isalnum()):
+        what = "no such file or folder"
+        remedy = "give each path as an argument of its own" if "\n" in name else "check the path"
+    elif scheme.lower() == "file":
+        from urllib.parse import unquote  # only now: single photos must not wait for imports
+
+        what, remedy = "is an address, not a path", f"give {unquote(rest.removeprefix('localhost'))}"
+    else:
+        what, remedy = "is an address, and edgeclf opens none", "download the photo first, or pipe it in: predict -"
+    return PhotoError("not-found", f"{name}: {what}", remedy, name)
 
 
 def _hangs(name: str, what: str) -> PhotoError:

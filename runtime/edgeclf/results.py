@@ -106,7 +106,7 @@ class Explanation:
         return 1 - inside / total if total > 0 else 0.0
 
     def overlay(self, *, strength: float = 0.55, caption: bool = True) -> Image.Image:
-        """The photo with the heat map on it, RGB.
+        """The photo with the heat map on it, RGB; saved as JPEG it carries a mark (``edgeclf.marks``).
 
         What the network never saw (cropped away) is dimmed and framed off; padding that it saw is drawn around the
         photo, hatched.
@@ -116,8 +116,9 @@ class Explanation:
             caption: write the explained class and its probability below.
         """
         from edgeclf import overlay
+        from edgeclf.marks import marked
 
         said = f"{self.label.name}  {self.label.probability:.1%}"
         text = f"unknown ({said})" if self.prediction.unknown else said
         place = self.contract.placement(*self.photo.size)
-        return overlay.draw(self.photo, self.cam, place, strength, text if caption else None)
+        return marked(overlay.draw(self.photo, self.cam, place, strength, text if caption else None))

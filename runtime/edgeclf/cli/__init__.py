@@ -141,6 +141,8 @@ def run() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # no console, whatever its encoding, may fail on a file name or a class name
             stream.reconfigure(errors="backslashreplace")
+    if os.getpid() == 1:
+        _end_when_asked()
     try:
         code = coerce_plainly(typer.main.get_command(_app))(prog_name="edgeclf", standalone_mode=False)
     except ParserError as error:
@@ -154,6 +156,10 @@ def run() -> NoReturn:
         _fail(error)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+    except FileNotFoundError:
+        if _in_a_folder():
+            raise
+        _fail(UsageError("the folder that this runs in was deleted", "cd to one that exists"))
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -176,6 +182,26 @@ def main() -> NoReturn:
         except (OSError, ValueError):  # Python's own way to end knows what to do about closed streams
             raise end from None
         os._exit(end.code)
+
+
+def _in_a_folder() -> bool:
+    try:
+        return bool(os.getcwd())
+    except FileNotFoundError:
+        return False
+
+
+def _end_when_asked() -> None:
+    """As the first process of a container, which signals do not end by themselves."""
+    import signal
+
+    def end(number: int, frame: object) -> None:
+        os._exit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end)
 
 
 def _invoked() -> str:

@@ -1,6 +1,7 @@
 """From command-line arguments to photos, and from photos to overlay files."""
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -24,6 +25,7 @@ from edgeclf.results import Prediction
 from edgeclf.walk import image_files, is_photo_name
 
 STDIN = "-"
+_FORMAT = re.compile(r"\.[a-z]{2,4}")  # a file's suffix, and not the end of a folder's name, such as maps-2024.05
 T = TypeVar("T")
 
 
@@ -136,7 +138,11 @@ class OverlayFiles:
     def __init__(self, where: str, photos: list[str], *, keep: bool = False) -> None:
         target = Path(where)
         suffix = target.suffix.lower()
-        is_folder = where.endswith(("/", os.sep)) or os.path.isdir(target) or not is_photo_name(target.name)
+        is_folder = (
+            where.endswith(("/", os.sep))
+            or os.path.isdir(target)
+            or not (is_photo_name(target.name) or _FORMAT.fullmatch(suffix))
+        )
         self._file = None if is_folder else target
         self._folder = target
         self._keep = keep
@@ -162,7 +168,7 @@ class OverlayFiles:
         path = self._file or self._folder
 
         def write(file: IO[bytes]) -> None:
-            save_marked(overlay, file, path.suffix.lower())
+            save_marked(overlay, file, path.suffix)
 
         try:
             if self._file is not None:

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from edgeclf.cli.console import Console
 from edgeclf.errors import DataError
-from edgeclf.files import write_atomically
+from edgeclf.files import write_over
 
 from edgeclf_training.calibration import calibrate
 from edgeclf_training.data import spread
@@ -69,13 +70,21 @@ def write_report(
         html = page(metrics, gallery, run.folder.resolve().name, run.split.skipped, missing)
     text = json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False)
     try:
-        write_atomically(run.folder / "metrics.json", lambda f: f.write(f"{text}\n".encode()))
-        write_atomically(run.folder / "report.html", lambda f: f.write(html.encode("utf-8", "backslashreplace")))
+        write_over(run.folder / "metrics.json", lambda f: f.write(f"{text}\n".encode()), _is_ours, "figures")
+        page_bytes = html.encode("utf-8", "backslashreplace")
+        write_over(run.folder / "report.html", lambda f: f.write(page_bytes), _is_ours, "a report")
     except OSError as error:
         raise DataError(
             f"{run.folder}: the report cannot be written ({error.strerror or error})", "check the folder"
         ) from error
     return metrics
+
+
+def _is_ours(path: str) -> bool:
+    """A report or its figures; those of older versions say it in no one word."""
+    head = Path(path).read_bytes()
+    is_page = b'name="generator" content="edgeclf"' in head or b"right</title>" in head
+    return is_page or (b'"headline"' in head and b'"splits"' in head)
 
 
 def _ask(run: Run, network: Network, console: Console) -> list[Answers]:
