@@ -54,7 +54,7 @@ def predict(
     ] = False,
     cam: Annotated[
         str | None,
-        typer.Option("--cam", metavar="FILE_OR_DIR", help="Draw heat maps: a file for one photo, else a folder."),
+        typer.Option("--cam", metavar="FILE_OR_DIR", help="Draw heat maps: a file for one photo, else a folder (DIR/)."),
     ] = None,
     cam_class: Annotated[
         str | None, typer.Option("--cam-class", metavar="NAME", help="Explain this class, not the best-ranked one.")
@@ -81,6 +81,9 @@ def predict(
     edgeclf predict field-day/ -m birds.onnx --out answers.csv --resume
     edgeclf predict 'card/**/*.JPG' -m birds.onnx --cam overlays/
     curl -s http://camera/still | edgeclf predict -
+
+    In folders, hidden files and what systems keep among photos (@eaDir, waste bins) are left out, links to folders
+    followed; heat maps made by edgeclf are left out unless one is named alone. --cam writes over nothing else.
 
     A photo that cannot be read is reported and the rest go on. A calibrated model calls a photo "unknown" where its
     best probability is below the threshold chosen in training (see `edgeclf info`); the ranking is shown all the same.
