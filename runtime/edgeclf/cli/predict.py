@@ -54,7 +54,7 @@ def predict(
     ] = False,
     cam: Annotated[
         str | None,
-        typer.Option("--cam", metavar="FILE_OR_DIR", help="Draw heat maps: a file for one photo, else a folder (DIR/)."),
+        typer.Option("--cam", metavar="FILE_OR_DIR", help="Draw heat maps: a file for one photo, else a folder."),
     ] = None,
     cam_class: Annotated[
         str | None, typer.Option("--cam-class", metavar="NAME", help="Explain this class, not the best-ranked one.")
