@@ -11,7 +11,7 @@ import torch
 from edgeclf import Classifier
 from edgeclf.errors import ExportError, UsageError
 from edgeclf.image import network_input
-from edgeclf.modelfile import read_model_file
+from edgeclf.modelfile import read_model_file, seal
 from edgeclf_export import exporting
 from edgeclf_export.display_names import read_display_names
 from edgeclf_export.exporting import export_run
@@ -112,11 +112,20 @@ def test_export_writes_one_checked_file_with_the_run_inside(run: Run, tmp_path: 
     assert manifest.provenance.data_sha256 == run.split.fingerprint()
 
 
+def test_a_file_of_somebody_else_is_not_written_over(run: Run, tmp_path: Path) -> None:
+    for name in ("photo.onnx", "other.onnx"):
+        (tmp_path / name).write_bytes(b"somebody else's")
+        with pytest.raises(UsageError, match="exists already and is not a model file made by edgeclf"):
+            export_run(run, tmp_path / name)
+        assert (tmp_path / name).read_bytes() == b"somebody else's"
+
+
 def test_a_file_that_answers_otherwise_is_never_put_in_place(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "model.onnx"
-    out.write_bytes(b"an earlier model")
+    earlier = seal(b"an earlier model")
+    out.write_bytes(earlier)
     real = exporting.to_onnx
 
     def spoiled(network: torch.nn.Module, *arguments: object) -> onnx.ModelProto:
@@ -130,7 +139,7 @@ def test_a_file_that_answers_otherwise_is_never_put_in_place(
     monkeypatch.setattr(exporting, "to_onnx", spoiled)
     with pytest.raises(ExportError, match="logits differ"):
         export_run(run, out)
-    assert out.read_bytes() == b"an earlier model"
+    assert out.read_bytes() == earlier
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"], "no temporary file is left"
 
 
