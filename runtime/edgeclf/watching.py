@@ -21,6 +21,7 @@ from typing import NamedTuple, TypeVar
 
 from edgeclf.errors import PhotoError
 from edgeclf.identity import Digests, PhotoFile, photo_file
+from edgeclf.raw import has_raw_suffix
 from edgeclf.reading import patiently
 from edgeclf.walk import UNSORTED, Tree, is_folder, is_ignored, is_linked, is_photo_name
 
@@ -60,6 +61,7 @@ class FolderWatch:
         settle: seconds a photo must stay the same.
         patience: seconds until a photo that was put off is given again; twice as many each further time.
         told: called once with the path and the reason for a sub-folder that cannot be read.
+        onraw: called once, with the first camera raw file that is seen: they are passed over.
 
     Attributes:
         gone: why the last look could not read ``folder``, None if it could.
@@ -75,11 +77,13 @@ class FolderWatch:
         patience: float,
         skip: Path | None = None,
         told: Callable[[str, OSError], object] = lambda path, error: None,
+        onraw: Callable[[str], object] = lambda path: None,
     ) -> None:
         self.folder = folder
         self.gone: OSError | None = None
         self.waiting = 0
         self._known, self._settle, self._patience, self._told = known, settle, patience, told
+        self._onraw: Callable[[str], object] | None = onraw
         self._skip = None if skip is None else os.path.realpath(skip)
         self._seen = Digests()  # by the last look, and not known then
         self._put_off: dict[int, tuple[float, int]] = {}  # digest -> when to give it again, how often it was put off
@@ -144,6 +148,11 @@ class FolderWatch:
                         if os.path.basename(found.path) != UNSORTED:
                             inside.append(found._replace(parent=real))
                         continue
+                    if isinstance(found, str):
+                        if self._onraw is not None:
+                            self._onraw(found)
+                            self._onraw = None
+                        continue
                     photo = found
                     if (digest := photo.digest()) in self._known:
                         continue
@@ -176,8 +185,8 @@ class FolderWatch:
             self._told(path, error)
 
 
-def _listed(folder: str) -> Iterator[PhotoFile | _Inner]:
-    """The photos in a folder, and the paths of the folders in it."""
+def _listed(folder: str) -> Iterator[PhotoFile | _Inner | str]:
+    """The photos in a folder, the folders in it, and the paths of camera raw files."""
     listing = _patiently(lambda: os.scandir(folder), folder)
     try:
         while chunk := _patiently(lambda: list(itertools.islice(listing, _CHUNK)), folder):
@@ -197,15 +206,15 @@ def _patiently(call: Callable[[], T], path: str) -> T:
         raise TimeoutError(errno.ETIMEDOUT, "its disk does not answer", path) from error
 
 
-def _photos_and_folders(entries: list[os.DirEntry[str]]) -> list[PhotoFile | _Inner]:
+def _photos_and_folders(entries: list[os.DirEntry[str]]) -> list[PhotoFile | _Inner | str]:
     shown = [entry for entry in entries if not is_ignored(entry.name)]
     found = [_Inner(entry.path, None, is_linked(entry)) if is_folder(entry) else _photo(entry) for entry in shown]
     return [one for one in found if one is not None]
 
 
-def _photo(entry: os.DirEntry[str]) -> PhotoFile | None:
+def _photo(entry: os.DirEntry[str]) -> PhotoFile | str | None:
     if not is_photo_name(entry.name):
-        return None
+        return entry.path if has_raw_suffix(entry.name) else None
     try:
         if not entry.is_file():
             return None

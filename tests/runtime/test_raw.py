@@ -140,6 +140,9 @@ def test_raw_files_in_folders_are_told_in_one_line(
         told = [line for line in (done.stdout + done.stderr).splitlines() if "camera raw" in line]
         assert len(told) == 1
         assert "2 camera raw files left out" in told[0]
+    done = edgeclf("watch", folder, "-m", model, "--out", tmp_path / "b.jsonl", "--once", "--settle", "0.1")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("camera raw files are left out") == 1
     (tmp_path / "raws").mkdir()
     (tmp_path / "raws" / "a.dng").write_bytes(RAWS["dng"])
     done = edgeclf("predict", tmp_path / "raws", "-m", model)

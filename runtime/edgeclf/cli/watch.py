@@ -100,6 +100,9 @@ def watch(
                 told=lambda path, error: console.line(
                     f"edgeclf: {printable(path)}: the folder cannot be read ({error.strerror}); going on without it"
                 ),
+                onraw=lambda path: console.line(
+                    f"{printable(path)}: camera raw files are left out, they cannot be read here: save JPEGs, too"
+                ),
             )
             work = _Work(classifier, records, reviewer, top_k, as_json, once)
             console.line(f"watching {printable(str(folder))}, {records.found} photos recorded in {out} so far")
