@@ -3,7 +3,7 @@
 A decoder is fed the picture's compressed data up to where it ends and a few bytes more, without the end marker (EOI).
 A picture that is there in full needs none of what would follow; one whose data ends early makes the decoder ask. So the
 answer hangs on the data alone: not on the version of libjpeg, not on the scale, not on Pillow's LOAD_TRUNCATED_IMAGES;
-and a lost end marker is no loss. It costs next to nothing: nothing is searched but a picture that something follows.
+and a lost end marker is no loss. It costs a search for zeros, and one for markers where something follows the picture.
 """
 
 import contextlib

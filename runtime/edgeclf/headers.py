@@ -149,7 +149,7 @@ def _count_scans(data: bytes, position: int, most: int, frame: bytes, code: int)
     """Scans from the first one on, whose segment starts at ``position``; the end marker; whether no scan is missing."""
     scans, marker, end = 1, _SOS, None
     # Coefficients still to come, by component: all 64, or the whole block at once. The last bit settles one.
-    missing = {number: set(range(64) if code in _PROGRESSIVE else (0,)) for number in frame[6::3]}
+    missing = {number: set(range(64) if code in _PROGRESSIVE else (0,)) for number in frame[6 : 6 + 3 * frame[5] : 3]}
     for _ in range(MAX_PARTS + 4 * most):
         if marker == _SOS:
             count = data[position + 2 : position + 3]
