@@ -56,7 +56,7 @@ def test_the_run_folder_holds_everything(run: Run) -> None:
         *lists,
     }
     assert [r["phase"] for r in rows(run)] == ["fine-tune"] * 4
-    confusion = [line.split(",")[1:] for line in (run.folder / "confusion.csv").read_text().splitlines()[1:]]
+    confusion = [line.split(",")[1:] for line in (run.folder / "confusion.csv").read_text("utf-8-sig").splitlines()[1:]]
     assert sum(int(n) for row in confusion for n in row) == 6
 
 
@@ -245,7 +245,7 @@ def test_odd_class_names_cost_no_figures(class_folders: Path, tmp_path: Path) ->
         (data / label).rename(data / name)
     run = train([data], tmp_path / "run", replace(QUICK, epochs=1))
     assert load_run(run.folder).figures == run.figures != ()
-    with (run.folder / "confusion.csv").open(newline="") as file:
+    with (run.folder / "confusion.csv").open(newline="", encoding="utf-8-sig") as file:
         table = list(csv.reader(file))
     assert table[0][1:] == list(run.classes)
     assert {len(row) for row in table} == {4}

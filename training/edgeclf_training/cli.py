@@ -1,5 +1,6 @@
 """``edgeclf train`` and ``edgeclf sample-data``. torch and its friends are imported only inside the commands."""
 
+import csv
 import inspect
 import shlex
 import signal
@@ -14,6 +15,8 @@ from edgeclf.errors import DataError, UsageError
 
 from edgeclf_training.options import MACHINE, TrainOptions, flag, value_type, with_values
 from edgeclf_training.recipes import recipe_and_start, recipe_names
+
+_LIST = """part names by commas, with double quotes around one that has a comma: --classes 'A,"B, small"'"""
 
 
 def train(
@@ -61,7 +64,7 @@ def train(
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     if "classes" in chosen:
-        chosen["classes"] = tuple(name.strip() for name in chosen["classes"].split(",") if name.strip())
+        chosen["classes"] = _names(chosen["classes"])
     base, goes_on = recipe_and_start(recipe)
     options = with_values(base, chosen)
     data = data or []
@@ -107,6 +110,15 @@ def train(
     if trainer_rank() == 0:
         folder, file = (shlex.quote(name) for name in (str(run.folder), f"{run.folder.name}.onnx"))
         typer.echo(f"run: {run.folder}\nnext: edgeclf export {folder} -o {file} --int8")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names parted by commas; double quotes hold one that has a comma."""
+    try:
+        (names,) = csv.reader([text], skipinitialspace=True, strict=True)
+    except (csv.Error, ValueError) as error:
+        raise UsageError(f"--classes {text}: not a list of names ({error})", _LIST) from error
+    return tuple(name.strip() for name in names if name.strip())
 
 
 def _check_combination(

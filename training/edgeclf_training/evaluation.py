@@ -129,9 +129,12 @@ def evaluate(network: Network, photos: DataLoader[Any], classes: int, split: str
 
 
 def write_confusion(figures: Figures, classes: Sequence[str], folder: Path) -> None:
-    """Write ``confusion.csv``: rows are true classes, columns predicted ones. Its picture is in the report."""
+    """Write ``confusion.csv``: rows are true classes, columns predicted ones. Its picture is in the report.
+
+    It begins with a byte order mark: spreadsheets would garble the names without.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["true \\ predicted", *classes])
     writer.writerows([name, *row] for name, row in zip(classes, figures.confusion, strict=True))
-    write_atomically(folder / "confusion.csv", lambda f: f.write(text.getvalue().encode()))
+    write_atomically(folder / "confusion.csv", lambda f: f.write(text.getvalue().encode("utf-8-sig")))

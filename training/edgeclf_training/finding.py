@@ -247,7 +247,10 @@ def _check_classes(
 ) -> None:
     find = finder(classes)
     if unknown := sorted(name for name in only if find(name) is None):
-        raise DataError(f"{where}: no class folder {several(unknown)}", "check the names given to --classes")
+        raise DataError(
+            f"{where}: no class folder {several(unknown)}",
+            'check --classes; a name with a comma goes in double quotes: A,"B, small"',
+        )
     above = {os.path.dirname(os.path.abspath(root)) for root in roots}
     if len(classes) < 2 and len(roots) > 1 and len(above) == 1 and got.loose:
         raise DataError(f"{where}: each holds photos, but no class folders", _above(roots[0]))

@@ -109,7 +109,7 @@ class TrainOptions:
     zoom: float | None = _key(None, "Largest change of scale: 0.2 is 0.8 to 1.2.", "F", 0, 0.9)
     color: float = _key(0.25, "Largest change of brightness, contrast and saturation.", "F", 0, 0.9)
 
-    classes: tuple[str, ...] = _key((), "Use these class folders only.", "A,B,C")
+    classes: tuple[str, ...] = _key((), "Use these class folders only; quote a name with a comma.", "A,B,C")
     max_per_class: int | None = _key(None, "Use at most this many photos per class.", "N", 2, 2**31)
     val_split: Literal["random", "first"] = _key(
         "random", "Without val/: validate on a random fifth of each class, or on the first fifth by name."

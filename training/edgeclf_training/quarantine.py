@@ -16,6 +16,7 @@ from edgeclf.walk import is_photo_name
 
 from edgeclf_training.paths import PathLike
 from edgeclf_training.scan import absolute
+from edgeclf_training.texts import decoded
 
 WHAT = "a quarantine list"
 _HEAD = "# Photos that `edgeclf train --quarantine` leaves out: path, tab, reason."
@@ -79,9 +80,7 @@ def read_quarantine(file: PathLike) -> dict[Path, str]:
 
 def _entries(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
-        name, _, reason = (
-            line.rstrip("\r").lstrip("\ufeff").rpartition("\t") if "\t" in line else (line.strip(), "", "")
-        )
+        name, _, reason = line.rstrip("\r").rpartition("\t") if "\t" in line else (line.strip(), "", "")
         if name and not name.startswith("#"):
             yield name, reason
 
@@ -91,7 +90,7 @@ def is_list(file: str) -> bool:
     text = _text(Path(file))
     names = [name for name, _ in itertools.islice(_entries(text.split("\n")), 100)]
     by_hand = bool(names) and all(map(is_photo_name, names))
-    return "\0" not in text and (text.lstrip("\ufeff").startswith(_HEAD) or by_hand or not text.strip())
+    return "\0" not in text and (text.startswith(_HEAD) or by_hand or not text.strip())
 
 
 def _lines(file: Path) -> list[str]:
@@ -101,7 +100,7 @@ def _lines(file: Path) -> list[str]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_bytes().decode("utf-8", "surrogateescape")
+        return decoded(file.read_bytes(), "surrogateescape")
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})", "check the path given to --quarantine") from error
 

@@ -118,7 +118,9 @@ def load_run_or_checkpoint(path: PathLike) -> Run:
     if path.suffix == ".pt" and not path.exists() and path.parent.is_dir():
         hint = f"a finished run has none: give {path.parent}"
         raise DataError(f"{path}: no such file", hint)
-    return replace(load_run(path.parent), checkpoint=path) if path.is_file() else load_run(path)
+    from edgeclf_training.history import CHECKPOINT
+
+    return replace(load_run(path.parent), checkpoint=path) if path.name == CHECKPOINT else load_run(path)
 
 
 def _best_weights(checkpoint: Path) -> dict[str, Tensor]:
@@ -143,6 +145,8 @@ def load_run(folder: PathLike) -> Run:
     folder = Path(folder)
     path = folder / "run.json"
     if not folder.is_dir():
+        if folder.exists() and (folder.parent / "run.json").is_file():
+            raise DataError(f"{folder}: is a file of a run, not the run", f"give its folder, {folder.parent}")
         what = "is a file" if folder.exists() else "no such folder"
         raise DataError(f"{folder}: {what}", "give a run folder, as `edgeclf train` makes it")
     try:

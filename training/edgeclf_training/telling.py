@@ -2,15 +2,17 @@
 
 import shlex
 import shutil
+from collections.abc import Iterator, Sequence
 
 from edgeclf.cli.console import Console, printable
+from edgeclf.names import finder, several
 
 from edgeclf_training.history import Epoch, History
 from edgeclf_training.networks import Loaded
 from edgeclf_training.runs import Run
 
 
-def describe(console: Console, run: Run, loaded: Loaded | None) -> None:
+def describe(console: Console, run: Run, loaded: Loaded | None, start: Run | None = None) -> None:
     """Network, photos, what was left out and why, and where the run will lie."""
     o, split = run.options, run.split
     origin = f"from {run.start}" if run.start else f"weights: {loaded.source if loaded else 'none (from scratch)'}"
@@ -19,6 +21,9 @@ def describe(console: Console, run: Run, loaded: Loaded | None) -> None:
         f"{len(split.classes)} classes: {len(split.train)} photos to train, {len(split.val)} to validate "
         f"({split.val_origin})" + (f", {len(split.test)} to test" if split.test else "")
     )
+    if start is not None:
+        for line in _classes_since(start.classes, run.classes):
+            console.line(printable(line))
     for note in split.notes:
         console.line(printable(note))
     for skipped in split.skipped[:5]:
@@ -26,6 +31,19 @@ def describe(console: Console, run: Run, loaded: Loaded | None) -> None:
     if len(split.skipped) > 5:
         console.line(f"skipped: {len(split.skipped) - 5} more, see split/skipped.txt")
     console.line(f"run folder: {run.folder}")
+
+
+def _classes_since(before: Sequence[str], now: Sequence[str]) -> Iterator[str]:
+    """What going on from a run makes of its classes, if they are not the same."""
+    known, there = finder(before), finder(now)
+    kept = [name for name in now if known(name) is not None]
+    new = [name for name in now if known(name) is None]
+    if gone := [name for name in before if there(name) is None]:
+        yield f"classes gone, no photos of them here: {several(gone)}; the new model cannot answer them"
+    if new:
+        yield f"classes new, learned from the start: {several(new)}"
+    if gone or new:
+        yield f"classes kept, with what was learned of them: {several(kept) if kept else 'none'}"
 
 
 def report_epoch(console: Console, epochs: int, epoch: Epoch) -> None:

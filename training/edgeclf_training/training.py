@@ -106,7 +106,7 @@ def train(
         out, roots, options, split.classes, contract, split, (), origin, start.folder.absolute() if start else None
     )
     if trainer_rank() == 0:
-        describe(console, run, loaded)
+        describe(console, run, loaded, start)
         need_space(out, network)
         with writing(out):
             out.mkdir(parents=True, exist_ok=True)

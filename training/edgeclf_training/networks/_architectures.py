@@ -1,5 +1,6 @@
 """The architectures, one table entry each: parts, normalisation, defaults, and where ImageNet weights come from."""
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -217,12 +218,21 @@ def _pooled_shape(stages: Stages, pool: nn.Module | None, name: str, size: int) 
     """Channels and positions of the pooled activation, found by passing one black photo."""
     modules = nn.Sequential(*(stage for _, stage in stages), pool or nn.Identity())
     was_training = modules.training
-    try:
-        with torch.no_grad():
-            _, channels, height, width = modules.eval()(torch.zeros(1, 3, size, size)).shape
-    except RuntimeError:
-        height = width = channels = 0
+    modules.eval()
+
+    def shape(side: int) -> tuple[int, int]:
+        try:
+            with torch.no_grad():
+                _, channels, height, width = modules(torch.zeros(1, 3, side, side)).shape
+        except RuntimeError:  # nothing is left of so small a photo
+            return 0, 0
+        return channels, height * width
+
+    channels, cells = shape(size)
+    if not cells:
+        larger = range(size, get_architecture(name).image_size + 1)  # its usual size does
+        least = larger[bisect_left(larger, True, key=lambda side: bool(shape(side)[1]))]
+        what = f"{name} cannot take photos of {size} x {size} pixels"
+        raise UsageError(what, f"give --image-size {least} or more")
     modules.train(was_training)
-    if not height * width:
-        raise UsageError(f"{name} cannot take photos of {size} x {size} pixels", "choose a larger --image-size")
-    return channels, height * width
+    return channels, cells

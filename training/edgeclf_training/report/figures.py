@@ -17,6 +17,7 @@ _INK = "#012345"  # stands for the page's text colour
 _TRAIN, _VAL, _GREY = "#3b7dd8", "#e07b28", "#8a8f98"
 # From nothing to blue, so that the page shines through where nothing was counted.
 _BLUES = LinearSegmentedColormap.from_list("blues", [(0.2, 0.47, 0.85, 0.0), (0.2, 0.47, 0.85, 1.0)])
+_FLAT, _ROOM = 0.02, 0.02  # accuracies so close count as one; what a mark at 0 % or 100 % needs beyond it
 _NAMED, _NUMBERED = 60, 25  # classes beyond which names, and numbers, in the matrix are noise
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -45,8 +46,15 @@ def curve(rows: Sequence[Mapping[str, Any]], what: str, best: int | None) -> str
         _mark_phases(axes, rows)
         axes.set_xlabel("epoch")
         axes.set_ylabel(what)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xlim(min(epochs, default=1) - 0.5, max(epochs, default=1) + 0.5)
+        low, high = axes.get_ylim()
         if what == "accuracy":
+            seen = [row.get(f"{part}_accuracy") for row in rows for part in ("train", "val")]
+            known = [value for value in seen if value is not None]
+            if max(known, default=0) - min(known, default=0) < _FLAT:  # around one value, an axis would say nothing
+                low, high = 0.0, 1.0
+            axes.set_ylim(max(low, -_ROOM), min(high, 1 + _ROOM))
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.legend(fontsize=9)
         return _svg(figure, f"{what} by epoch", what)
