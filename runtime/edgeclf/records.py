@@ -23,6 +23,7 @@ earlier versions, without the mark and the last three, are gone on with as they 
 
 import contextlib
 import csv
+import json
 import os
 import stat
 import time
@@ -211,6 +212,13 @@ class RecordFile:
         heads = (self._head, self._head.removeprefix(BOM)) if self._csv else (_FIRST_BYTES,)
         if not end and not any(head.startswith(begun[: len(head)]) for head in heads):
             raise self._foreign()
+        if not end and begun and not self._csv:
+            try:
+                from_json(begun)
+            except json.JSONDecodeError:  # cut short
+                pass
+            except (ValueError, RecursionError):  # whole, and somebody else's, who ends files without a line break
+                raise self._foreign() from None
         if torn:
             self.cut = len(torn)
             os.ftruncate(self._file.fileno(), end)

@@ -122,6 +122,15 @@ def test_no_command_writes_over_a_photo(name: str, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
 
 
+@pytest.mark.parametrize("text", ['{"path": "a.jpg", "label": "cat"}', '{"path": 1}', '{"path": "\u00e4"}'])
+def test_a_file_of_one_line_without_its_end_is_not_taken_for_a_torn_record(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(text, "utf-8")
+    with pytest.raises(EdgeclfError, match="is not a record file of edgeclf"):
+        RecordFile(path, "0" * 64, 2, resume=True)
+    assert path.read_text("utf-8") == text
+
+
 def test_overlays_in_a_folder_make_way_for_other_files(tmp_path: Path) -> None:
     foreign = tmp_path / "a-cam.jpg"
     draw(1).save(foreign)
