@@ -18,6 +18,7 @@ from edgeclf.cli.photos import find_photos
 from edgeclf.errors import PhotoError, UsageError
 from edgeclf.image import upright_rgb
 from edgeclf.marks import save_marked
+from edgeclf_training.check import check_data
 from edgeclf_training.scan import scan_one
 from helpers import CLASSES, draw
 from PIL import Image
@@ -74,6 +75,17 @@ def test_other_commands_leave_heat_maps_out_too(suffix: str, edgeclf: Run, model
     out = tmp_path / "out.jsonl"
     done = edgeclf("watch", tmp_path, "--out", out, "-m", model, "--once", "--settle", 0)
     assert (done.returncode, len(out.read_text().splitlines())) == (0, 1), done.stderr
+
+
+def test_data_check_notes_heat_maps(tmp_path: Path) -> None:
+    for seed, label in enumerate(("cat", "dog")):
+        put(tmp_path / label / "a.png", seed)
+        heat_map = put_map(tmp_path / label / "b.jpg", seed)
+    report = check_data([tmp_path])
+    notes = {finding.kind: finding for finding in report.findings}
+    assert (len(notes["heat-map"].items), notes["heat-map"].severity, report.readable) == (2, "note", 2)
+    assert "unreadable" not in notes
+    assert heat_map not in report.quarantine
 
 
 def test_reading_a_photo_tells_a_heat_map_without_a_second_look(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edgeclf.marks import OVERLAY_KIND
 from edgeclf.names import natural
 
 from edgeclf_training.data import SPLITS, Sample
@@ -164,6 +165,9 @@ def _unreadable(photos: Iterable[_Photo], quarantine: dict[Path, str]) -> Iterab
         s = p.scanned
         if not s.kind:
             continue
+        if s.kind == OVERLAY_KIND:  # left out by training anyway
+            cases[s.kind].append(Item((p.path,), ""))
+            continue
         kind = "not-an-image" if s.kind == "not-an-image" else "unreadable"
         # The path is said already.
         reason = s.reason.removeprefix(f"{p.path}: ") + (
@@ -173,6 +177,7 @@ def _unreadable(photos: Iterable[_Photo], quarantine: dict[Path, str]) -> Iterab
         quarantine[p.path] = reason
     yield _finding("unreadable", "problem", "damaged or unreadable photos", cases["unreadable"])
     yield _finding("not-an-image", "problem", "files called like images that are none", cases["not-an-image"])
+    yield _finding(OVERLAY_KIND, "note", "heat maps made by edgeclf, which are no photos", cases[OVERLAY_KIND])
 
 
 def _placeholders(photos: Iterable[_Photo], quarantine: dict[Path, str]) -> Iterable[Finding]:
