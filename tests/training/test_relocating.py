@@ -100,8 +100,10 @@ def test_photos_are_found_by_content_and_the_run_knows_them_from_then_on(
     assert [s.label for s in found.split.train] == [s.label for s in run.split.train], "the run's own classes and order"
     again = load_run(folder)
     assert again == found
-    photos.rename(photos.with_name("moved again"))
-    assert every(relocated(again, [photos.with_name("moved again")])) != every(again)
+    moved = photos.rename(photos.with_name("moved again"))
+    for number, path in enumerate(sorted(moved.rglob("*.jpg"), reverse=True)):
+        path.rename(path.with_name(f"again{number}.jpg"))
+    assert every(relocated(again, [moved])) != every(again)
     assert len(with_photos(load_run(folder)).split.train) == 24
 
 
