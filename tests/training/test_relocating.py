@@ -163,7 +163,7 @@ def test_the_small_copies_are_small_upright_and_tell_nothing_else(trained: tuple
             assert not photo.getexif()
 
 
-def test_an_interrupted_run_goes_on_where_its_photos_are_now(class_folders: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on_where_its_photos_are_now(class_folders: Path, tmp_path: Path, edgeclf: Cli) -> None:
     whole = train([class_folders], tmp_path / "whole", OPTIONS, report=False)
     photos, moved, out = tmp_path / "photos", tmp_path / "moved", tmp_path / "run"
     shutil.copytree(class_folders, photos)
@@ -171,16 +171,16 @@ def test_an_interrupted_run_goes_on_where_its_photos_are_now(class_folders: Path
         train([photos], out, OPTIONS, console=Stop(1))
     photos.rename(moved)
     shutil.copytree(out, tmp_path / "other")
-    with pytest.raises(DataError, match=r"30 of 30 photos .*gone.*edgeclf train PHOTOS --resume"):
+    with pytest.raises(DataError, match=r"30 of 30 photos .*gone.*edgeclf train --resume .* --data PHOTOS"):
         resume(out)
-    done = resume(out, [moved], report=False)
+    on = resume(out, [moved], report=False)
     for name, tensor in whole.network().state_dict().items():
-        assert torch.equal(tensor, done.network().state_dict()[name]), name
+        assert torch.equal(tensor, on.network().state_dict()[name]), name
     next((moved / "king").iterdir()).unlink()
-    lines = Lines()
-    done = resume(tmp_path / "other", [moved], report=False, console=lines)
-    assert done.figures
-    assert any(line.startswith("left out: 1 of 30 photos") for line in lines.said)
+    done = edgeclf("train", "--resume", tmp_path / "other", "--data", moved, "--no-report")
+    assert done.returncode == 0, done.stderr
+    assert load_run(tmp_path / "other").figures
+    assert "left out: 1 of 30 photos" in done.stderr
 
 
 def test_a_run_from_a_zip_finds_it_again_when_the_cache_was_cleared(

@@ -35,7 +35,11 @@ def train(
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Go on with a run that was cut off; DATA: where its photos are, if moved."),
+        typer.Option(metavar="RUN", help="Go on with a run that was cut off, after its last finished epoch."),
+    ] = None,
+    moved: Annotated[
+        list[Path] | None,
+        typer.Option("--data", metavar="DATA", help="With --resume: where its photos are now, if they were moved."),
     ] = None,
     logger: Annotated[Literal["csv", "tensorboard"], typer.Option(help="tensorboard writes event files too.")] = "csv",
     report: Annotated[bool, typer.Option(help="Write report.html and metrics.json.")] = True,
@@ -67,7 +71,7 @@ def train(
         chosen["classes"] = _names(chosen["classes"])
     base, goes_on = recipe_and_start(recipe)
     options = with_values(base, chosen)
-    data = data or []
+    data = [*(data or []), *(moved or [])]
     others = {"--from": start, "--out": out, "--quarantine": quarantine, "--recipe": recipe != "default"}
     _check_combination(data, resume, others, chosen)
     start = start or goes_on

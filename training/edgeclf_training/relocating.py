@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import hashlib
-import shlex
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from edgeclf.walk import image_files
 from edgeclf_training.content import Known, name_key, read_known, write_known
 from edgeclf_training.data import CONTENT, SPLITS, Sample, write_lists
 from edgeclf_training.paths import PathLike, as_paths
-from edgeclf_training.runs import Run, save_run
+from edgeclf_training.runs import Run, resume_command, save_run
 from edgeclf_training.scan import Progress, Scanned, absolute, scan
 from edgeclf_training.zips import is_zip, open_data
 
@@ -110,7 +109,7 @@ def going_on(run: Run, data: Sequence[Path], console: Console) -> Run:
         first = next(s.path for part in SPLITS for s in run.split.part(part) if not is_there(s))
         raise DataError(
             f"{before - left} of {before} photos of {run.folder} are gone or changed, the first is {first}",
-            f"name the folder or zip where they are now: edgeclf train PHOTOS --resume {shlex.quote(str(run.folder))}",
+            f"name the folder or zip where they are now: {resume_command(run.folder)} --data PHOTOS",
         )
     return found
 
