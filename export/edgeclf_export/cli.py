@@ -70,6 +70,7 @@ def export(
     """
     require("export", "torch", "torchvision", "onnx", "onnxscript")
     from edgeclf.cli.console import Console
+    from edgeclf.cli.info import calibrated
     from edgeclf.cli.stopping import loading
     from edgeclf.errors import DataError, ExportError, UsageError
 
@@ -123,4 +124,6 @@ def export(
     print(verdict(done.gate))
     if done.photos < _FEW:
         print(f"{done.photos} photos are too few to tell a small loss; more in test/ or val/ would")
+    if trained.calibration:
+        print(f"calibrated: {calibrated(trained.calibration)}")
     print(f"wrote {done.path}{'' if done.gate.passed else ', by force'}")

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from edgeclf.cli.info import calibrated
 from edgeclf_training.calibration import (
+    ANSWERED_SHARE,
     TEMPERATURES,
     WRONG_SHARE,
     calibrate,
@@ -84,7 +86,8 @@ def test_threshold_is_that_of_brute_force(seed: int) -> None:
     for step in range(10_001):
         threshold = step / 10_000
         kept = confidences >= threshold
-        if threshold >= floor - 1e-4 and kept.any() and (~right[kept]).mean() <= WRONG_SHARE:
+        useful = threshold <= floor or kept.mean() >= ANSWERED_SHARE
+        if threshold >= floor - 1e-4 and useful and (~right[kept]).mean() <= WRONG_SHARE:
             fitting.append((threshold, kept.sum()))
     assert found.reached == bool(fitting)
     if fitting:
@@ -101,9 +104,32 @@ def test_threshold_keeps_99_of_100_right_answers_even_where_nothing_is_wrong() -
     assert found.value == pytest.approx(confidences[2], abs=1e-4)
 
 
-def test_without_a_good_threshold_the_least_wrong_one_is_taken_and_says_so() -> None:
+def test_without_a_good_threshold_nearly_everything_is_answered_and_it_says_so() -> None:
     confidences = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
     found = choose_threshold(confidences, np.array([False, True, True, False, True, False]))
-    assert (found.value, found.answered, found.wrong, found.reached) == (0.7, 3, 1, False)
+    assert (found.value, found.answered, found.wrong, found.reached) == (0.5, 5, 2, False)
     none_right = choose_threshold(confidences, np.zeros(6, bool))
-    assert (none_right.answered, none_right.wrong, none_right.reached) == (1, 1, False)
+    assert (none_right.value, none_right.answered, none_right.wrong, none_right.reached) == (0.0, 6, 6, False)
+
+
+@pytest.mark.parametrize("photos", [60, 150, 400, 999])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mediocre_network_answers_however_many_photos_judge_it(photos: int, seed: int) -> None:
+    """62 % right: 5 % wrong is to be had on a handful of photos only, which is of no use."""
+    logits, labels = answers(seed, photos, 5, 1.0)
+    found = calibrate(logits, labels)
+    assert found.answered >= 0.9 * photos
+    assert found.threshold < 0.5
+    line = calibrated(found)
+    assert "was out of reach" in line
+    assert f"{found.answered} answered" in line
+
+
+@pytest.mark.parametrize("photos", [60, 150, 400, 999])
+def test_a_good_network_keeps_its_promise(photos: int) -> None:
+    logits, labels = answers(photos, photos, 3, 1.0)
+    logits = logits + 5 * np.eye(3, dtype=np.float32)[labels]
+    found = calibrate(logits, labels)
+    assert found.answered >= 0.9 * photos
+    assert found.wrong <= 0.05 * found.answered
+    assert "out of reach" not in calibrated(found)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 TEMPERATURES = (0.05, 20.0)
 WRONG_SHARE = 0.05  # of the answered photos
 KEPT_SHARE = 0.99  # of the right answers
+ANSWERED_SHARE = 0.5  # of all photos
 _GRID = 10_000  # thresholds are multiples of 1 / _GRID
 _ROWS = 4096  # at a time: softmax in double precision of a hundred thousand photos need not lie in memory at once
 
@@ -111,21 +112,24 @@ def choose_threshold(confidences: Floats, right: Truths) -> Threshold:
     """The lowest threshold, so the most coverage, at which at most ``WRONG_SHARE`` of the answered photos are wrong.
 
     It never lies below the confidence that ``KEPT_SHARE`` of the right answers reach: photos of no class at all, which
-    no validation set holds, are less certain than that, and a good network would otherwise answer them all. Where no
-    threshold is good enough, the one with the smallest share of wrong answers is taken, and ``reached`` is False.
+    no validation set holds, are less certain than that, and a good network would otherwise answer them all. Nor does it
+    answer fewer than ``ANSWERED_SHARE`` of the photos: beyond that a few photos decide, by chance, and the network
+    would be of no use. Where that does not suffice, the lowest of these thresholds is taken, ``reached`` is False, and
+    the probability of each answer says how far to trust it.
     """
     steps = np.floor(confidences * _GRID).astype(int)
     kept = np.sort(steps[right])
     floor = int(kept[int(len(kept) * (1 - KEPT_SHARE))]) if len(kept) else 0
-    candidates = []
-    for step in np.unique(steps[steps >= floor]):
+    lowest: Threshold | None = None
+    for step in np.unique(np.append(steps[steps >= floor], floor)):
         answered = int((steps >= step).sum())
         wrong = int((~right & (steps >= step)).sum())
         found = Threshold(int(step) / _GRID, answered, wrong, wrong <= WRONG_SHARE * answered)
-        if found.reached:
+        lowest = lowest or found
+        if found.reached and (found is lowest or answered >= ANSWERED_SHARE * len(steps)):
             return found
-        candidates.append(found)
-    return min(candidates, key=lambda t: (t.wrong / t.answered, t.wrong))
+    assert lowest is not None
+    return lowest
 
 
 def _shifted(logits: Floats) -> NDArray[np.float64]:

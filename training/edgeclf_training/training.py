@@ -15,6 +15,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from edgeclf.cli.console import Console
+from edgeclf.cli.info import calibrated
 from edgeclf.contract import ImageContract
 from edgeclf.errors import BackendError, DataError, UsageError
 from edgeclf.manifest import Provenance
@@ -231,6 +232,7 @@ def _finish(run: Run, network: Network, history: History, console: Console, repo
         (run.folder / CHECKPOINT).unlink(missing_ok=True)
     for f in run.figures:
         console.line(f"{f.split}: {f.correct} of {f.photos} photos right ({f.accuracy:.1%})")
+    console.line(f"calibrated: {calibrated(calibration)}")
     if not report:
         return run
     with writing(run.folder, f"then make the report with `edgeclf report {shlex.quote(str(run.folder))}`"):

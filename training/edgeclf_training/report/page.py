@@ -9,7 +9,7 @@ from edgeclf.names import natural, natural_order
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from edgeclf_training.calibration import KEPT_SHARE, WRONG_SHARE
+from edgeclf_training.calibration import ANSWERED_SHARE, KEPT_SHARE, WRONG_SHARE
 from edgeclf_training.data import Skipped
 from edgeclf_training.report.figures import curve, diagram, matrix
 from edgeclf_training.report.gallery import Mistake
@@ -59,7 +59,7 @@ def page(
         ),
         diagrams=[Markup(diagram(bins, titles[when])) for when, bins in bars.items()],  # noqa: S704
         wilson=wilson,
-        rule={"wrong": WRONG_SHARE, "kept": KEPT_SHARE, "band": BAND, "clearly": CLEARLY},
+        rule={"wrong": WRONG_SHARE, "kept": KEPT_SHARE, "answered": ANSWERED_SHARE, "band": BAND, "clearly": CLEARLY},
     )
 
 
