@@ -177,11 +177,10 @@ def _next_names(
         with os.scandir(parent) as entries:
             for entry in entries:
                 progress()
-                if is_ignored(entry.name):
-                    continue
                 if is_folder(entry):
-                    folders.append((entry.path, is_linked(entry)))
-                elif entry.name > after and wanted(entry.name):
+                    if not is_ignored(entry.name):
+                        folders.append((entry.path, is_linked(entry)))
+                elif entry.name > after and wanted(entry.name) and not is_ignored(entry.name):
                     yield entry.name
 
     return heapq.nsmallest(_NAMES, files()), sorted(folders)
