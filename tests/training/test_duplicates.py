@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeclf.errors import DataError
 from edgeclf_training.data import Split
 from edgeclf_training.duplicates import CERTAIN_BITS, NEAR_BITS, exact_groups, near_groups, near_pairs
 from edgeclf_training.scan import scan, scan_one
 from edgeclf_training.splitting import read_split
 from helpers import draw, write_class_folders
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageDraw, ImageEnhance
 
 
 def test_a_photo_saved_again_is_nearly_the_same_and_others_are_not(tmp_path: Path) -> None:
@@ -52,6 +53,48 @@ def test_bands_find_every_pair_that_brute_force_finds() -> None:
     assert certain <= found <= near
     assert len(found) >= 0.95 * len(near)
     assert not set(near_pairs(hashes, rng.integers(0, 256, (600, 256), dtype=np.uint8))), "thumbnails must agree too"
+
+
+def fixed_scene(folder: Path, seed: int, radius: int, light: float, count: int = 16) -> None:
+    """One camera that stands still; a disc, or a square, somewhere else in every photo."""
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8))
+    scene = np.asarray(small.resize((640, 480), Image.Resampling.BICUBIC), float) * light
+    for label in ("ok", "defect"):
+        (folder / label).mkdir(parents=True)
+        for number in range(count):
+            photo = scene * rng.uniform(0.9, 1.1) + rng.normal(0, 6, scene.shape)
+            image = Image.fromarray(photo.clip(0, 255).astype(np.uint8))
+            x, y = rng.integers(120, 500), rng.integers(100, 360)
+            pen = ImageDraw.Draw(image)
+            box = (x - radius, y - radius, x + radius, y + radius)
+            (pen.ellipse if label == "ok" else pen.rectangle)(box, fill=tuple(int(c * light) for c in (230, 220, 40)))
+            image.save(folder / label / f"{number:03}.jpg", quality=92)
+
+
+@pytest.mark.parametrize(("radius", "light"), [(28, 1.0), (60, 1.0), (14, 1.0), (28, 0.25)])
+def test_a_fixed_scene_is_no_near_duplicate_but_copies_in_it_are(tmp_path: Path, radius: int, light: float) -> None:
+    fixed_scene(tmp_path, 1, radius, light)
+    with Image.open(tmp_path / "ok" / "003.jpg") as photo:
+        photo.save(tmp_path / "ok" / "again.jpg", quality=60)
+    split = read_split([tmp_path])
+    assert len(split.train) + len(split.val) == 33
+    assert {s.label for s in split.val} == {"ok", "defect"}
+    groups = near_groups(list(scan(sorted(tmp_path.glob("*/*.jpg"))).values()))
+    paths = sorted(tmp_path.glob("*/*.jpg"))
+    twins = {p.name for p, g in zip(paths, groups, strict=True) if (groups == g).sum() > 1 and p.parent.name == "ok"}
+    assert {"003.jpg", "again.jpg"} <= twins
+    assert np.unique(groups, return_counts=True)[1].max() <= 4, "subjects may meet by chance"
+
+
+def test_near_duplicates_may_be_left_ungrouped(tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path / "photos", 1)
+    for label in ("adelie", "gentoo", "king"):
+        with Image.open(root / label / f"{label}_000.jpg") as photo:
+            photo.save(root / label / "again.jpg", quality=50)
+    with pytest.raises(DataError, match="no-group-near-duplicates"):
+        read_split([root])
+    assert len(read_split([root], group_near=False).val) == 3
 
 
 def copies(path: Path, *targets: Path) -> None:

@@ -114,6 +114,7 @@ class TrainOptions:
     val_split: Literal["random", "first"] = _key(
         "random", "Without val/: validate on a random fifth of each class, or on the first fifth by name."
     )
+    group_near_duplicates: bool = _key(True, "Keep photos that are nearly the same on one side of the split.")
     seed: int = _key(0, "Of every random decision.", "N", 0, 2**32 - 1)
 
     device: Literal["auto", "cpu", "cuda"] = _key("auto", "What to train on.")

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgeclf.contract import ImageContract
@@ -32,6 +33,7 @@ def read_split(
     *,
     seed: int = 0,
     val_split: str = "random",
+    group_near: bool = True,
     only: Sequence[str] = (),
     max_per_class: int | None = None,
     earlier: Sequence[Known] = (),
@@ -49,6 +51,7 @@ def read_split(
     Args:
         roots, seed, only, max_per_class: see ``find_photos``.
         val_split: "random", or "first" to validate on the first fifth of each class by path, as some tools do.
+        group_near: keep near-duplicates on one side; else only the same pixels are.
         earlier: the photos of the run this one goes on from, and of those before. They are known by their content,
             whatever they are called and whatever class they are in now. What was trained on, or is nearly the same,
             never validates or tests: in ``val`` and ``test`` it is left out. What validated or tested goes on doing so,
@@ -71,6 +74,8 @@ def read_split(
     skipped += (Skipped(e.sample.path, scans[e.sample.path].reason) for e in entries if scans[e.sample.path].kind)
     own = {part for part in SPLITS if found.parts[part]}
     entries = _grouped([e for e in entries if not scans[e.sample.path].kind], scans, earlier, own)
+    if not group_near:
+        entries = [replace(e, near=e.exact) for e in entries]
     _check_left(found.classes, entries, skipped, "readable")
     _note_known(entries, notes)
     entries = leave_out_trained(entries, skipped, notes)
@@ -104,7 +109,10 @@ def read_split(
             "add photos that it has not seen, or those it validated with",
         )
     if not parts["val"]:
-        raise DataError("too few photos to set any aside for validation", "give at least 2 per class, or a val folder")
+        raise DataError(
+            "too few photos to set any aside for validation",
+            "give at least 2 per class that are not nearly the same, a val folder, or --no-group-near-duplicates",
+        )
     origin = "the val folder"
     if set_aside:
         how = f"seed {seed}" if val_split == "random" else "the first by name"

@@ -91,6 +91,7 @@ def train(
             folders,
             seed=options.seed,
             val_split=options.val_split,
+            group_near=options.group_near_duplicates,
             only=options.classes,
             max_per_class=options.max_per_class,
             earlier=earlier,
