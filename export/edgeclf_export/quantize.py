@@ -58,16 +58,16 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] =
             return next(self._photos, None)
 
     excluded = _with_passing(model.graph, in_float)
-    copied = onnx.ModelProto()
-    copied.CopyFrom(model)  # onnxruntime moves the tensors of what it is given to a file of its own
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)  # it advises a pre-processing that torch's exporter has done already
     try:
         with tempfile.TemporaryDirectory() as folder:
-            target = Path(folder) / "int8.onnx"
+            source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
+            # From a model in memory it would make a file of its own, named by the network card's address.
+            source.write_bytes(model.SerializeToString())
             quantization.quantize_static(
-                copied,
+                source,
                 target,
                 Reader(),
                 quant_format=quantization.QuantFormat.QDQ,

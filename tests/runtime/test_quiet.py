@@ -29,7 +29,7 @@ for line in (
     except SystemExit as end:
         assert end.code in (0, 1), (line, end.code)
 """
-CALLS = "trace=connect,sendto,sendmsg,sendmmsg,openat"
+CALLS = "trace=socket,connect,sendto,sendmsg,sendmmsg,openat"
 
 
 @pytest.fixture
