@@ -1,7 +1,9 @@
 """The bytes of a checked model, which every session is opened from, whatever becomes of the file's name.
 
-Of a file a descriptor is kept: it outlives renaming, deletion, a change of the working folder and forks, and costs no
-memory. A file that is written over in place is noticed before and after onnxruntime has read it.
+On Linux they are copied into a memory file that is sealed: it has a path for onnxruntime, nobody can write to it, and
+it is no part of the process's own memory. Elsewhere a descriptor of the file is kept: it outlives renaming, deletion, a
+change of the working folder and forks, and a file that is written over in place is noticed before and after onnxruntime
+has read it.
 """
 
 import contextlib
@@ -28,6 +30,7 @@ class ModelBytes:
         data: the bytes themselves, where there is no file to keep open.
         descriptor: of the file they were read from; closed when this object goes.
         status: of the descriptor, from before they were read.
+        sealed: nobody can write to what the descriptor is of.
     """
 
     def __init__(
@@ -38,11 +41,32 @@ class ModelBytes:
         data: bytes | None = None,
         descriptor: int = -1,
         status: os.stat_result | None = None,
+        sealed: bool = False,
     ) -> None:
         self._name, self._digest, self._data = name, digest, data
+        self._sealed = sealed
         self._descriptor, self._stamp = descriptor, None if status is None else _stamp(status)
         if status is not None:
             weakref.finalize(self, _close, descriptor, _stamp(status)[:2])
+
+    @staticmethod
+    def copied(name: str, digest: str, data: bytes) -> "ModelBytes | None":
+        """A sealed copy of bytes; None where there are no memory files."""
+        try:
+            descriptor = os.memfd_create("edgeclf-model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        except (OSError, AttributeError):
+            return None
+        try:
+            with open(descriptor, "wb", closefd=False) as copy:
+                copy.write(data)
+            import fcntl
+
+            seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+        except OSError:  # a limit of memory or of file sizes
+            os.close(descriptor)
+            return None
+        return ModelBytes(name, digest, descriptor=descriptor, status=os.fstat(descriptor), sealed=True)
 
     def is_whole(self) -> bool:
         """Whether the bytes are still those that were checked."""
@@ -52,6 +76,8 @@ class ModelBytes:
             stamp = _stamp(os.fstat(self._descriptor))
         except OSError:  # somebody closed what is not theirs
             return False
+        if self._sealed:
+            return stamp[:3] == self._stamp[:3]  # type: ignore[index]
         if stamp == self._stamp and abs(time.time() - stamp[3] / 1e9) > _COARSE:
             return True
         if stamp[:3] != self._stamp[:3] or _digest(self._descriptor) != self._digest:  # type: ignore[index]

@@ -104,7 +104,9 @@ def _from_path(name: str) -> ModelFile:
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
             data = file.read() or b""
         sha256, digest, manifest = _check(data, name)
-        if os.name == "nt":  # an open file could not be replaced there
+        if (copied := ModelBytes.copied(name, digest, data)) is not None:
+            content = copied
+        elif os.name == "nt":  # an open file could not be replaced there
             content = ModelBytes(name, digest, data=data)
         else:
             content, kept = ModelBytes(name, digest, descriptor=descriptor, status=status), True
@@ -116,7 +118,8 @@ def _from_path(name: str) -> ModelFile:
 
 def _from_bytes(data: bytes, name: str) -> ModelFile:
     sha256, digest, manifest = _check(data, name)
-    return ModelFile(name, len(data), sha256, manifest, ModelBytes(name, digest, data=data))
+    content = ModelBytes.copied(name, digest, data) or ModelBytes(name, digest, data=data)
+    return ModelFile(name, len(data), sha256, manifest, content)
 
 
 def seal(unsealed: bytes) -> bytes:
