@@ -9,6 +9,7 @@ damage, not forgery: whoever changes a file on purpose can seal it again.
 """
 
 import hashlib
+import mmap
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -102,18 +103,30 @@ def _from_path(name: str) -> ModelFile:
     try:
         status = os.fstat(descriptor)
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
-            data = file.read() or b""
+            data = _all_of(file, status.st_size)
         sha256, digest, manifest = _check(data, name)
         if (copied := ModelBytes.copied(name, digest, data)) is not None:
             content = copied
         elif os.name == "nt":  # an open file could not be replaced there
-            content = ModelBytes(name, digest, data=data)
+            content = ModelBytes(name, digest, data=bytes(data))
         else:
             content, kept = ModelBytes(name, digest, descriptor=descriptor, status=status), True
         return ModelFile(name, len(data), sha256, manifest, content)
     finally:
         if not kept:
             os.close(descriptor)
+
+
+def _all_of(file: Any, size: int) -> Any:
+    """Its bytes, outside malloc's heap: glibc, once it gave back a block so large, keeps more of what comes later."""
+    if not size:
+        return b""
+    data = mmap.mmap(-1, size)
+    done = 0
+    with memoryview(data) as view:
+        while done < size and (count := file.readinto(view[done:])):
+            done += count
+    return data if done == size else data[:done]
 
 
 def _from_bytes(data: bytes, name: str) -> ModelFile:
