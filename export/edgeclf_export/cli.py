@@ -113,7 +113,7 @@ def export(
         what = f"{error.filename or tempfile.gettempdir()}: {error.strerror}; nothing was written"
         raise ExportError(what, "make room there; TMPDIR names another folder for temporary files") from error
     if as_json:
-        print(json.dumps({**asdict(done), "path": str(done.path)}))
+        print(json.dumps({**asdict(done), "path": str(done.path)}, allow_nan=False))
         return
     print(f"{'':<12} {'size':>9}  {done.split + ' right':>18}  {'agrees':>11}  largest difference")
     for row in done.rows:

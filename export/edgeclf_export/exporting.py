@@ -1,6 +1,5 @@
 """A run folder becomes one model file, checked before it is in place."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -147,11 +146,9 @@ def export_run(
 
     def ask(data: bytes) -> Answers:
         """As the field will: through the runtime."""
-        with tempfile.TemporaryDirectory() as folder, console.progress("checking") as progress:
-            path = Path(folder) / "model.onnx"
-            path.write_bytes(data)
+        with console.progress("checking") as progress:
             return file_answers(
-                Classifier(path, device="cpu"), samples, len(data), lambda done: progress(done, len(samples))
+                Classifier(data, device="cpu"), samples, len(data), lambda done: progress(done, len(samples))
             )
 
     with console.progress("asking the trained network") as progress:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from edgeclf.counting import expected_error, paired_interval, reliability
-from edgeclf.errors import ExportError
 from edgeclf.manifest import Gate
 from edgeclf_training.calibration import confidence
 from numpy.typing import NDArray
 
-from edgeclf_export.verify import Answers
+from edgeclf_export.verify import Answers, not_finite
 
 MAX_DROP = 0.5
 MAX_CLASS_DROP = 2.0
@@ -88,10 +87,11 @@ def measure(
         float_layers: layers left in float; both are only recorded.
 
     Raises:
-        ExportError: the file answers with something that is no number.
+        ExportError: the file or the network answers with something that is no number.
     """
-    if not np.isfinite(answers.logits).all():
-        raise ExportError(f"the {answers.name} file's logits are not finite; nothing was written", "export FP32")
+    for side in (held_out.reference, answers):
+        if not np.isfinite(side.logits).all():
+            raise not_finite(side.name)
     labels, classes = held_out.labels, len(held_out.classes)
     before = held_out.reference.logits.argmax(1) == labels
     after = answers.logits.argmax(1) == labels

@@ -1,9 +1,7 @@
 """The golden photos of a model file: which held-out photos, what must come out of them, and putting them inside."""
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -47,28 +45,25 @@ def with_golden(data: bytes, photos: Iterable[tuple[Photo, str]]) -> tuple[bytes
         PhotoError: a photo cannot be read.
         ExportError: the file does not answer twice alike.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        path.write_bytes(data)
-        file = read_model_file(path)
-        # One thread: the sums of the float layers are added up in the same order each time.
-        session, _ = open_session(file, "cpu", 1)
-        manifest = file.manifest
-        contract, side = manifest.contract, min(SIDE, manifest.contract.size)
-        candidates = []
-        for _, (photo, label) in zip(range(CANDIDATES), photos, strict=False):
-            jpeg = small_jpeg(photo, _JPEG_SIDE, _JPEG_QUALITY)
-            pixels = door_pixels(jpeg, contract, side)
-            logits = network_logits(session, pixels, contract.size)
-            candidates.append(GoldenPhoto(label, jpeg, pixels.tobytes(), logits.astype("<f4").tobytes()))
-        chosen = choose(candidates, int(_SHARE * len(data)))
-        golden = Golden(side, _tolerance(data, manifest.precision), chosen) if chosen else None
-        finished = replace(manifest, schema_version=SCHEMA_VERSION, golden=golden)
-        if failures := run_selftest(session, finished).failures():
-            raise ExportError(
-                f"the file fails its own self-test: {failures[0]}; nothing was written",
-                "please report this with the versions that `edgeclf info` prints",
-            )
+    file = read_model_file(data)
+    # One thread: the sums of the float layers are added up in the same order each time.
+    session, _ = open_session(file, "cpu", 1)
+    manifest = file.manifest
+    contract, side = manifest.contract, min(SIDE, manifest.contract.size)
+    candidates = []
+    for _, (photo, label) in zip(range(CANDIDATES), photos, strict=False):
+        jpeg = small_jpeg(photo, _JPEG_SIDE, _JPEG_QUALITY)
+        pixels = door_pixels(jpeg, contract, side)
+        logits = network_logits(session, pixels, contract.size)
+        candidates.append(GoldenPhoto(label, jpeg, pixels.tobytes(), logits.astype("<f4").tobytes()))
+    chosen = choose(candidates, int(_SHARE * len(data)))
+    golden = Golden(side, _tolerance(data, manifest.precision), chosen) if chosen else None
+    finished = replace(manifest, schema_version=SCHEMA_VERSION, golden=golden)
+    if failures := run_selftest(session, finished).failures():
+        raise ExportError(
+            f"the file fails its own self-test: {failures[0]}; nothing was written",
+            "please report this with the versions that `edgeclf info` prints",
+        )
     return with_manifest(data, finished), len(chosen)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from edgeclf.classifier import Classifier
 from edgeclf.contract import ImageContract
+from edgeclf.errors import ExportError, ModelError
 from edgeclf.image import network_input
 from edgeclf_training.data import Sample
 from edgeclf_training.networks import Network
@@ -54,14 +55,26 @@ def torch_answers(
 def file_answers(
     classifier: Classifier, samples: Sequence[Sample], size: int, progress: Callable[[int], None]
 ) -> Answers:
-    """What a model file answers, asked as the field will ask it."""
-    rows = []
+    """What a model file answers, asked as the field will ask it.
+
+    Raises:
+        ExportError: with numbers that are not finite.
+    """
+    name, rows = f"onnx {classifier.manifest.precision}", []
     for done, sample in enumerate(samples, 1):
-        logits = classifier.predict(sample.path, top_k=1, logits=True).logits
+        try:
+            logits = classifier.predict(sample.path, top_k=1, logits=True).logits
+        except ModelError as error:
+            raise not_finite(name) from error
         assert logits is not None
         rows.append(logits)
         progress(done)
-    return Answers(f"onnx {classifier.manifest.precision}", np.stack(rows), size)
+    return Answers(name, np.stack(rows), size)
+
+
+def not_finite(name: str) -> ExportError:
+    """The error of a network or a file whose logits hold NaN or infinity."""
+    return ExportError(f"the logits of {name} are not finite; nothing was written", "export FP32, or train again")
 
 
 def truth(samples: Sequence[Sample], classes: Sequence[str]) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ The schema is versioned. Files of older schemas keep loading; a newer one is ref
 import base64
 import functools
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -204,7 +205,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, plain ASCII."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), default=_base64)
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), default=_base64, allow_nan=False)
 
     @staticmethod
     def from_json(text: str, path: str) -> "Manifest":
@@ -256,12 +257,12 @@ def _check(manifest: Manifest) -> None:
     if not 0 <= manifest.cam_classes <= len(names):
         raise ValueError("more heat maps than classes")
     if (c := manifest.calibration) is not None:
-        if not 0 < c.temperature < float("inf"):  # so put that NaN does not pass
+        if c.temperature <= 0:
             raise ValueError(f"the temperature is {c.temperature}")
         if not 0 <= c.threshold <= 1:
             raise ValueError(f"the threshold is {c.threshold}")
     if (g := manifest.golden) is not None:
-        if not (0 < g.side <= manifest.contract.size and 0 <= g.tolerance < float("inf")):
+        if not (0 < g.side <= manifest.contract.size and g.tolerance >= 0):
             raise ValueError("the self-test's side or tolerance makes no sense")
         for photo in g.photos:
             if photo.label not in names:
@@ -292,6 +293,8 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         _expect(value, str, where)
         return base64.b64decode(value, validate=True)
     _expect(value, (int, float) if kind is float else kind, where)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is {value}")
     if kind is str:
         if len(value) > _MAX_TEXT:
             raise ValueError(f"{where} is too long: {len(value)} characters, {_MAX_TEXT} at most")

@@ -42,7 +42,7 @@ def _stage(name: str, work: Callable[[], dict[str, Any]]) -> bool:
 
 
 def _say(value: dict[str, Any]) -> None:
-    print(f"{MARK}{json.dumps(value)}", flush=True)
+    print(f"{MARK}{json.dumps(value, allow_nan=False)}", flush=True)
 
 
 def _numpy() -> dict[str, Any]:

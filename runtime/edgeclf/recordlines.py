@@ -47,7 +47,7 @@ class Record(NamedTuple):
 
 def to_json(record: Mapping[str, Any]) -> bytes:
     """A record as a line."""
-    return json.dumps(record).encode() + b"\n"
+    return json.dumps(record, allow_nan=False).encode() + b"\n"
 
 
 def to_csv(record: Mapping[str, Any], columns: Sequence[str]) -> bytes:

@@ -154,6 +154,14 @@ class _Attack:
         return (Path.touch, (self.marker,))  # type: ignore[return-value]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
+    path = tmp_path / "diverged.pt"
+    torch.save({"good": torch.zeros(3), "layer.bias": torch.tensor([0.0, value]), "steps": torch.tensor(7)}, path)
+    with pytest.raises(WeightsError, match=r"layer\.bias holds numbers that are not finite"):
+        read_state(path)
+
+
 def test_a_malicious_pickle_is_refused_and_never_runs(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     path = tmp_path / "weights.pth"

@@ -53,7 +53,7 @@ def check(
     wanted = quarantine is not None or report.quarantine
     written = write_quarantine(listed, report.quarantine) if wanted else None
     if as_json:
-        print(json.dumps(_as_json(data, report, listed if wanted else None)))
+        print(json.dumps(_as_json(data, report, listed if wanted else None), allow_nan=False))
     else:
         _print(data, report, listed)
     if written and written.kept:

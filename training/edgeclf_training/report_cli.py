@@ -37,7 +37,7 @@ def report(
     trained = relocated(load_run(run), data or (), console)
     metrics = write_report(trained, console=console)
     if as_json:
-        print(json.dumps(metrics, sort_keys=True))
+        print(json.dumps(metrics, sort_keys=True, allow_nan=False))
         return
     counted = metrics["splits"][metrics["headline"]]
     low, high = counted["interval"]

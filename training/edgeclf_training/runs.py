@@ -102,7 +102,7 @@ def save_run(run: Run) -> None:
         "calibration": asdict(run.calibration) if run.calibration else None,
         "best_epoch": run.best_epoch,
     }
-    text = json.dumps(values, indent=2, sort_keys=True)
+    text = json.dumps(values, indent=2, sort_keys=True, allow_nan=False)
     quarantined = sum(": quarantined, " in skipped.reason for skipped in run.split.skipped)
     write_recipe(run.options, run.folder / "recipe.toml", run.start, quarantined)
     write_atomically(run.folder / "run.json", lambda f: f.write(f"{text}\n".encode("utf-8", "surrogateescape")))

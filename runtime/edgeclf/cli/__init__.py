@@ -3,6 +3,7 @@
 import errno
 import functools
 import gc
+import math
 import os
 import sys
 import warnings
@@ -76,6 +77,9 @@ def _quiet(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
         warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and says what is wrong
+        for name, value in kwargs.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UsageError(f"--{name.replace('_', '-')} is {value}", "give a finite number")
         try:
             command(*args, **kwargs)
             sys.stdout.flush()

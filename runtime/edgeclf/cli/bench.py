@@ -64,7 +64,7 @@ def bench(
         )
     after = heat()
     if as_json:
-        print(json.dumps(_shareable(found, before, after)))
+        print(json.dumps(_shareable(found, before, after), allow_nan=False))
         return
     for number, one in enumerate(found):
         if number:

@@ -71,7 +71,7 @@ def compare(
     tell_heat_maps(compared.heat_maps, console)
     values = _values(models, compared)
     if as_json:
-        print(json.dumps(values))
+        print(json.dumps(values, allow_nan=False))
     else:
         for line in _lines(models, compared, values):
             print(printable(line))

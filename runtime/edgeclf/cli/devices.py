@@ -24,7 +24,7 @@ def devices(
 
     found = find_devices()
     if as_json:
-        print(json.dumps({"devices": [asdict(device) for device in found]}))
+        print(json.dumps({"devices": [asdict(device) for device in found]}, allow_nan=False))
         return
     for device in found:
         state = "does not work: " + printable(device.reason) if not device.works else "auto" if device.auto else ""

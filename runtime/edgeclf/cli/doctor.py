@@ -31,7 +31,10 @@ def doctor(
     if as_json:
         checks = [asdict(check) for check in found.checks]
         print(
-            json.dumps({"passed": found.exit_code == 0, "exit_code": found.exit_code, "checks": checks, **found.facts})
+            json.dumps(
+                {"passed": found.exit_code == 0, "exit_code": found.exit_code, "checks": checks, **found.facts},
+                allow_nan=False,
+            )
         )
     else:
         for check in found.checks:

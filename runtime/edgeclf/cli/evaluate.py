@@ -77,7 +77,7 @@ def evaluate(
         )
     tell_heat_maps(counted.heat_maps, console)
     if as_json:
-        print(json.dumps(_values(model, found, counted, classifier.labels)))
+        print(json.dumps(_values(model, found, counted, classifier.labels), allow_nan=False))
     else:
         for line in _lines(found, counted, classifier.labels):
             print(printable(line).rstrip())

@@ -34,7 +34,7 @@ def info(
     file = read_model_file(model or default_model())
     if as_json:
         manifest = json.loads(file.manifest.to_json())  # bytes become Base64
-        print(json.dumps({"path": file.path, "bytes": file.size, "sha256": file.sha256, **manifest}))
+        print(json.dumps({"path": file.path, "bytes": file.size, "sha256": file.sha256, **manifest}, allow_nan=False))
         return
     m, origin = file.manifest, file.manifest.provenance
     resize = {

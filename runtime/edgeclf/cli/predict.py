@@ -269,7 +269,9 @@ def _entry(ranked: Any) -> dict[str, Any]:
 
 def _print(answer: dict[str, Any], as_json: bool, console: Console) -> None:
     if as_json:
-        print(f"{json.dumps(answer)}\n", end="", flush=True)  # one write: a kill leaves no half of a line
+        print(
+            f"{json.dumps(answer, allow_nan=False)}\n", end="", flush=True
+        )  # one write: a kill leaves no half of a line
         return
     if "predictions" in answer:
         print(printable(answer["path"]) + (": unknown" if answer["unknown"] else ""))

@@ -196,7 +196,9 @@ class _Work:
 
 def _print(answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(f"{json.dumps(answer)}\n", end="", flush=True)  # one write: a kill leaves no half of a line
+        print(
+            f"{json.dumps(answer, allow_nan=False)}\n", end="", flush=True
+        )  # one write: a kill leaves no half of a line
     elif "error" in answer:
         typer.echo(f"edgeclf: {printable(answer['error']['message'])}", err=True)
     else:

@@ -82,7 +82,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """Read a state dict without executing anything in it.
 
     Raises:
-        WeightsError: no such file, or not a plain state dict of tensors.
+        WeightsError: no such file, not a plain state dict of tensors, or numbers in it are not finite.
     """
     try:
         with warnings.catch_warnings():
@@ -99,6 +99,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
         state = state["state_dict"]  # the wrapping of timm's and the reference scripts' checkpoints
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()) or not state:
         raise WeightsError(f"{path} holds no state dict", "save one with torch.save(model.state_dict(), FILE)")
+    if broken := [str(name) for name, value in state.items() if not torch.isfinite(value).all()]:
+        raise WeightsError(
+            f"{path}: {broken[0]} holds numbers that are not finite (NaN or infinity)", "take weights from before"
+        )
     return {str(name): tensor for name, tensor in state.items()}
 
 
