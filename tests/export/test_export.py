@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 from edgeclf import Classifier
-from edgeclf.errors import ExportError, UsageError
+from edgeclf.errors import DataError, ExportError, UsageError
 from edgeclf.image import network_input
 from edgeclf.modelfile import read_model_file, seal
 from edgeclf_export import exporting
@@ -187,6 +187,6 @@ def test_a_network_that_answers_nan_is_not_exported(run: Run, tmp_path: Path) ->
     state = run.network().state_dict()
     state["head.linears.1.bias"][0] = float("nan")
     torch.save(state, spoiled.folder / "network.pt")
-    with pytest.raises(ExportError):
+    with pytest.raises(DataError, match=r"head\.linears\.1\.bias holds numbers that are not finite"):
         export_run(spoiled, tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
