@@ -1,6 +1,5 @@
 """The classifier: one model file, photos in, rankings and heat maps out."""
 
-import operator
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import nullcontext
@@ -13,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeclf.arguments import check_whole, number
 from edgeclf.contract import ImageContract
 from edgeclf.errors import BackendError, ExplainError, ModelError, PhotoError, UsageError
 from edgeclf.image import Photo, is_network_input, is_one_photo, network_input, read_photo_file, upright_with_size
@@ -20,15 +20,15 @@ from edgeclf.machine import memory
 from edgeclf.manifest import Manifest
 from edgeclf.modelfile import Model, read_model_file
 from edgeclf.pipeline import in_order
+from edgeclf.ranking import ranked
 from edgeclf.resize import shrunk
-from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction, RankedLabel
+from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction
 from edgeclf.session import usable_threads
 from edgeclf.sessions import Sessions
 
 DEFAULT_MODEL = Path(__file__).parent / "models" / "imagenet_efficientnet_lite0_int8.onnx"
 MODEL_VARIABLE = "EDGECLF_MODEL"
 _BESIDE = 64 * 2**20  # bytes that a photo of a phone takes while it is decoded and answered, with room to spare
-_FEW = 10  # classes that are ranked without a sort
 
 # For showing a photo: any contract whose input is the display; only its reduced-scale decoding is used.
 _DISPLAY = ImageContract(size=DISPLAY_SIDE, resize="pad", draft_margin=1.0)
@@ -82,10 +82,10 @@ class Classifier:
         low_memory: bool = False,
         for_many: bool = False,
     ) -> None:
-        if threshold is not None and not 0 <= _number("threshold", threshold) <= 1:
+        if threshold is not None and not 0 <= number("threshold", threshold) <= 1:
             raise UsageError(f"threshold is {threshold}", "give a probability, 0..1")
         if threads is not None:
-            _check_whole("threads", threads)
+            check_whole("threads", threads)
         if not isinstance(device, str):
             raise TypeError(f"device is a name such as 'cpu', not {type(device).__name__}")
         self._file = read_model_file(model if model is not None else default_model())
@@ -146,7 +146,7 @@ class Classifier:
             ModelError: the answer is not finite.
             UsageError: ``top_k`` below 1.
         """
-        _check_whole("top_k", top_k)
+        check_whole("top_k", top_k)
         contract = self.manifest.contract  # before the session, which may still be opening
         image = photo if is_network_input(photo, contract) else network_input(photo, contract)
         return self._predict(None, image, top_k, logits)
@@ -169,7 +169,7 @@ class Classifier:
             ModelError: an answer is not finite: raised in that photo's turn, after the answers before it.
             UsageError: ``top_k`` below 1, or ``photos`` is a single photo.
         """
-        _check_whole("top_k", top_k)
+        check_whole("top_k", top_k)
         if is_one_photo(photos):
             raise UsageError(
                 f"predict_many takes several photos, not one {type(photos).__name__}", "give [photo], or call predict"
@@ -189,7 +189,7 @@ class Classifier:
             UsageError: the model has no such class.
             ExplainError: the model carries maps of the best-ranked classes only, and the class is not among them.
         """
-        _check_whole("top_k", top_k)
+        check_whole("top_k", top_k)
         wanted = self.index(label) if label is not None else None
         if not isinstance(photo, str | os.PathLike) and hasattr(photo, "read"):
             photo = read_photo_file(photo)  # decoded twice below: once for the network, once for the eye
@@ -240,13 +240,7 @@ class Classifier:
             ModelError: a logit is not finite.
         """
         self._check_finite(scores)
-        order = _best_first(scores, top_k)
-        shares = np.subtract(scores, scores[order[0]], dtype=np.float64)
-        shares /= self.temperature
-        np.exp(shares, out=shares)
-        whole = float(np.add.reduce(shares))
-        names, shown = self.labels, self.manifest.display_names
-        ranking = tuple(RankedLabel(names[i], i, float(shares[i]) / whole, shown.get(names[i])) for i in order)
+        ranking = ranked(scores, self.temperature, self.labels, self.manifest.display_names, top_k)
         return Prediction(ranking, ranking[0].probability < self.threshold, scores if logits else None)
 
     def index(self, label: str) -> int:
@@ -255,28 +249,9 @@ class Classifier:
         Raises:
             UsageError: the model has no such class, or shows several by this name.
         """
-        from edgeclf.names import finder, spelling
+        from edgeclf.names import class_index  # few look for one, and it takes a millisecond
 
-        names = self.manifest.display_names
-        wanted, found = spelling(label), finder(self.labels)(label)
-        meant = {index for index, name in enumerate(self.labels) if wanted == spelling(names.get(name, name))}
-        if found is not None:
-            meant.add(found)
-        if len(meant) > 1:
-            told = [f"class {index} ({self.labels[index]})" for index in sorted(meant)]
-            raise UsageError(
-                f"the model calls several classes '{label}': {', '.join(told)}",
-                "give the class name in brackets" if found is None else "export it again with other display names",
-            )
-        if meant:
-            return meant.pop()
-        import difflib
-
-        known = [*self.labels, *names.values()]
-        close = dict.fromkeys(difflib.get_close_matches(label, known, 3) or self.labels[:3])
-        raise UsageError(
-            f"the model has no class '{label}'", f"it has, for example, {', '.join(close)} (see `edgeclf info MODEL`)"
-        )
+        return class_index(label, self.labels, self.manifest.display_names)
 
     def _check_finite(self, values: NDArray[np.float32]) -> None:
         if not np.isfinite(values).all():
@@ -344,36 +319,3 @@ def _take(photo: Photo | PhotoError, contract: ImageContract) -> _Taken:
         return _Input(network_input(photo, contract))
     except PhotoError as error:
         return error.alone()
-
-
-def _best_first(values: NDArray[np.float32], count: int) -> list[int]:
-    """Indices of the largest values, equal ones by index on every machine.
-
-    A few are looked for one by one: a sort of 1000 classes takes 0.17 ms after an inference has emptied the caches.
-    """
-    if count <= _FEW:
-        rest, found = values.copy(), []
-        for _ in range(min(count, len(rest))):
-            found.append(int(rest.argmax()))
-            rest[found[-1]] = -np.inf
-        if len(set(found)) == len(found):  # else there are infinities among the values
-            return found
-    return [int(index) for index in np.argsort(-values, kind="stable")[:count]]
-
-
-def _check_whole(name: str, value: int) -> None:
-    try:
-        whole = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is a whole number, not {type(value).__name__}") from None
-    if whole < 1:
-        raise UsageError(f"{name} is {whole}", "give at least 1")
-
-
-def _number(name: str, value: float) -> float:
-    if isinstance(value, str):
-        raise TypeError(f"{name} is a number, not {type(value).__name__}")
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} is a number, not {type(value).__name__}") from None

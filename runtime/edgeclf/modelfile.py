@@ -28,6 +28,7 @@ _SEAL_HEAD = b"\x72\x52\x0a\x0eedgeclf.sha256\x12\x40"
 _MAX_MANIFEST = 16 * 2**20
 _DOMAINS = frozenset({"", "ai.onnx"})  # not com.microsoft: its EPContext opens other files
 _REMEDY = "copy the file again, or export the model again with `edgeclf export`"
+_MOST = 2**31  # bytes: protobuf takes no more
 _NO_NAME = "the model"
 
 Model: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
@@ -102,6 +103,8 @@ def _from_path(name: str) -> ModelFile:
     kept = False
     try:
         status = os.fstat(descriptor)
+        if status.st_size > _MOST:
+            raise NotAModelError(f"{name}: is too large for a model", "give an .onnx file made by `edgeclf export`")
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
             data = _all_of(file, status.st_size)
         sha256, digest, manifest = _check(data, name)

@@ -5,7 +5,9 @@ Names stay as they were given, byte by byte; what is compared is how they are sp
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from edgeclf.errors import UsageError
 
 _TOLD = 5  # names told in a line
 _LOOK = str.maketrans("аеорсухіјѕһԁο", "aeopcyxijshdo")  # noqa: RUF001 - of Cyrillic, and the Greek o
@@ -81,3 +83,30 @@ def several(names: Sequence[str]) -> str:
     odd = re.compile(r"^\s|\s$|\s\s")
     told = [repr(name) if odd.search(name) else name for name in sorted(names, key=natural)]
     return ", ".join(told[:_TOLD]) + (f" and {len(told) - _TOLD} more" if len(told) > _TOLD else "")
+
+
+def class_index(label: str, classes: Sequence[str], display_names: Mapping[str, str]) -> int:
+    """The index of a class, by its name or its display name, however its accents and spaces are spelt.
+
+    Raises:
+        UsageError: there is no such class, or several are shown by this name.
+    """
+    wanted, found = spelling(label), finder(classes)(label)
+    meant = {i for i, name in enumerate(classes) if wanted == spelling(display_names.get(name, name))}
+    if found is not None:
+        meant.add(found)
+    if len(meant) > 1:
+        told = [f"class {index} ({classes[index]})" for index in sorted(meant)]
+        raise UsageError(
+            f"the model calls several classes '{label}': {', '.join(told)}",
+            "give the class name in brackets" if found is None else "export it again with other display names",
+        )
+    if meant:
+        return meant.pop()
+    import difflib
+
+    known = [*classes, *display_names.values()]
+    close = dict.fromkeys(difflib.get_close_matches(label, known, 3) or classes[:3])
+    raise UsageError(
+        f"the model has no class '{label}'", f"it has, for example, {', '.join(close)} (see `edgeclf info MODEL`)"
+    )

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeclf import Classifier
-from edgeclf.classifier import DEFAULT_MODEL, _best_first
+from edgeclf.classifier import DEFAULT_MODEL
 from edgeclf.errors import BackendError, ModelError, PhotoError, UsageError
 from edgeclf.image import network_input
+from edgeclf.ranking import best_first
 from edgeclf.results import Prediction
 from edgeclf.session import import_onnxruntime, usable_threads
 from helpers import draw
@@ -36,7 +37,7 @@ def logits_of(classifier: Classifier, photo: Any) -> NDArray[np.float32]:
     return logits
 
 
-def test_ranking_is_the_softmax_of_the_logits_best_first(classifier: Classifier) -> None:
+def test_ranking_is_the_softmax_of_the_logitsbest_first(classifier: Classifier) -> None:
     answer = classifier.predict(draw(1), top_k=3, logits=True)
     assert answer.logits is not None
     assert (answer.logits.shape, answer.logits.dtype) == ((3,), np.float32)
@@ -214,6 +215,6 @@ def test_the_best_come_first_and_equal_ones_by_index(count: int) -> None:
     rng = np.random.default_rng(count)
     for values in (rng.integers(0, 4, 30).astype(float), np.full(30, -np.inf), np.array([1.0, np.nan, 2.0] * 10)):
         expected = np.argsort(-values, kind="stable")[:count].tolist()
-        found = _best_first(values, count)
+        found = best_first(values, count)
         assert len(found) == len(set(found)) == min(count, 30)
         assert np.isnan(values).any() or found == expected

@@ -188,7 +188,7 @@ def test_memory_that_is_not_there_is_one_error(tmp_path: Path, monkeypatch: pyte
         def run(self, *_: object) -> None:
             raise RuntimeError("Failed to allocate memory for requested buffer of size 99")
 
-    monkeypatch.setattr(classifier, "_session", Full())
+    monkeypatch.setattr(classifier._sessions, "_first", (Full(), classifier.device))
     for call in (classifier.predict, classifier.explain):
         with pytest.raises(BackendError, match=r"allocate memory.*--low-memory"):
             call(photo)
