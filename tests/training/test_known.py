@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from edgeclf.errors import DataError
 from edgeclf_training.content import Known, read_known, write_known
@@ -19,7 +20,7 @@ from edgeclf_training.runs import Run, load_run
 from edgeclf_training.scan import scan_one
 from edgeclf_training.splitting import read_split
 from edgeclf_training.training import train
-from helpers import write_class_folders
+from helpers import draw, write_class_folders
 from PIL import Image
 
 QUICK = TrainOptions(arch="cnn4", weights="none", epochs=1, image_size=64, batch_size=8, workers=0)
@@ -196,6 +197,35 @@ def test_what_an_older_version_let_validate_beside_its_twin_trains_from_now_on(f
         split = read_split([root], earlier=(*first.known, twin))
         assert sample.path.name in {s.path.name for s in split.train}
         assert len(split.val) == 5
+
+
+@pytest.mark.parametrize("scene", ["plain", "mirrored"])
+def test_new_photos_of_a_fixed_scene_validate(scene: str, tmp_path: Path) -> None:
+    """A fixed camera's photos are alike but for their subject: none is taken for another one that was trained on."""
+    background = draw(5, 128, 96)
+    if scene == "mirrored":
+        half = background.crop((0, 0, 64, 96))
+        background.paste(half.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (64, 0))
+    places = np.random.default_rng(3).permutation(12 * 9)
+    for number, place in enumerate(places[:60].tolist()):
+        photo = background.copy()
+        color = (20, 30, 30) if number % 2 else (240, 230, 200)
+        photo.paste(color, (8 + place % 12 * 9, 6 + place // 12 * 9, 26 + place % 12 * 9, 24 + place // 12 * 9))
+        folder = tmp_path / ("first" if number < 30 else "later") / ("cat" if number % 2 else "dog")
+        folder.mkdir(parents=True, exist_ok=True)
+        photo.save(folder / f"{number}.jpg", quality=90)
+    earlier = read_split([tmp_path / "first"])
+    split = read_split([tmp_path / "first", tmp_path / "later"], earlier=earlier.known)
+    assert len({s.path for s in split.val if "later" in s.path.parts}) >= 3
+
+
+def test_without_grouping_only_the_same_pixels_are_known(class_folders: Path, first: Split, tmp_path: Path) -> None:
+    shutil.copytree(class_folders, tmp_path / "photos")
+    save_again(tmp_path / "photos")
+    split = read_split([tmp_path / "photos"], seed=5, earlier=first.known, group_near=False)
+    assert {s.path.stem for s in split.val} != {s.path.stem for s in first.val}
+    split = read_split([class_folders], seed=5, earlier=first.known, group_near=False)
+    assert set(split.val) == set(first.val)
 
 
 def test_nothing_left_to_validate_with_is_said_as_it_is(first: Split, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from edgeclf.contract import ImageContract
@@ -73,9 +72,7 @@ def read_split(
     scans = scan([e.sample.path for e in entries], contract, progress)
     skipped += (Skipped(e.sample.path, scans[e.sample.path].reason) for e in entries if scans[e.sample.path].kind)
     own = {part for part in SPLITS if found.parts[part]}
-    entries = _grouped([e for e in entries if not scans[e.sample.path].kind], scans, earlier, own)
-    if not group_near:
-        entries = [replace(e, near=e.exact) for e in entries]
+    entries = _grouped([e for e in entries if not scans[e.sample.path].kind], scans, earlier, own, group_near)
     _check_left(found.classes, entries, skipped, "readable")
     _note_known(entries, notes)
     entries = leave_out_trained(entries, skipped, notes)
@@ -134,7 +131,7 @@ def _placed(found: Found) -> list[Entry]:
 
 
 def _grouped(
-    entries: list[Entry], scans: Mapping[Path, Scanned], earlier: Sequence[Known], own: set[str]
+    entries: list[Entry], scans: Mapping[Path, Scanned], earlier: Sequence[Known], own: set[str], group_near: bool
 ) -> list[Entry]:
     """Entries with their groups, and with what an earlier run used them for.
 
@@ -143,12 +140,13 @@ def _grouped(
     """
     of = [scans[e.sample.path] for e in entries]
     known = recognise([e.sample for e in entries], of, earlier)
-    near, parts = near_known(of, earlier)
+    same = exact_groups(of)
+    near, parts = near_known(of, earlier) if group_near else (same, {})
     by_name = ((group, "train") for group, k in zip(near.tolist(), known, strict=True) if k and k.part == "train")
     parts |= dict(by_name)
     there = {group for group, k in zip(near.tolist(), known, strict=True) if k}
     grouped = []
-    for e, k, exact, group in zip(entries, known, exact_groups(of).tolist(), near.tolist(), strict=True):
+    for e, k, exact, group in zip(entries, known, same.tolist(), near.tolist(), strict=True):
         # Saved again, a photo that validated and is no longer there itself goes on validating.
         part = k.part if k else None if group in there else parts.get(group)
         if parts.get(group) == "train":  # whatever it was used for: it is nearly what was trained on
