@@ -1,12 +1,22 @@
 """The same photo is found however it was saved, different photos are not, and no twin is on both sides of a split."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 from edgeclf.errors import DataError
 from edgeclf_training.data import Split
-from edgeclf_training.duplicates import CERTAIN_BITS, NEAR_BITS, exact_groups, near_groups, near_pairs
+from edgeclf_training.duplicates import (
+    _MOST,
+    CERTAIN_BITS,
+    NEAR_BITS,
+    _near_hashes,
+    exact_groups,
+    joined,
+    near_groups,
+    near_pairs,
+)
 from edgeclf_training.scan import scan, scan_one
 from edgeclf_training.splitting import read_split
 from helpers import draw, write_class_folders
@@ -55,11 +65,12 @@ def test_bands_find_every_pair_that_brute_force_finds() -> None:
     assert not set(near_pairs(hashes, rng.integers(0, 256, (600, 256), dtype=np.uint8))), "thumbnails must agree too"
 
 
-def fixed_scene(folder: Path, seed: int, radius: int, light: float, count: int = 16) -> None:
+def fixed_scene(folder: Path, seed: int, radius: int, light: float, count: int, places: int = 0) -> None:
     """One camera that stands still; a disc, or a square, somewhere else in every photo."""
     rng = np.random.default_rng(seed)
     small = Image.fromarray(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8))
     scene = np.asarray(small.resize((640, 480), Image.Resampling.BICUBIC), float) * light
+    rng = np.random.default_rng((seed, places))
     for label in ("ok", "defect"):
         (folder / label).mkdir(parents=True)
         for number in range(count):
@@ -72,19 +83,53 @@ def fixed_scene(folder: Path, seed: int, radius: int, light: float, count: int =
             image.save(folder / label / f"{number:03}.jpg", quality=92)
 
 
-@pytest.mark.parametrize(("radius", "light"), [(28, 1.0), (60, 1.0), (14, 1.0), (28, 0.25)])
-def test_a_fixed_scene_is_no_near_duplicate_but_copies_in_it_are(tmp_path: Path, radius: int, light: float) -> None:
-    fixed_scene(tmp_path, 1, radius, light)
-    with Image.open(tmp_path / "ok" / "003.jpg") as photo:
-        photo.save(tmp_path / "ok" / "again.jpg", quality=60)
+SHOTS = {
+    "saved again": lambda photo: photo.resize((320, 240)),
+    "cropped": lambda photo: photo.crop((8, 6, 636, 476)),
+    "turned": lambda photo: photo.rotate(1, Image.Resampling.BICUBIC).crop((12, 9, 628, 471)),
+    "brighter": lambda photo: ImageEnhance.Brightness(photo).enhance(1.1),
+}
+
+
+@pytest.mark.parametrize(
+    ("radius", "light", "count"), [(28, 1.0, 16), (60, 1.0, 16), (14, 1.0, 16), (28, 0.25, 16), (28, 1.0, 3)]
+)
+def test_a_fixed_scene_is_no_near_duplicate_but_copies_in_it_are(
+    tmp_path: Path, radius: int, light: float, count: int
+) -> None:
+    fixed_scene(tmp_path, 1, radius, light, count)
+    for shot, change in SHOTS.items():
+        with Image.open(tmp_path / "ok" / "002.jpg") as photo:
+            change(photo).save(tmp_path / "ok" / f"002 {shot}.jpg", quality=80)
     split = read_split([tmp_path])
-    assert len(split.train) + len(split.val) == 33
+    assert len(split.train) + len(split.val) == 2 * count + len(SHOTS)
     assert {s.label for s in split.val} == {"ok", "defect"}
-    groups = near_groups(list(scan(sorted(tmp_path.glob("*/*.jpg"))).values()))
     paths = sorted(tmp_path.glob("*/*.jpg"))
-    twins = {p.name for p, g in zip(paths, groups, strict=True) if (groups == g).sum() > 1 and p.parent.name == "ok"}
-    assert {"003.jpg", "again.jpg"} <= twins
-    assert np.unique(groups, return_counts=True)[1].max() <= 4, "subjects may meet by chance"
+    groups = near_groups([scan([path])[path] for path in paths]).tolist()
+    first = groups[paths.index(tmp_path / "ok" / "002.jpg")]
+    twins = {p.name for p, group in zip(paths, groups, strict=True) if group == first and p.parent.name == "ok"}
+    assert {"002.jpg", *(f"002 {shot}.jpg" for shot in SHOTS)} <= twins
+    assert np.unique([g for g in groups if g != first], return_counts=True)[1].max() <= 4, "subjects may meet by chance"
+
+
+def test_a_fixed_scene_in_given_folders_stays_whole(tmp_path: Path) -> None:
+    for seed, part in enumerate(("train", "val")):
+        fixed_scene(tmp_path / part, 1, 28, 1.0, 8, places=seed)
+    split = read_split([tmp_path])
+    assert (len(split.train), len(split.val), split.notes) == (16, 16, ())
+
+
+def test_groups_are_joined_where_half_of_the_photos_across_are_pairs() -> None:
+    assert joined(5, [(3, 1), (1, 4), (3, 4)]).tolist() == [0, 1, 2, 1, 1]
+    assert joined(4, [(0, 1), (2, 3), (1, 2), (0, 2)]).tolist() == [0, 0, 0, 0]
+    chain = joined(100, [(i, i + 1) for i in range(99)])
+    assert 2 <= np.unique(chain, return_counts=True)[1].max() <= 4
+
+
+def test_many_photos_of_one_scene_are_compared_with_a_bounded_number_each() -> None:
+    hashes = np.zeros(3000, np.uint64)
+    assert len(_near_hashes(hashes)) <= 3000 * _MOST
+    assert {tuple(pair) for pair in _near_hashes(hashes[:50]).tolist()} == set(itertools.combinations(range(50), 2))
 
 
 def test_near_duplicates_may_be_left_ungrouped(tmp_path: Path) -> None:

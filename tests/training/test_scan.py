@@ -36,7 +36,7 @@ def test_a_scan_says_what_the_file_is(tmp_path: Path) -> None:
     assert (seen.kind, seen.width, seen.height, seen.orientation) == ("", 120, 160, 6)
     assert (seen.format, seen.mode, seen.frames) == ("JPEG", "RGB", 1)
     assert seen.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert len(seen.thumb) == 256
+    assert len(seen.thumb) == 1024
     frames = [draw(i).convert("P") for i in range(3)]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
     moving = scan_one(tmp_path / "moving.gif")

@@ -1,27 +1,24 @@
 """Which photos are the same: exactly (the same pixels) and nearly (the same picture, saved or processed again).
 
 Near means: perceptual hashes at most 6 bits of 64 apart and grey 16 x 16 thumbnails that correlate by 0.8 or more, or
-8 bits and 0.9. Measured on 4,317 flowers and 4,998 dishes: the 31 and 6 pairs found so are, by eye, all the same scene
-(copies, other colours, shots of one burst); at 8 bits without the thumbnails, and at 10 bits with them, different
-scenes meet by chance.
-
-A fixed camera makes photos that are alike all over but for their subject. So in a large group what all have in common,
-its median, is taken off, and photos are near only if the rest is alike too, or next to nothing.
+8 bits and 0.9; and at 32 x 32 nothing is elsewhere (``elsewhere``): a camera that never moves takes photos of one
+scene, and they are not near-duplicates for that. docs/design.md has the figures.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeclf_training.elsewhere import still_there, unexplained
 from edgeclf_training.scan import Scanned
 
 NEAR_BITS, CERTAIN_BITS = 8, 6
 _LEAST_CORRELATION = np.array([0.8] * 7 + [0.9] * 2)  # by bits apart
 _FLAT = 2.0  # standard deviation, grey levels: below it a hash is noise
-_SCENE = 8  # photos of a group beyond which it may be one scene
-_REST_ALIKE, _REST_NOTHING = 0.95, 2.0  # correlation; grey levels of any thumbnail pixel
+_MOST = 100  # photos of a near hash that one is compared with, a band: a fixed camera may have taken thousands
+_AT_ONCE = 1024  # pairs
 _POPCOUNT = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.uint8)
 
 
@@ -32,56 +29,106 @@ def exact_groups(scans: Sequence[Scanned]) -> NDArray[np.int64]:
 
 
 def near_groups(scans: Sequence[Scanned]) -> NDArray[np.int64]:
-    """For each photo the smallest index among those it is nearly the same as, through others too; int64 ``[N]``."""
-    parent = exact_groups(scans)
-    distinct = np.flatnonzero(parent == np.arange(len(parent))).tolist()
+    """For each photo the smallest index in its group of near-duplicates; int64 ``[N]``."""
+    first = exact_groups(scans)
+    distinct = np.flatnonzero(first == np.arange(len(first)))
     if len(distinct) < 2:
-        return parent
-    hashes = np.array([scans[i].phash for i in distinct], np.uint64)
-    thumbs = np.frombuffer(b"".join(scans[i].thumb for i in distinct), np.uint8).reshape(len(distinct), -1)
-    pairs = np.array(list(near_pairs(hashes, thumbs)), np.int64).reshape(-1, 2)
-    joined = np.arange(len(distinct))
-    _join(joined, pairs)
-    for left, right in pairs[_without_scenes(thumbs, pairs, joined)].tolist():
-        a, b = _root(parent, distinct[left]), _root(parent, distinct[right])
-        parent[max(a, b)] = min(a, b)
-    return np.array([_root(parent, index) for index in range(len(parent))], np.int64)
+        return first
+    own = [scans[index] for index in distinct.tolist()]
+    hashes = np.array([scan.phash for scan in own], np.uint64)
+    thumbs = np.frombuffer(b"".join(scan.thumb for scan in own), np.uint8).reshape(len(own), -1)
+    groups = np.arange(len(first))
+    groups[distinct] = distinct[joined(len(distinct), near_pairs(hashes, thumbs))]
+    return np.asarray(groups[first], np.int64)
 
 
-def near_pairs(hashes: NDArray[np.uint64], thumbs: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
-    """Pairs of nearly the same photos.
+def near_pairs(hashes: NDArray[np.uint64], thumbs: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """Pairs of nearly the same photos, the nearest first.
+
+    Args:
+        hashes: uint64 ``[N]``.
+        thumbs: grey uint8 ``[N, side * side]``, side even.
+    """
+    lively = np.flatnonzero(thumbs.std(axis=1) >= _FLAT)
+    candidates = lively[_near_hashes(hashes[lively])]
+    found: list[tuple[float, int, int]] = []
+    for start in range(0, len(candidates), _AT_ONCE):
+        pairs = candidates[start : start + _AT_ONCE]
+        apart = _bits_apart(*hashes[pairs.T])
+        pairs = pairs[_correlation(*(_halved(thumbs[side]) for side in pairs.T)) >= _LEAST_CORRELATION[apart]]
+        pairs = pairs[still_there(unexplained(thumbs, pairs))]
+        rest = unexplained(thumbs, pairs[:, ::-1])  # the other way round
+        there = still_there(rest)
+        distance = (rest[there] ** 2).mean(axis=1)
+        found += zip(distance.tolist(), *pairs[there].T.tolist(), strict=True)
+    return [(left, right) for _, left, right in sorted(found)]
+
+
+def joined(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
+    """For each of ``count`` photos the smallest index in its group; int64 ``[count]``.
+
+    Two groups are joined when at least half of the photos across are pairs. So a burst is one group, and photos in
+    which a subject is a little further in each than in another are many: by chains of pairs all would be one.
+
+    Args:
+        count: of photos.
+        pairs: the nearest first.
+    """
+    group = list(range(count))
+    members: dict[int, list[int]] = {index: [index] for index in group}
+    across: dict[int, dict[int, int]] = {}  # by group and group: pairs
+    for pair in pairs:
+        a, b = group[pair[0]], group[pair[1]]
+        if a == b:
+            continue
+        across.setdefault(a, {})[b] = across.setdefault(b, {})[a] = across.get(a, {}).get(b, 0) + 1
+        to: int | None = b
+        while to is not None:
+            if 2 * across[a][to] >= len(members[a]) * len(members[to]):
+                a, gone = sorted((a, to), key=lambda g: -len(members[g]) - len(across[g]))
+                for index in members[gone]:
+                    group[index] = a
+                members[a] += members.pop(gone)
+                for other, number in across.pop(gone).items():
+                    del across[other][gone]
+                    if other != a:
+                        across[a][other] = across[other][a] = across[a].get(other, 0) + number
+                near = across[a].items()
+                to = next((g for g, n in near if 2 * n >= len(members[a]) * len(members[g])), None)
+            else:
+                to = None
+    smallest = {name: min(indices) for name, indices in members.items()}
+    return np.array([smallest[name] for name in group], np.int64)
+
+
+def _near_hashes(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Pairs of indices, the smaller first, in order; int64 ``[M, 2]``.
 
     Two hashes that differ in at most k bits agree in at least one of k + 1 bands, so only photos that share a band are
     compared: multi-index hashing (Norouzi, Punjani, Fleet, 2012). With the 7 bands used here no pair up to 6 bits apart
     is missed, and 2 % of those 8 bits apart are; 9 bands would take ten times as long.
-
-    Args:
-        hashes: uint64 ``[N]``.
-        thumbs: grey uint8 ``[N, 256]``.
     """
-    spread = thumbs.std(axis=1)
-    lively = np.flatnonzero(spread >= _FLAT)
-    hashes, bands = hashes[lively], CERTAIN_BITS + 1
+    bands = CERTAIN_BITS + 1
     edges = [round(band * 64 / bands) for band in range(bands + 1)]
-    seen: set[tuple[int, int]] = set()
+    found = [np.empty(0, np.int64)]
     for low, high in itertools.pairwise(edges):
         key = (hashes >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
-        order = np.argsort(key, kind="stable")
+        order = np.lexsort((hashes, key))  # the likeliest are neighbours
         key, sorted_hashes = key[order], hashes[order]
+        compared = np.zeros(len(order), np.int64)
         here = np.arange(len(order))
         step = 1
         while True:  # neighbours of the same key at growing distance; the same key further on implies it nearer by
             here = here[here + step < len(order)]
-            here = here[key[here] == key[here + step]]
+            here = here[(key[here] == key[here + step]) & (compared[here] < _MOST)]
             if not len(here):
                 break
-            apart = _bits_apart(sorted_hashes[here], sorted_hashes[here + step])
-            close, apart = here[apart <= NEAR_BITS], apart[apart <= NEAR_BITS]
-            left, right = lively[order[close]], lively[order[close + step]]
-            alike = _correlation(thumbs[left], thumbs[right]) >= _LEAST_CORRELATION[apart]
-            seen.update(zip(left[alike].tolist(), right[alike].tolist(), strict=True))
+            close = here[_bits_apart(sorted_hashes[here], sorted_hashes[here + step]) <= NEAR_BITS]
+            compared[close] += 1
+            ends = order[close], order[close + step]
+            found.append(np.minimum(*ends) * len(hashes) + np.maximum(*ends))
             step += 1
-    yield from sorted({(min(pair), max(pair)) for pair in seen})
+    return np.stack(np.divmod(np.unique(np.concatenate(found)), max(1, len(hashes))), axis=1)
 
 
 def _bits_apart(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -90,50 +137,13 @@ def _bits_apart(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.int6
     return np.asarray(_POPCOUNT[(a ^ b).view(np.uint8).reshape(-1, 8)].sum(axis=1), np.int64)
 
 
-def _correlation(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float64]:
-    x, y = (side - side.mean(axis=1, keepdims=True) for side in (a.astype(np.float64), b.astype(np.float64)))
+def _halved(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Thumbnails of half the side, float32 ``[N, side * side / 4]``."""
+    half = round(thumbs.shape[1] ** 0.5) // 2
+    return np.asarray(thumbs.reshape(-1, half, 2, half, 2).mean(axis=(2, 4), dtype=np.float32).reshape(len(thumbs), -1))
+
+
+def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    x, y = (side - side.mean(axis=1, keepdims=True) for side in (a, b))
     norms = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
-    return np.asarray((x * y).sum(axis=1) / norms, np.float64)
-
-
-def _without_scenes(
-    thumbs: NDArray[np.uint8], pairs: NDArray[np.int64], joined: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Which pairs are near for more than the scene that their group has in common; bool ``[pairs]``.
-
-    Args:
-        thumbs: grey uint8 ``[N, 256]``.
-        pairs: int64 ``[pairs, 2]``.
-        joined: parents of the groups that the pairs make, int64 ``[N]``.
-    """
-    roots = np.array([_root(joined, index) for index in range(len(joined))], np.int64)
-    keep = np.ones(len(pairs), bool)
-    groups, sizes = np.unique(roots, return_counts=True)
-    for group in groups[sizes > _SCENE]:
-        members = np.flatnonzero(roots == group)
-        here = np.flatnonzero(roots[pairs[:, 0]] == group)
-        levels = thumbs[members].astype(np.float64)
-        levels -= levels.mean(axis=1, keepdims=True)
-        scene = np.median(levels, axis=0)
-        scene -= scene.mean()
-        rest = levels - np.outer(levels @ scene / max(float(scene @ scene), 1e-9), scene)  # whatever the exposure
-        norms = np.maximum(np.linalg.norm(rest, axis=1), 1e-9)
-        a, b = (np.searchsorted(members, side) for side in pairs[here].T)
-        for start in range(0, len(here), 1 << 16):
-            i, j = a[start : start + (1 << 16)], b[start : start + (1 << 16)]
-            alike = (rest[i] * rest[j]).sum(axis=1) / (norms[i] * norms[j]) >= _REST_ALIKE
-            keep[here[start : start + (1 << 16)]] = alike | (abs(rest[i] - rest[j]).max(axis=1) <= _REST_NOTHING)
-    return keep
-
-
-def _join(parent: NDArray[np.int64], pairs: NDArray[np.int64]) -> None:
-    for left, right in pairs.tolist():
-        a, b = _root(parent, left), _root(parent, right)
-        parent[max(a, b)] = min(a, b)
-
-
-def _root(parent: NDArray[np.int64], index: int) -> int:
-    while parent[index] != index:
-        parent[index] = parent[parent[index]]
-        index = int(parent[index])
-    return index
+    return np.asarray((x * y).sum(axis=1) / np.maximum(norms, 1e-6), np.float32)

@@ -27,7 +27,7 @@ from edgeclf_training.scancache import ScanCache
 # A JPEG's entropy-coded data is decoded in full at any scale, so damage shows; half of a phone's pixels are enough for
 # the rest. What is larger than 512 pixels on its short side may decode reduced.
 _CONTRACT = ImageContract(256, "squash")
-_SIDE, _THUMB, _LOW, _GRID = 32, 16, 8, 64
+_SIDE, _THUMB, _LOW, _GRID = 32, 32, 8, 64
 _ORIENTATION = 0x0112
 
 Progress = Callable[[int, int], None]
@@ -51,7 +51,7 @@ class Scanned:
         entropy: of its colours (5 bits a channel, a 64 x 64 grid), bits; photos have 1.4 and more, placeholders less.
         colours: how many such colours there are.
         depth: of whole-number grey of more than 8 bits that does not use 0..65535: what it uses and how it is read.
-        thumb: grey uint8 16 x 16 as 256 bytes, to confirm what the hash suggests.
+        thumb: grey uint8 32 x 32 as 1024 bytes, to confirm what the hash suggests.
     """
 
     kind: str = ""

@@ -14,7 +14,7 @@ from edgeclf.contract import DOOR_VERSION
 from edgeclf_training.cache import cache_folder
 
 # Raised whenever a scan would say something else of the same file. Pillow decides what can be read.
-_VERSION = f"4/{DOOR_VERSION}/{PIL.__version__}"
+_VERSION = f"5/{DOOR_VERSION}/{PIL.__version__}"
 _BATCH = 1000  # rows a transaction: what an interrupted scan may lose
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS scans (path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, version TEXT, fields TEXT,"
