@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.manifest import Figures
+from edgeclf.names import several
 
 Floats = NDArray[np.floating]
 Labels = NDArray[np.int64]
@@ -19,6 +20,7 @@ Truths = NDArray[np.bool_]
 
 BINS = 15
 PAIRS = 20  # most confused pairs told
+FEW = 5  # photos of a class below which its recall is mostly chance
 _Z = 1.959964  # 97.5 % of the normal distribution lie below it
 
 
@@ -105,6 +107,59 @@ def per_class(figures: Figures, classes: Sequence[str]) -> tuple[ClassFigures, .
             classes, counts.diagonal().tolist(), counts.sum(1).tolist(), counts.sum(0).tolist(), strict=True
         )
     )
+
+
+def balanced(figures: Figures) -> float | None:
+    """Balanced accuracy, 0..1: the mean recall of the classes that have photos, each counted alike; None without any.
+
+    Where one class has most of the photos, the plain accuracy is little more than that class's recall.
+    """
+    counts = np.array(figures.confusion, np.int64)
+    there = counts.sum(1) > 0
+    return float((counts.diagonal()[there] / counts.sum(1)[there]).mean()) if there.any() else None
+
+
+def guessed(figures: Figures) -> tuple[float, float]:
+    """How many would be right by chance: the mean, and the standard deviation, of the same answers dealt out at random.
+
+    Both are exact, over all orders of the answers.
+    """
+    counts = np.array(figures.confusion, np.int64)
+    there, given = counts.sum(1).astype(float), counts.sum(0).astype(float)
+    photos = there.sum()
+    if photos < 2:
+        return float((there * given).sum()), 0.0
+    mean = (there * given).sum() / photos
+    both = (there * given).sum() ** 2 - (there**2 * given**2).sum() + (there * (there - 1) * given * (given - 1)).sum()
+    variance = both / (photos * (photos - 1)) + mean - mean**2
+    return float(mean), math.sqrt(max(0.0, variance))
+
+
+def remarks(figures: Figures, classes: Sequence[str]) -> tuple[str, ...]:
+    """What the share of right answers hides, a line each for people; nothing where all is well, or without photos.
+
+    Classes that were never answered, never rightly, have few photos or none; answers that say no more than guessing
+    (not beyond 95 % of all ways to deal them out).
+
+    Args:
+        figures: of one split.
+        classes: names in index order.
+    """
+    rows = per_class(figures, classes)
+    there = [row for row in rows if row.support]
+    if not there:
+        return ()
+    mean, deviation = guessed(figures)
+    by_chance = len(there) > 1 and figures.correct <= mean + 1.645 * deviation + 1e-9
+    cases = (
+        ("never answered, all photos of it wrong", [r.label for r in there if r.precision is None]),
+        ("answered, but never rightly", [r.label for r in there if r.recall == 0 and r.precision is not None]),
+        ("without photos, nothing is known about it", [r.label for r in rows if not r.support]),
+        (f"fewer than {FEW} photos, recall mostly chance", [r.label for r in there if r.support < FEW]),
+    )
+    right = f"{figures.correct} of {figures.photos} photos right, guessing gives about {mean:.0f}"
+    guess = (f"not clearly better than guessing: {right}",) if by_chance else ()
+    return (*guess, *(f"{what}: {several(names)}" for what, names in cases if names))
 
 
 def confused(figures: Figures, classes: Sequence[str], most: int = PAIRS) -> tuple[Confused, ...]:

@@ -9,11 +9,13 @@ from edgeclf.classifier import Classifier
 from edgeclf.counting import (
     ClassFigures,
     Confused,
+    balanced,
     confused,
     count,
     expected_error,
     per_class,
     reliability,
+    remarks,
     wilson,
 )
 from edgeclf.errors import PhotoError
@@ -50,6 +52,8 @@ class Evaluation:
         mistakes: all wrong best-ranked classes, the surest first.
         unreadable: photos that could not be read; counted nowhere else.
         heat_maps: how many of edgeclf's lay among the photos; counted nowhere else.
+        balanced: mean recall of the classes that have photos; None without photos.
+        remarks: what the accuracy hides, a line each: classes never answered, with few photos or none, and the like.
     """
 
     figures: Figures
@@ -64,6 +68,8 @@ class Evaluation:
     mistakes: tuple[Mistake, ...]
     unreadable: tuple[PhotoError, ...]
     heat_maps: int = 0
+    balanced: float | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -121,4 +127,6 @@ def evaluate(
         tuple(sorted(mistakes, key=lambda mistake: -mistake.probability)),
         tuple(unreadable),
         heat_maps,
+        balanced(figures),
+        remarks(figures, classifier.labels),
     )

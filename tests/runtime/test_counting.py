@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from edgeclf.counting import (
     Confused,
+    balanced,
     confused,
     count,
     expected_error,
+    guessed,
     paired_interval,
     per_class,
     reliability,
+    remarks,
     wilson,
 )
 from edgeclf.manifest import Figures
@@ -45,6 +48,60 @@ def test_shares_of_nothing_are_none_not_zero() -> None:
     assert [r.f1 for r in rows] == [pytest.approx(0.8), 0.0, None]
     assert [r.support for r in rows] == [2, 1, 0]
     assert confused(figures, ("a", "b", "c")) == (Confused("b", "a", 1, 1),)
+
+
+def test_balanced_accuracy_is_the_mean_recall_of_the_classes_that_have_photos() -> None:
+    assert balanced(Figures("test", 62, 61, ((60, 0, 0), (1, 1, 0), (0, 0, 0)))) == pytest.approx(0.75)
+    assert balanced(Figures("test", 0, 0, ((0, 0), (0, 0)))) is None
+
+
+@pytest.mark.parametrize(
+    "confusion", [((2, 1), (1, 2)), ((5, 0), (1, 0)), ((1, 1, 0), (0, 1, 1), (2, 0, 1)), ((1, 0),) * 2]
+)
+def test_guessing_is_the_same_answers_in_every_order(confusion: tuple[tuple[int, ...], ...]) -> None:
+    pairs = [(t, g) for t, row in enumerate(confusion) for g, photos in enumerate(row) for _ in range(photos)]
+    orders = itertools.permutations([given for _, given in pairs])
+    right = [sum(t == g for (t, _), g in zip(pairs, order, strict=True)) for order in orders]
+    figures = Figures("test", len(pairs), sum(t == g for t, g in pairs), confusion)
+    assert guessed(figures) == pytest.approx((np.mean(right), np.std(right)), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("confusion", "says"),
+    [
+        (
+            ((60, 0), (1, 0)),
+            (
+                "not clearly better than guessing: 60 of 61 photos right, guessing gives about 60",
+                "never answered, all photos of it wrong: b",
+                "fewer than 5 photos, recall mostly chance: b",
+            ),
+        ),
+        (((60, 0), (0, 1)), ("fewer than 5 photos, recall mostly chance: b",)),
+        (
+            ((50, 10), (10, 0)),
+            (
+                "not clearly better than guessing: 50 of 70 photos right, guessing gives about 53",
+                "answered, but never rightly: b",
+            ),
+        ),
+        (((6, 0), (0, 6)), ()),
+        (((20, 20), (19, 21)), ("not clearly better than guessing: 41 of 80 photos right, guessing gives about 40",)),
+        (((30, 10), (10, 30)), ()),
+        (
+            ((0, 9), (9, 0)),
+            (
+                "not clearly better than guessing: 0 of 18 photos right, guessing gives about 9",
+                "answered, but never rightly: a, b",
+            ),
+        ),
+        (((9, 0), (0, 0)), ("without photos, nothing is known about it: b",)),
+        (((0, 0), (0, 0)), ()),
+    ],
+)
+def test_what_the_accuracy_hides_is_said(confusion: tuple[tuple[int, ...], ...], says: tuple[str, ...]) -> None:
+    photos, right = sum(map(sum, confusion)), sum(row[i] for i, row in enumerate(confusion))
+    assert remarks(Figures("test", photos, right, confusion), ("a", "b")) == says
 
 
 def test_the_most_confused_pairs_come_first() -> None:

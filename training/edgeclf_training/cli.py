@@ -61,6 +61,8 @@ def train(
     training photos validates. Duplicates never lie on both sides. Photos are only ever read. The weights kept are those
     of the epoch that did best on the validation photos.
 
+    Exits with 5 if the photos cannot be used, or if training diverged and left no weights of use: take lower rates.
+
     A recipe is a TOML file; its keys are the flags below --out, with underscores. Flags override it.
 
     \b

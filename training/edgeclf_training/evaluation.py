@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from torch.utils.data import DataLoader
 
 from edgeclf_training.data import Sample, Skipped
 from edgeclf_training.networks import Network
+
+RUINED = 10.0  # times the loss of guessing, which is ln(classes): no network gets there by learning
+LOWER_RATE = "train again with a lower --head-rate and --base-rate"
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +130,47 @@ def evaluate(network: Network, photos: DataLoader[Any], classes: int, split: str
             labels.append(truth.numpy())
     network.cpu()
     return count(np.concatenate(labels), np.concatenate(logits).argmax(1), classes, split)
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """A training whose loss ran away.
+
+    Attributes:
+        line: what happened, for people.
+        kept: whether the weights that are kept are ruined too.
+    """
+
+    line: str
+    kept: bool
+
+
+def diverged(losses: Sequence[float | None], kept: int | None, classes: int) -> Divergence | None:
+    """Whether training diverged: the kept epoch's validation loss, or the last one's, is far above that of guessing.
+
+    Where earlier weights are kept, the last loss counts also if it is ten times the lowest and twice that of guessing.
+
+    Args:
+        losses: validation loss (cross-entropy) of each epoch; None and NaN for what is no number.
+        kept: the epoch, from 1, whose weights are kept; 0 for those the run started from, None for not known.
+        classes: number of classes.
+    """
+    guessing = math.log(max(2, classes))
+    values = [math.inf if loss is None or not math.isfinite(loss) else loss for loss in losses]
+    if not values:
+        return None
+    if kept and values[kept - 1] > RUINED * guessing:
+        of = f"the validation loss of epoch {kept}, whose weights are kept, is {_loss(values[kept - 1])}"
+        return Divergence(f"training diverged: {of}; guessing gives {guessing:.2g}", True)
+    if kept != len(values) and values[-1] > min(RUINED * guessing, max(2 * guessing, 10 * min(values))):
+        rose = f"the validation loss is {_loss(values[-1])} in the last epoch; guessing gives {guessing:.2g}"
+        which = f"epoch {kept}" if kept else "the start"
+        return Divergence(f"training diverged: {rose}; the weights of {which}, from before that, are kept", False)
+    return None
+
+
+def _loss(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "no number"
 
 
 def write_confusion(figures: Figures, classes: Sequence[str], folder: Path) -> None:

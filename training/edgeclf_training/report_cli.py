@@ -26,7 +26,7 @@ def report(
     needs no network. metrics.json: the same for programs. Photos that vanished since are told and left out.
     """
     require("train", "torch", "torchvision", "matplotlib", "jinja2")
-    from edgeclf.cli.console import Console
+    from edgeclf.cli.console import Console, printable
     from edgeclf.cli.stopping import loading
 
     console = Console()
@@ -43,6 +43,11 @@ def report(
     low, high = counted["interval"]
     print(
         f"{metrics['headline']}: {counted['correct']} of {counted['photos']} photos right "
-        f"({counted['accuracy']:.1%}, 95 % interval {low:.1%} to {high:.1%})"
+        f"({counted['accuracy']:.1%}, 95 % interval {low:.1%} to {high:.1%}); "
+        f"balanced accuracy {counted['balanced_accuracy']:.1%} (mean recall of the classes)"
     )
+    if metrics["diverged"]:
+        print(metrics["diverged"])
+    for line in counted["remarks"]:
+        print(printable(f"{metrics['headline']}: {line}"))
     print(f"wrote {run / 'report.html'} and metrics.json")

@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 from edgeclf.cli.console import Console, printable
+from edgeclf.counting import balanced, remarks
+from edgeclf.manifest import Figures
 from edgeclf.names import finder, several
 
 from edgeclf_training.history import Epoch, History
@@ -53,6 +55,16 @@ def report_epoch(console: Console, epochs: int, epoch: Epoch) -> None:
         f"loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.1%}; "
         f"validation loss {epoch.val_loss:.3f}, accuracy {epoch.val_accuracy:.1%}; {epoch.seconds:.0f} s"
     )
+
+
+def report_figures(console: Console, figures: Figures, classes: Sequence[str]) -> None:
+    """What was counted on one split, and what its accuracy hides."""
+    right = f"{figures.correct} of {figures.photos} photos right ({figures.accuracy:.1%})"
+    even = balanced(figures)
+    mean = f"; balanced accuracy {even:.1%} (mean recall of the classes)" if even is not None else ""
+    console.line(f"{figures.split}: {right}{mean}")
+    for line in remarks(figures, classes):
+        console.line(printable(f"{figures.split}: {line}"))
 
 
 def say_what_is_left(history: History, run: Run, console: Console) -> None:

@@ -24,7 +24,7 @@ from edgeclf_training.calibration import calibrate
 from edgeclf_training.content import write_known
 from edgeclf_training.data import CONTENT, Sample, Split, write_lists
 from edgeclf_training.dataset import PhotoDataset, loader
-from edgeclf_training.evaluation import ask, evaluate, write_confusion
+from edgeclf_training.evaluation import LOWER_RATE, ask, diverged, evaluate, write_confusion
 from edgeclf_training.fitting import fit_phases
 from edgeclf_training.guards import claim, need_space, writing
 from edgeclf_training.history import CHECKPOINT, History, trainer_rank
@@ -39,7 +39,7 @@ from edgeclf_training.report import write_report
 from edgeclf_training.resolve import phases_of, resolve, resolve_machine
 from edgeclf_training.runs import Run, copy_known_classes, load_run, resume_command, save_run, versions
 from edgeclf_training.splitting import read_split
-from edgeclf_training.telling import describe, report_epoch, say_what_is_left
+from edgeclf_training.telling import describe, report_epoch, report_figures, say_what_is_left
 from edgeclf_training.zips import open_data
 
 
@@ -70,7 +70,8 @@ def train(
         console: where to report; silent if None.
 
     Raises:
-        DataError: the photos or weights cannot be used.
+        DataError: the photos or weights cannot be used; or training diverged and the weights kept are ruined: the run
+            folder is complete all the same, to look at.
         UsageError: an option makes no sense, or ``out`` is taken or cannot be written.
         BackendError: the device or tensorboard is not to be had.
     """
@@ -141,7 +142,7 @@ def resume(
 
     Raises:
         DataError: not a run folder, many of its photos are gone or changed, or its checkpoint is damaged or no
-            checkpoint.
+            checkpoint; or training diverged, as in ``train``.
         UsageError: the run has finished.
         BackendError: the device or tensorboard is not to be had.
     """
@@ -212,7 +213,7 @@ def _fit(
 def _finish(run: Run, network: Network, history: History, console: Console, report: bool) -> Run:
     """Count the figures with the weights that are kept, and write what a finished run holds."""
     if history.best is None:
-        raise DataError("training diverged: no epoch has a finite validation loss", "check the photos and the weights")
+        raise DataError("training diverged: no epoch has a finite validation loss", LOWER_RATE)
     o, epochs = run.options, history.epochs
     if len(epochs) < o.epochs:
         console.line(f"{len(epochs)} of {o.epochs} epochs: --early-stopping, {o.early_stopping} without a better one")
@@ -220,6 +221,9 @@ def _finish(run: Run, network: Network, history: History, console: Console, repo
         console.line(f"no {epochs[-1].phase} epoch did better: more --epochs, or a lower --base-rate, may")
     which = f"epoch {history.best.epoch}" if history.best.epoch else "what the run started from"
     console.line(f"{run.options.keep}: {which}; its weights are kept")
+    ruin = diverged([e.val_loss for e in epochs], history.best.epoch, len(run.classes))
+    if ruin and not ruin.kept:
+        console.line(f"{ruin.line}; {LOWER_RATE}")
     held_out = [("validation", run.split.val), *([("test", run.split.test)] if run.split.test else [])]
     answers = [
         ask(network, samples, run.classes, run.contract, name, device=run.options.device) for name, samples in held_out
@@ -232,13 +236,14 @@ def _finish(run: Run, network: Network, history: History, console: Console, repo
         save_run(run)
         (run.folder / CHECKPOINT).unlink(missing_ok=True)
     for f in run.figures:
-        console.line(f"{f.split}: {f.correct} of {f.photos} photos right ({f.accuracy:.1%})")
+        report_figures(console, f, run.classes)
     console.line(f"calibrated: {calibrated(calibration)}")
-    if not report:
-        return run
-    with writing(run.folder, f"then make the report with `edgeclf report {shlex.quote(str(run.folder))}`"):
-        write_report(run, network, answers, console=console)
-    console.line(f"report: {run.folder / 'report.html'}")
+    if report:
+        with writing(run.folder, f"then make the report with `edgeclf report {shlex.quote(str(run.folder))}`"):
+            write_report(run, network, answers, console=console)
+        console.line(f"report: {run.folder / 'report.html'}")
+    if ruin and ruin.kept:
+        raise DataError(ruin.line, LOWER_RATE)
     return run
 
 

@@ -52,10 +52,11 @@ def evaluate(
     Folders map to the model's classes by name. Intervals are 95 % (Wilson). A photo that cannot be read is reported
     and the rest go on.
 
-    --json prints model, data, split, photos, correct, accuracy, interval [low, high], per_class [label, precision,
-    recall, f1, support], classes, confusion [true class][answered class], confused [true, given, photos, of], ece,
-    temperature, threshold, answered, wrong, mistakes [path, true, given, probability], absent [class], ignored
-    [folder], loose, unreadable [path, kind, message].
+    --json prints model, data, split, photos, correct, accuracy, interval [low, high], balanced_accuracy (mean
+    recall of the classes with photos), remarks (what the accuracy hides), per_class [label, precision, recall, f1,
+    support], classes, confusion [true class][answered class], confused [true, given, photos, of], ece, temperature,
+    threshold, answered, wrong, mistakes [path, true, given, probability], absent [class], ignored [folder], loose,
+    unreadable [path, kind, message].
     Shares are 0 to 1; null is a share of nothing.
     """
     from edgeclf.classifier import Classifier
@@ -98,14 +99,12 @@ def _one(data: list[Path], model: str) -> Path:
 
 
 def _decided(found: "ClassFolders") -> Iterator[str]:
-    """How the folders were read, what was left out, and which classes cannot be judged."""
+    """How the folders were read, and what was left out."""
     yield from found.notes
     if found.ignored:
         yield f"left out, no class of the model: {_several(found.ignored)}"
     if found.loose:
         yield f"left out, in no class folder: {found.loose} photo{'s' * (found.loose != 1)} in {found.folder}"
-    if found.absent:
-        yield f"without photos: {_several(found.absent)}"
 
 
 def _several(names: Sequence[str]) -> str:
@@ -123,6 +122,8 @@ def _values(model: str, found: "ClassFolders", counted: "Evaluation", classes: S
         "correct": figures.correct,
         "accuracy": figures.accuracy if figures.photos else None,
         "interval": list(counted.interval),
+        "balanced_accuracy": counted.balanced,
+        "remarks": list(counted.remarks),
         "per_class": [asdict(one) for one in counted.per_class],
         "classes": list(classes),
         "confusion": [list(row) for row in figures.confusion],
@@ -151,6 +152,9 @@ def _lines(found: "ClassFolders", counted: "Evaluation", classes: Sequence[str])
         f"accuracy     {figures.accuracy:.1%}: {figures.correct} of {figures.photos} photos right, "
         f"95 % interval {low:.1%} to {high:.1%}"
     )
+    yield f"balanced     {_share(counted.balanced)}: the mean recall of the classes, each counted alike"
+    for line in counted.remarks:
+        yield f"note         {line}"
     yield f"calibration  expected error {counted.ece:.1%} with temperature {counted.temperature:.3g}"
     if counted.threshold > 0:
         share = f" ({counted.wrong / counted.answered:.1%})" if counted.answered else ""

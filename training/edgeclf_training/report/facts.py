@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgeclf.counting import confused, expected_error, per_class, reliability, wilson
+from edgeclf.counting import balanced, confused, expected_error, per_class, reliability, remarks, wilson
 from edgeclf.manifest import Calibration, Figures
 
 from edgeclf_training.calibration import WRONG_SHARE, confidence
-from edgeclf_training.evaluation import Answers
+from edgeclf_training.evaluation import Answers, diverged
 from edgeclf_training.report.heat import Evidence
 from edgeclf_training.runs import Run
 
@@ -36,6 +36,8 @@ def facts(
     """
     curves = read_curves(run.folder / "metrics.csv")
     split = run.split
+    best = best_epoch(curves, run.figures, run.options.keep) if run.best_epoch is None else run.best_epoch
+    ruin = diverged([row.get("val_loss") for row in curves], best, len(run.classes))
     return {
         "schema_version": SCHEMA_VERSION,
         "headline": answers[-1].split,
@@ -62,7 +64,8 @@ def facts(
         else {**asdict(calibration), "reached": calibration.wrong <= WRONG_SHARE * calibration.answered},
         "evidence": asdict(evidence),
         "curves": curves,
-        "best_epoch": best_epoch(curves, run.figures, run.options.keep) if run.best_epoch is None else run.best_epoch,
+        "best_epoch": best,
+        "diverged": ruin.line if ruin else None,
     }
 
 
@@ -73,6 +76,8 @@ def _split_facts(answers: Answers, classes: Sequence[str], calibration: Calibrat
         "correct": figures.correct,
         "accuracy": figures.accuracy if figures.photos else None,
         "interval": list(wilson(figures.correct, figures.photos)),
+        "balanced_accuracy": balanced(figures),
+        "remarks": list(remarks(figures, classes)),
         "missing": len(answers.missing),
         "confusion": [list(row) for row in figures.confusion],
         "per_class": [asdict(one) for one in per_class(figures, classes)],
