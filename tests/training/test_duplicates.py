@@ -268,6 +268,24 @@ def test_a_class_that_is_one_photo_over_and_over_cannot_be_trained(tmp_path: Pat
     split = read_split([root])
     assert {s.label for s in split.val} == {"adelie", "gentoo"}, "nothing of king could be set aside"
     assert {s.label for s in split.train} == set(split.classes)
+    assert "king: no photo to validate with" in split.notes[-1]
+    assert "--no-group-near-duplicates" in split.notes[-1]
+    assert {s.label for s in read_split([root], group_near=False).val} == set(split.classes)
+
+
+def test_a_class_that_is_all_twins_of_validation_photos_is_said_with_a_way_out(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        write_class_folders(tmp_path / part, 2, seed=100 * (part == "val"))
+        for number, quality in enumerate((90, 60)):
+            draw(9000, 64, 48).save(
+                tmp_path / part / "king" / f"king_{number:03}.jpg", quality=quality + (part == "val")
+            )
+    with pytest.raises(
+        DataError, match="every training photo in king is nearly the same as one of val or test"
+    ) as told:
+        read_split([tmp_path])
+    assert "--no-group-near-duplicates" in str(told.value)
+    assert len(read_split([tmp_path], group_near=False).train) == 6
 
 
 @pytest.mark.shared

@@ -18,7 +18,7 @@ NEAR_BITS, CERTAIN_BITS = 8, 6
 _LEAST_CORRELATION = np.array([0.8] * 7 + [0.9] * 2)  # by bits apart
 _FLAT = 2.0  # standard deviation, grey levels: below it a hash is noise
 _MOST = 100  # photos of a near hash that one is compared with, a band: a fixed camera may have taken thousands
-_AT_ONCE = 1024  # pairs
+_AT_ONCE = 1024  # thumbnails, or pairs of them
 _POPCOUNT = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.uint8)
 
 
@@ -49,7 +49,8 @@ def near_pairs(hashes: NDArray[np.uint64], thumbs: NDArray[np.uint8]) -> list[tu
         hashes: uint64 ``[N]``.
         thumbs: grey uint8 ``[N, side * side]``, side even.
     """
-    lively = np.flatnonzero(thumbs.std(axis=1) >= _FLAT)
+    parts = (thumbs[start : start + _AT_ONCE].std(axis=1) for start in range(0, len(thumbs), _AT_ONCE))
+    lively = np.flatnonzero(np.concatenate([np.empty(0), *parts]) >= _FLAT)
     candidates = lively[_near_hashes(hashes[lively])]
     found: list[tuple[float, int, int]] = []
     for start in range(0, len(candidates), _AT_ONCE):

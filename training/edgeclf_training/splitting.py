@@ -25,6 +25,7 @@ from edgeclf_training.paths import PathLike, as_paths
 from edgeclf_training.scan import Scanned, scan
 
 VALIDATION_SHARE = 0.2
+UNGROUPED = "--no-group-near-duplicates"
 
 
 def read_split(
@@ -73,19 +74,23 @@ def read_split(
     skipped += (Skipped(e.sample.path, scans[e.sample.path].reason) for e in entries if scans[e.sample.path].kind)
     own = {part for part in SPLITS if found.parts[part]}
     entries = _grouped([e for e in entries if not scans[e.sample.path].kind], scans, earlier, own, group_near)
-    _check_left(found.classes, entries, skipped, "readable")
+    _check_left(found.classes, entries, "no readable training photo is left in %s", _first(skipped))
     _note_known(entries, notes)
     entries = leave_out_trained(entries, skipped, notes)
     entries = leave_out_conflicts(entries, skipped, notes)
     entries = leave_out_copies(entries, skipped, notes)
+    _check_left(found.classes, entries, "no usable training photo is left in %s", _first(skipped))
     entries = leave_out_twins(entries, skipped, notes)
-    _check_left(found.classes, entries, skipped, "usable")
+    same, remedy = "nearly the same", f"add others, or train with {UNGROUPED}"
+    if not group_near:
+        same, remedy = "the same", "add others"
+    _check_left(found.classes, entries, f"every training photo in %s is {same} as one of val or test", remedy)
     _note_near(entries, notes)
 
     set_aside = not found.parts["val"]
     parts: dict[str, set[Sample]] = {part: {e.sample for e in entries if e.home == part} for part in SPLITS}
+    fresh: dict[int, list[Sample]] = defaultdict(list)
     if set_aside:
-        fresh: dict[int, list[Sample]] = defaultdict(list)
         for e in entries:
             if e.home == "train" and not e.near_trained:
                 fresh[e.near].append(e.sample)
@@ -108,7 +113,7 @@ def read_split(
     if not parts["val"]:
         raise DataError(
             "too few photos to set any aside for validation",
-            "give at least 2 per class that are not nearly the same, a val folder, or --no-group-near-duplicates",
+            f"give at least 2 per class that are not nearly the same, a val folder, or {UNGROUPED}",
         )
     origin = "the val folder"
     if set_aside:
@@ -116,8 +121,11 @@ def read_split(
         origin = f"{VALIDATION_SHARE:.0%} of the training photos, {how}"
     train, val, test = (tuple(sorted(parts[part])) for part in SPLITS)
     validated = {sample.label for sample in val}
-    unknown = [label for label in found.classes if label not in validated]
-    notes += (f"{label}: no photo to validate with, nothing will be known about it" for label in unknown)
+    alike = {s.label for group in fresh.values() if len(group) > 1 for s in group}
+    for label in found.classes:
+        if label not in validated:
+            why = f" (most are nearly the same: {UNGROUPED} sets some aside)" if group_near and label in alike else ""
+            notes.append(f"{label}: no photo to validate with, nothing will be known about it{why}")
     used = [known_as(part, sample, scans[sample.path]) for part in SPLITS for sample in sorted(parts[part])]
     return Split(found.classes, train, val, test, origin, tuple(skipped), tuple(notes), merged(earlier, used))
 
@@ -221,7 +229,10 @@ def _carve(groups: Sequence[Sequence[Sample]]) -> set[Sample]:
     return aside
 
 
-def _check_left(classes: Sequence[str], entries: list[Entry], skipped: list[Skipped], what: str) -> None:
-    why = f"first: {skipped[0].reason}" if skipped else ""
+def _check_left(classes: Sequence[str], entries: list[Entry], what: str, remedy: str) -> None:
     if lost := sorted(set(classes) - {e.sample.label for e in entries if e.home == "train"}):
-        raise DataError(f"no {what} training photo is left in {', '.join(lost)}", why)
+        raise DataError(what % ", ".join(lost), remedy)
+
+
+def _first(skipped: list[Skipped]) -> str:
+    return f"first: {skipped[0].reason}" if skipped else ""
