@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # The largest difference to the median one; what rounding adds to the latter, in standard deviations of the photo.
-_MOST, _ROUNDING = 18.0, 0.02
+_MOST, _ROUNDING = 20.0, 0.02
 _RIDGE = 1e-5  # of explanations that are nearly the same: straight edges look alike shifted and turned
 
 
