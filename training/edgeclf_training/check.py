@@ -10,6 +10,7 @@ from typing import Literal
 from edgeclf.marks import OVERLAY_KIND
 from edgeclf.names import natural
 
+from edgeclf_training.class_sizes import held_out, uneven
 from edgeclf_training.data import SPLITS, Sample
 from edgeclf_training.duplicates import exact_groups, near_groups
 from edgeclf_training.finding import find_photos
@@ -17,8 +18,6 @@ from edgeclf_training.names import odd_names
 from edgeclf_training.paths import PathLike, as_paths
 from edgeclf_training.scan import Scanned, scan
 
-FEW_PHOTOS = 20
-IMBALANCE = 5.0  # largest class to smallest
 HUGE, TINY_SIDE, LONG = 10.0, 32, 2.5  # times the median pixels; pixels; long side to short
 _PLAIN_BITS, _TINY_PALETTE = 1.0, 64
 _SUFFIXES = {
@@ -117,6 +116,7 @@ def check_data(roots: PathLike | Sequence[PathLike], progress: Callable[[int, in
     good = [p for p in photos if not p.scanned.kind]
     counts = Counter((p.sample.label, p.part) for p in photos)
     classes = {label: {part: counts[label, part] for part in SPLITS} for label in sorted(found.classes, key=natural)}
+    trained = Counter(p.sample.label for p in good if p.part == "train")
     quarantine: dict[Path, str] = {}
     findings = [
         *_unreadable(photos, quarantine),
@@ -146,7 +146,10 @@ def check_data(roots: PathLike | Sequence[PathLike], progress: Callable[[int, in
         ),
         _finding("mixed-class", "problem", "folders that may be several classes put together", _each(found.mixed)),
         _finding("layout", "note", "how the folders were read", [Item((), note) for note in found.notes]),
-        *_classes(classes),
+        *(
+            _finding(kind, severity, what, [Item((), case) for case in cases])
+            for kind, severity, what, cases in (*uneven(trained), *held_out(found, scans, trained))
+        ),
         *_shapes(good),
         *(
             _finding(kind, "problem", what, _items(cases))
@@ -249,16 +252,6 @@ def _formats(photos: Iterable[_Photo]) -> Iterable[Finding]:
     yield _finding(
         "colour-modes", "note", "palette, transparent, CMYK or 16-bit photos (converted by rule)", cases["colour-modes"]
     )
-
-
-def _classes(classes: Mapping[str, Mapping[str, int]]) -> Iterable[Finding]:
-    sizes = {label: parts["train"] for label, parts in classes.items() if parts["train"]}
-    few = [Item((), f"{label}: {n} photo{'s' * (n != 1)}") for label, n in sizes.items() if n < FEW_PHOTOS]
-    yield _finding("few-photos", "note", f"classes with fewer than {FEW_PHOTOS} training photos", few)
-    small, large = min(sizes, key=lambda k: sizes[k]), max(sizes, key=lambda k: sizes[k])
-    uneven = sizes[large] >= IMBALANCE * max(1, sizes[small])
-    detail = f"{large}: {sizes[large]} photos, {small}: {sizes[small]}"
-    yield _finding("imbalance", "note", "classes of very different size", [Item((), detail)] if uneven else [])
 
 
 def _shapes(photos: list[_Photo]) -> Iterable[Finding]:

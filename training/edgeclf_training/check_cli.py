@@ -31,9 +31,10 @@ def check(
     edgeclf data check photos/
     edgeclf train photos/ --quarantine photos-quarantine.txt
 
-    Damaged photos, placeholders, duplicates within and across splits and classes, odd formats, sizes and names, small
-    classes. Photos better left out are listed in a text file to look through and edit by hand; checked again, only what
-    is new is added to it. What was decoded once is remembered in the user's cache folder (EDGECLF_CACHE moves it).
+    Damaged photos, placeholders, duplicates within and across splits and classes, odd formats, sizes and names, tiny
+    and uneven classes, classes that will have no photos to validate with. Photos better left out are listed in a text
+    file to look through and edit by hand; checked again, only what is new is added to it. What was decoded once is
+    remembered in the user's cache folder (EDGECLF_CACHE moves it).
 
     Exits with 0 if nothing is wrong, 1 if there are problems, 5 if the data cannot be used at all.
     """

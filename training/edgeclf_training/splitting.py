@@ -71,6 +71,29 @@ def read_split(
         notes.append(f"left out, in no class folder: {in_words(len(found.loose))}, first: {found.loose[0]}")
     entries = leave_out_listed(_placed(found), quarantine or {}, skipped, notes)
     scans = scan([e.sample.path for e in entries], contract, progress)
+    return _split(found, entries, scans, skipped, notes, seed, val_split, group_near, earlier)
+
+
+def foreseen_split(found: Found, scans: Mapping[Path, Scanned]) -> Split:
+    """The split that ``read_split`` makes of photos that were looked at already, with all its defaults.
+
+    Raises:
+        DataError: see ``read_split``.
+    """
+    return _split(found, _placed(found), scans, [], [], 0, "random", True, ())
+
+
+def _split(
+    found: Found,
+    entries: list[Entry],
+    scans: Mapping[Path, Scanned],
+    skipped: list[Skipped],
+    notes: list[str],
+    seed: int,
+    val_split: str,
+    group_near: bool,
+    earlier: Sequence[Known],
+) -> Split:
     skipped += (Skipped(e.sample.path, scans[e.sample.path].reason) for e in entries if scans[e.sample.path].kind)
     own = {part for part in SPLITS if found.parts[part]}
     entries = _grouped([e for e in entries if not scans[e.sample.path].kind], scans, earlier, own, group_near)
