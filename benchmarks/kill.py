@@ -86,7 +86,7 @@ def records(file: Path) -> Iterator[tuple[str, int, str | None]]:
             record = json.loads(line)
             yield record["path"], record["size"], (record.get("error") or {}).get("kind")
         return
-    for row in csv.DictReader(data.decode().splitlines(), strict=True):
+    for row in csv.DictReader(data.decode("utf-8-sig").splitlines(), strict=True):
         if None in row or None in row.values():
             raise ValueError(f"a row of another length: {row}")
         yield row["path"], int(row["size"]), row["error"] or None

@@ -21,6 +21,8 @@ from helpers import CLASSES, SHARED, SIZE, draw, manifest_for, write_class_folde
 def pytest_configure() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what runs in the background so
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # and nohup what is to outlive it
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.pop("EDGECLF_MODEL", None)
     hush()  # the tests themselves leave nothing in a home either
     os.environ["EDGECLF_CACHE"] = tempfile.mkdtemp(prefix="edgeclf-test-cache-")
