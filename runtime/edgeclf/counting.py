@@ -114,9 +114,15 @@ def balanced(figures: Figures) -> float | None:
 
     Where one class has most of the photos, the plain accuracy is little more than that class's recall.
     """
-    counts = np.array(figures.confusion, np.int64)
-    there = counts.sum(1) > 0
-    return float((counts.diagonal()[there] / counts.sum(1)[there]).mean()) if there.any() else None
+    recalls = [row[i] / sum(row) for i, row in enumerate(figures.confusion) if i < len(row) and sum(row) > 0]
+    return sum(recalls) / len(recalls) if recalls else None
+
+
+def right_of(figures: Figures) -> str:
+    """For people: how many were right, and the balanced accuracy."""
+    even = balanced(figures)
+    mean = "" if even is None else f"; balanced accuracy {even:.1%} (mean recall of the classes)"
+    return f"{figures.correct} of {figures.photos} photos right ({figures.accuracy:.1%}){mean}"
 
 
 def guessed(figures: Figures) -> tuple[float, float]:

@@ -53,6 +53,7 @@ def test_shares_of_nothing_are_none_not_zero() -> None:
 def test_balanced_accuracy_is_the_mean_recall_of_the_classes_that_have_photos() -> None:
     assert balanced(Figures("test", 62, 61, ((60, 0, 0), (1, 1, 0), (0, 0, 0)))) == pytest.approx(0.75)
     assert balanced(Figures("test", 0, 0, ((0, 0), (0, 0)))) is None
+    assert balanced(Figures("test", 3, 3, ())) is None, "a model file may lack its confusions"
 
 
 @pytest.mark.parametrize(

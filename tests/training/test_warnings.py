@@ -2,8 +2,10 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from edgeclf.cli.console import Console
@@ -15,6 +17,7 @@ from edgeclf_training.runs import load_run
 from edgeclf_training.training import train
 from helpers import write_class_folders
 
+Cli = Callable[..., CompletedProcess[str]]
 QUICK = TrainOptions(arch="cnn4", weights="none", epochs=1, image_size=48, batch_size=8, workers=0, augment="none")
 
 
@@ -66,7 +69,7 @@ def test_a_run_that_diverged_after_the_kept_epoch_says_so(
 
 
 def test_what_the_accuracy_hides_is_told_by_train_and_the_report(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], edgeclf: Cli
 ) -> None:
     """Thirty photos of one class, two of another, one of a third: the last has none to validate with."""
     root = write_class_folders(tmp_path / "photos", 30)
@@ -88,6 +91,9 @@ def test_what_the_accuracy_hides_is_told_by_train_and_the_report(
     assert "6 of 7 photos right (85.7%); balanced accuracy 50.0%" in said
     page = (run.folder / "report.html").read_text()
     assert ">50.0 %<" in page
+    printed = edgeclf("report", run.folder).stdout
+    assert "balanced accuracy 50.0%" in printed
     for line in told["remarks"]:
         assert f"validation: {line}\n" in said
-        assert line in page
+        assert f"validation: {line}\n" in printed
+        assert f"validation: {line}<" in page

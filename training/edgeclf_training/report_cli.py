@@ -48,6 +48,7 @@ def report(
     )
     if metrics["diverged"]:
         print(metrics["diverged"])
-    for line in counted["remarks"]:
-        print(printable(f"{metrics['headline']}: {line}"))
+    for split, counts in metrics["splits"].items():
+        for line in counts["remarks"]:
+            print(printable(f"{split}: {line}"))
     print(f"wrote {run / 'report.html'} and metrics.json")

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 from edgeclf.cli.console import Console, printable
-from edgeclf.counting import balanced, remarks
+from edgeclf.counting import remarks, right_of
 from edgeclf.manifest import Figures
 from edgeclf.names import finder, several
 
@@ -52,17 +52,18 @@ def report_epoch(console: Console, epochs: int, epoch: Epoch) -> None:
     """One line for a finished epoch."""
     console.line(
         f"epoch {epoch.epoch}/{epochs} ({epoch.phase}): "
-        f"loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.1%}; "
-        f"validation loss {epoch.val_loss:.3f}, accuracy {epoch.val_accuracy:.1%}; {epoch.seconds:.0f} s"
+        f"loss {_loss(epoch.train_loss)}, accuracy {epoch.train_accuracy:.1%}; "
+        f"validation loss {_loss(epoch.val_loss)}, accuracy {epoch.val_accuracy:.1%}; {epoch.seconds:.0f} s"
     )
+
+
+def _loss(value: float) -> str:
+    return f"{value:.3f}" if value < 1000 else f"{value:.3g}"
 
 
 def report_figures(console: Console, figures: Figures, classes: Sequence[str]) -> None:
     """What was counted on one split, and what its accuracy hides."""
-    right = f"{figures.correct} of {figures.photos} photos right ({figures.accuracy:.1%})"
-    even = balanced(figures)
-    mean = f"; balanced accuracy {even:.1%} (mean recall of the classes)" if even is not None else ""
-    console.line(f"{figures.split}: {right}{mean}")
+    console.line(f"{figures.split}: {right_of(figures)}")
     for line in remarks(figures, classes):
         console.line(printable(f"{figures.split}: {line}"))
 

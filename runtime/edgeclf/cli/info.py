@@ -28,6 +28,7 @@ def info(
     """
     from edgeclf.classifier import default_model
     from edgeclf.cli.console import printable
+    from edgeclf.counting import right_of
     from edgeclf.modelfile import read_model_file
     from edgeclf.names import natural_order
 
@@ -49,7 +50,7 @@ def info(
         ("input", f"{m.contract.size} x {m.contract.size} pixels, {resize}"),
         ("heat maps", f"of the {m.cam_classes} best-ranked classes"),
         ("needs", f"onnxruntime {m.min_onnxruntime} or newer (opset {m.opset}, IR {m.ir_version})"),
-        *((f.split, f"{f.correct} of {f.photos} photos right ({f.accuracy:.1%}){counted}") for f in m.figures),
+        *((f.split, f"{right_of(f)}{counted}") for f in m.figures),
         *([("this file", _judged(m.gate))] if m.gate else []),
         *([("calibrated", calibrated(m.calibration))] if m.calibration else []),
         *([("self-test", f"{len(m.golden.photos)} photos inside, see `edgeclf doctor MODEL`")] if m.golden else []),
