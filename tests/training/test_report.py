@@ -15,17 +15,22 @@ import numpy as np
 import pytest
 import torch
 from edgeclf.classifier import Classifier
+from edgeclf.cli.console import Console
 from edgeclf.errors import DataError
 from edgeclf.image import network_input
 from edgeclf.manifest import Calibration, Figures
+from edgeclf.marks import OVERLAY_MARK
 from edgeclf_export.exporting import export_run
-from edgeclf_training.data import Sample
+from edgeclf_training.data import Sample, read_lists, write_lists
+from edgeclf_training.left_out import in_a_line, left_out
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.report import write_report
 from edgeclf_training.report.facts import best_epoch
 from edgeclf_training.report.figures import curve, matrix
 from edgeclf_training.report.writing import spread
 from edgeclf_training.runs import Run, load_run
+from edgeclf_training.splitting import read_split
+from edgeclf_training.telling import describe
 from edgeclf_training.training import train
 from helpers import write_class_folders
 from numpy.typing import NDArray
@@ -48,6 +53,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         for plain, name in HOSTILE.items():
             (data / part / plain).rename(data / part / name)
     (data / "train" / HOSTILE["king"] / "<b>broken.jpg").write_bytes(b"\xff\xd8 not a photo")
+    for number in range(2):
+        king = data / "train" / HOSTILE["king"]
+        shutil.copy(king / f"king_{number:03}.jpg", king / f"copy, under another class {number}.jpg")
     return train([data], tmp_path_factory.mktemp("runs") / "run", QUICK)
 
 
@@ -148,9 +156,20 @@ def test_photos_curves_and_recipe_are_told(run: Run, metrics: dict[str, Any]) ->
         "validation": len(split.val),
         "test": 15,
         "validation_origin": split.val_origin,
-        "skipped": 1,
+        "skipped": 3,
+        "left_out": {"duplicate": 2, "unreadable": 1},
+        "notes": list(split.notes),
         "missing": 0,
+        "per_class": {
+            name: {
+                "train": sum(s.label == name for s in split.train),
+                "validation": sum(s.label == name for s in split.val),
+                "test": {"adelie": 5, "gentoo": 8, "king": 2}[plain],
+            }
+            for plain, name in HOSTILE.items()
+        },
     }
+    assert sum(one["train"] for one in metrics["photos"]["per_class"].values()) == len(split.train) > 0
     with (run.folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [e["val_loss"] for e in metrics["curves"]] == pytest.approx([float(r["val_loss"]) for r in rows])
@@ -162,11 +181,40 @@ def test_photos_curves_and_recipe_are_told(run: Run, metrics: dict[str, Any]) ->
     assert text == json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def test_what_was_skipped_comes_back_with_its_reason(run: Run) -> None:
-    (skipped,) = load_run(run.folder).split.skipped
-    assert skipped == run.split.skipped[0]
-    assert skipped.path.name == "<b>broken.jpg"
-    assert skipped.reason in page_of(run).text
+def test_what_was_left_out_comes_back_and_each_reason_is_told_by_its_name(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skipped = load_run(run.folder).split.skipped
+    assert skipped == run.split.skipped
+    assert {one.path.name for one in skipped} > {"<b>broken.jpg"}
+    text = page_of(run).text
+    assert all(one.reason in text for one in skipped)
+    assert "2 duplicates of photos in the same class, 1 cannot be read" in text
+    assert all(note in text for note in run.split.notes)
+    assert "2 photos left out: copies of a training photo" in run.split.notes
+    describe(Console(), run, None)
+    assert "left out: 2 duplicates of photos in the same class, 1 cannot be read" in capsys.readouterr().err
+
+
+def test_every_reason_to_leave_a_photo_out_is_counted_by_its_kind(tmp_path: Path) -> None:
+    data = write_class_folders(tmp_path / "data" / "train", 8).parent
+    write_class_folders(data / "test", 2, seed=50)
+    adelie, king = data / "train" / "adelie", data / "train" / "king"
+    shutil.copy(adelie / "adelie_000.jpg", adelie / "z, which is in test.jpg")
+    shutil.copy(adelie / "adelie_001.jpg", king / "other.jpg")  # both go
+    shutil.copy(data / "test" / "king" / "king_000.jpg", king / "twin.jpg")
+    (king / "empty.jpg").touch()
+    listed = {adelie / f"adelie_00{n}.jpg": "same photo as x, under another class" for n in (3, 4)}
+    (king / "heat.jpg").write_bytes(b"\xff\xd8\xff\xfe\0\x12" + OVERLAY_MARK)
+    split = read_split([data], quarantine=listed)
+    counts = {"quarantined": 2, "conflict": 2, "twin": 1, "duplicate": 1, "heat-map": 1, "unreadable": 1}
+    assert left_out(split.skipped) == counts
+    write_lists(split, tmp_path)
+    assert left_out(read_lists(tmp_path, split.classes, split.val_origin).skipped) == counts
+    assert in_a_line(counts) == (
+        "2 on the quarantine list, 2 filed under another class too, 1 the same or nearly as in val or test, "
+        "1 duplicate of photos in the same class, 1 heat map of edgeclf, 1 cannot be read"
+    )
 
 
 def test_the_page_is_whole_and_fetches_nothing(run: Run) -> None:

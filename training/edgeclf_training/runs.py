@@ -28,6 +28,7 @@ from edgeclf.names import finder
 from torch import Tensor
 
 from edgeclf_training.data import Split, read_lists
+from edgeclf_training.left_out import QUARANTINED, left_out
 from edgeclf_training.networks import Network, build_network, read_state
 from edgeclf_training.options import TrainOptions, with_values
 from edgeclf_training.paths import PathLike
@@ -103,7 +104,7 @@ def save_run(run: Run) -> None:
         "best_epoch": run.best_epoch,
     }
     text = json.dumps(values, indent=2, sort_keys=True, allow_nan=False)
-    quarantined = sum(": quarantined, " in skipped.reason for skipped in run.split.skipped)
+    quarantined = left_out(run.split.skipped).get(QUARANTINED, 0)
     write_recipe(run.options, run.folder / "recipe.toml", run.start, quarantined)
     write_atomically(run.folder / "run.json", lambda f: f.write(f"{text}\n".encode("utf-8", "surrogateescape")))
 

@@ -10,6 +10,7 @@ from edgeclf.manifest import Figures
 from edgeclf.names import finder, several
 
 from edgeclf_training.history import Epoch, History
+from edgeclf_training.left_out import in_a_line, left_out
 from edgeclf_training.networks import Loaded
 from edgeclf_training.runs import Run
 
@@ -28,6 +29,8 @@ def describe(console: Console, run: Run, loaded: Loaded | None, start: Run | Non
             console.line(printable(line))
     for note in split.notes:
         console.line(printable(note))
+    if split.skipped:
+        console.line(f"left out: {in_a_line(left_out(split.skipped))}")
     for skipped in split.skipped[:5]:
         console.line(f"skipped: {printable(skipped.reason)}")
     if len(split.skipped) > 5:

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from edgeclf.manifest import Calibration, Figures
 
 from edgeclf_training.calibration import WRONG_SHARE, confidence
 from edgeclf_training.evaluation import Answers, diverged
+from edgeclf_training.left_out import left_out
 from edgeclf_training.report.heat import Evidence
 from edgeclf_training.runs import Run
 
@@ -36,6 +38,8 @@ def facts(
     """
     curves = read_curves(run.folder / "metrics.csv")
     split = run.split
+    parts = {"train": split.train, "validation": split.val, "test": split.test}
+    counted = {part: Counter(sample.label for sample in samples) for part, samples in parts.items()}
     best = best_epoch(curves, run.figures, run.options.keep) if run.best_epoch is None else run.best_epoch
     ruin = diverged([row.get("val_loss") for row in curves], best, len(run.classes))
     return {
@@ -51,11 +55,12 @@ def facts(
         },
         "recipe": dict(recipe),
         "photos": {
-            "train": len(split.train),
-            "validation": len(split.val),
-            "test": len(split.test),
+            **{part: len(samples) for part, samples in parts.items()},
+            "per_class": {label: {part: counts[label] for part, counts in counted.items()} for label in run.classes},
             "validation_origin": split.val_origin,
             "skipped": len(split.skipped),
+            "left_out": left_out(split.skipped),
+            "notes": list(split.notes),
             "missing": sum(len(a.missing) for a in answers),
         },
         "splits": {a.split: _split_facts(a, run.classes, calibration) for a in answers},

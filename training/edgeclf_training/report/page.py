@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from edgeclf_training.calibration import ANSWERED_SHARE, KEPT_SHARE, WRONG_SHARE
 from edgeclf_training.data import Skipped
+from edgeclf_training.left_out import in_a_line
 from edgeclf_training.report.figures import curve, diagram, matrix
 from edgeclf_training.report.gallery import Mistake
 from edgeclf_training.report.heat import BAND, CLEARLY
@@ -49,6 +50,7 @@ def page(
         name=name,
         gallery=gallery,
         skipped=skipped,
+        left_out=in_a_line(metrics["photos"]["left_out"]),
         missing=missing,
         listed=_LISTED,
         curves=[Markup(curve(curves, what, metrics["best_epoch"])) for what in ("loss", "accuracy")]  # noqa: S704
