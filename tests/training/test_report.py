@@ -26,7 +26,7 @@ from edgeclf_training.left_out import in_a_line, left_out
 from edgeclf_training.options import TrainOptions
 from edgeclf_training.report import write_report
 from edgeclf_training.report.facts import best_epoch
-from edgeclf_training.report.figures import curve, matrix
+from edgeclf_training.report.figures import curve, matrix, most_confused
 from edgeclf_training.report.writing import spread
 from edgeclf_training.runs import Run, load_run
 from edgeclf_training.splitting import read_split
@@ -306,11 +306,60 @@ def test_the_best_epoch_is_none_where_the_start_was_better() -> None:
     assert best_epoch([{"epoch": 1, "val_accuracy": 0.5, "val_loss": None}], []) is None
 
 
-@pytest.mark.parametrize("classes", [2, 40, 200])
-def test_the_matrix_of_few_and_many_classes_stays_small(classes: int) -> None:
-    drawing = matrix(np.eye(classes, dtype=int).tolist(), [f"class {i}" for i in range(classes)])
-    assert len(drawing) < 300_000
-    assert ("class 1<" in drawing) == (classes <= 60)
+@pytest.mark.parametrize("classes", [2, 25, 26, 100, 1000])
+def test_the_matrix_is_readable_with_any_number_of_classes(classes: int) -> None:
+    names = [f"class {i}" for i in range(classes)]
+    confusion = 5 * np.eye(classes, dtype=int)
+    confusion[0, 1] = 91
+    if classes > 2:
+        confusion[24, 2], confusion[2, 24] = 17, 3
+    drawn = most_confused(confusion.tolist())
+    assert drawn == (list(range(classes)) if classes <= 25 else [0, 1, 2, 24])
+    drawing = matrix(confusion.tolist(), names, drawn)
+    assert len(drawing) < 100_000
+    told = re.findall(r">([^<>]+)</text>", drawing)
+    assert [name for name in told if name.startswith("class ")] == 2 * [names[i] for i in drawn]
+    assert (f"{classes - 4} other classes" in told) == (classes > 25)
+    assert {"91", "5"} <= set(told)
+    if classes > 25:
+        assert {"17", "3", str(5 * (classes - 4))} <= set(told)
+
+
+def test_the_most_confused_classes_are_those_confused_most_often_either_way() -> None:
+    confusion = np.zeros((60, 60), int)
+    confusion[5:50, 59] = 1  # one class swallows a photo of many others
+    confusion[3, 4] = 9
+    confusion[np.arange(6, 30), np.arange(7, 31)] += 2
+    drawn = most_confused(confusion.tolist())
+    assert {3, 4, 59} < set(drawn)
+    assert len(drawn) == 20
+    assert drawn == sorted(drawn)
+    assert most_confused(np.eye(60, dtype=int).tolist()) == []
+
+
+def test_long_names_are_told_apart_by_either_end() -> None:
+    names = ["penguin seen from the front left", "penguin seen from the front right"]
+    told = re.findall(r">(penguin[^<>]+)</text>", matrix([[1, 0], [0, 1]], names, [0, 1]))
+    assert len(set(told)) == 2
+    assert all(len(name) <= 24 for name in told)
+
+
+def test_the_page_tells_photos_per_class_and_where_mistakes_lie(run: Run, metrics: dict[str, Any]) -> None:
+    page = page_of(run)
+    for name, parts in metrics["photos"]["per_class"].items():
+        row = rf"{re.escape(name)}\s*{parts['train']}\s*{parts['validation']}\s*{parts['test']}\s"
+        assert re.search(row, page.text), name
+    told = [attributes["alt"] or "" for tag, attributes in page.tags if tag == "img"][::3]
+    (root,) = run.data
+    files = {path.relative_to(root.parent).as_posix() for path in (s.path for s in run.split.test)}
+    assert all(any(f"photo {file}," in alt for file in files) for alt in told)
+    assert any(f"{root.name}/test/" in alt for alt in told)
+
+
+def test_no_percent_sign_stands_alone_on_a_line(run: Run) -> None:
+    text = page_of(run).text
+    assert "95\N{NO-BREAK SPACE}%" in text
+    assert not re.search(r"\d[ \n]%", text)
 
 
 def test_curves_with_holes_are_drawn() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -18,7 +18,7 @@ _TRAIN, _VAL, _GREY = "#3b7dd8", "#e07b28", "#8a8f98"
 # From nothing to blue, so that the page shines through where nothing was counted.
 _BLUES = LinearSegmentedColormap.from_list("blues", [(0.2, 0.47, 0.85, 0.0), (0.2, 0.47, 0.85, 1.0)])
 _FLAT, _ROOM = 0.02, 0.02  # accuracies so close count as one; what a mark at 0 % or 100 % needs beyond it
-_NAMED, _NUMBERED = 60, 25  # classes beyond which names, and numbers, in the matrix are noise
+_WHOLE, _PART = 25, 20  # classes up to which the matrix is drawn whole, and how many are drawn of more
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -74,27 +74,53 @@ def _mark_phases(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
         )
 
 
-def matrix(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
-    """The confusion matrix: colour by share of the true class, numbers and names while they can be read."""
+def most_confused(confusion: Sequence[Sequence[int]]) -> list[int]:
+    """Which classes the matrix shows, in index order: all where there is room, else those with the most confusions.
+
+    A confusion counts for the class it is of and for the class that was given. Classes without any are not among them.
+    """
     counts = np.array(confusion)
+    if len(counts) <= _WHOLE:
+        return list(range(len(counts)))
+    np.fill_diagonal(counts, 0)
+    total = counts.sum(0) + counts.sum(1)
+    largest = np.maximum(counts.max(0), counts.max(1))
+    return sorted(np.lexsort((-largest, -total))[: min(_PART, int((total > 0).sum()))].tolist())
+
+
+def matrix(confusion: Sequence[Sequence[int]], classes: Sequence[str], shown: Sequence[int]) -> str:
+    """The confusion matrix with names and numbers, colour by share of the true class.
+
+    Args:
+        confusion: photos by true and given class.
+        classes: names.
+        shown: the classes to draw, in this order; the others stand together in a last row and column.
+    """
+    others = len(classes) - len(shown)
+    group = np.full(len(classes), len(shown))
+    group[list(shown)] = range(len(shown))
+    counts = np.zeros((len(shown) + (others > 0),) * 2, np.int64)
+    np.add.at(counts, (group[:, None], group[None, :]), np.array(confusion))
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    names = [name if len(name) <= 24 else name[:23] + "\N{HORIZONTAL ELLIPSIS}" for name in classes]
-    side = min(11.0, max(3.6, 0.42 * len(classes) + 1.8)) if len(classes) <= _NAMED else 7.0
+    names = [_short(classes[i]) for i in shown] + [f"{others} other class{'es' * (others > 1)}"] * (others > 0)
+    side = max(3.6, 0.42 * len(names) + 1.8)
     with mpl.rc_context({**_STYLE, "axes.spines.top": True, "axes.spines.right": True, "font.size": 9}):
         figure, axes = _new(side, side)
-        scale = PowerNorm(1.0 if len(classes) <= _NUMBERED else 0.5, 0, 1)  # without numbers, a single photo must show
-        axes.imshow(shares, cmap=_BLUES, norm=scale, interpolation="nearest")
-        if len(classes) <= _NAMED:
-            axes.set_xticks(range(len(classes)), names, rotation=45, ha="right", rotation_mode="anchor")
-            axes.set_yticks(range(len(classes)), names)
+        axes.imshow(shares, cmap=_BLUES, vmin=0, vmax=1, interpolation="nearest")
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(names)), names)
         axes.set_xlabel("given")
         axes.set_ylabel("true")
-        if len(classes) <= _NUMBERED:
-            for (row, column), count in np.ndenumerate(counts):
-                if count:
-                    colour = "white" if shares[row, column] > 0.6 else _INK
-                    axes.text(column, row, str(count), ha="center", va="center", color=colour)
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                colour = "white" if shares[row, column] > 0.6 else _INK
+                axes.text(column, row, str(count), ha="center", va="center", color=colour)
         return _svg(figure, "confusion matrix, rows true, columns given", "matrix")
+
+
+def _short(name: str) -> str:
+    """What tells long names apart may stand at either end."""
+    return name if len(name) <= 24 else f"{name[:12]}\N{HORIZONTAL ELLIPSIS}{name[-11:]}"
 
 
 def diagram(bins: Sequence[Mapping[str, Any]], title: str) -> str:

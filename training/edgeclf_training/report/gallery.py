@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from edgeclf.contract import ImageContract
@@ -28,7 +29,7 @@ class Mistake:
     """One wrong answer.
 
     Attributes:
-        file: the photo's name.
+        file: the photo's path from its data folder on, with that folder's name.
         true, given: what it is, and what it was taken for, with calibrated probabilities.
         photo, given_map, true_map: data URIs of small JPEGs: the photo, and with each class's heat map.
     """
@@ -42,9 +43,23 @@ class Mistake:
 
 
 def mistakes(
-    network: Network, answers: Answers, classes: Sequence[str], contract: ImageContract, temperature: float
+    network: Network,
+    answers: Answers,
+    classes: Sequence[str],
+    contract: ImageContract,
+    temperature: float,
+    roots: Sequence[Path],
 ) -> list[Mistake]:
-    """The most confident mistakes, at most ``_MOST``; photos that vanished meanwhile are left out."""
+    """The most confident mistakes, at most ``_MOST``; photos that vanished meanwhile are left out.
+
+    Args:
+        network: in eval mode, on the CPU.
+        answers: its answers.
+        classes: names in index order.
+        contract: how photos become network input.
+        temperature: what the logits are divided by.
+        roots: the run's data folders, absolute.
+    """
     best, right = confidence(answers.logits, answers.labels, temperature)
     wrong = np.flatnonzero(~right)
     found = []
@@ -66,8 +81,17 @@ def mistakes(
         why = Explanation(Prediction((given,)), given, cams[0], photo, full_size, contract)
         why_not = replace(why, label=true, cam=cams[1])
         drawn = (photo, why.overlay(caption=False), why_not.overlay(caption=False))
-        found.append(Mistake(path.name, true, given, *map(_data_uri, drawn)))
+        found.append(Mistake(_place(path, roots), true, given, *map(_data_uri, drawn)))
     return found
+
+
+def _place(path: Path, roots: Sequence[Path]) -> str:
+    """Where to look for a photo; of a zip unpacked elsewhere, the file with two folders around it."""
+    holding = [root for root in roots if path.is_relative_to(root)]
+    if not holding:
+        return Path(*path.parts[-3:]).as_posix()
+    root = max(holding, key=lambda one: len(one.parts))
+    return path.relative_to(root.parent).as_posix()
 
 
 def _data_uri(picture: Image.Image) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from edgeclf.counting import wilson
+from edgeclf.counting import PAIRS, wilson
 from edgeclf.names import natural, natural_order
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -12,10 +12,11 @@ from markupsafe import Markup
 from edgeclf_training.calibration import ANSWERED_SHARE, KEPT_SHARE, WRONG_SHARE
 from edgeclf_training.data import Skipped
 from edgeclf_training.left_out import in_a_line
-from edgeclf_training.report.figures import curve, diagram, matrix
+from edgeclf_training.report.figures import curve, diagram, matrix, most_confused
 from edgeclf_training.report.gallery import Mistake
 from edgeclf_training.report.heat import BAND, CLEARLY
 
+_FEW_PAIRS = 10  # told where the whole matrix is drawn
 _LISTED = 50  # skipped or missing photos told one by one
 
 
@@ -36,7 +37,8 @@ def page(
         missing: photos that vanished since.
     """
     shown, classes = metrics["splits"][metrics["headline"]], metrics["run"]["classes"]
-    order = natural_order(classes)
+    drawn = set(most_confused(shown["confusion"]))
+    drawn_in_order = [i for i in natural_order(classes) if i in drawn]
     rows = sorted(shown["per_class"], key=lambda row: natural(row["label"]))
     curves = metrics["curves"]
     bars = shown["calibration"]["reliability"] if shown["calibration"] else {}
@@ -47,6 +49,7 @@ def page(
     return template.render(
         m=metrics,
         shown={**shown, "per_class": rows},
+        by_class=[(label, metrics["photos"]["per_class"][label]) for label in sorted(classes, key=natural)],
         name=name,
         gallery=gallery,
         skipped=skipped,
@@ -56,9 +59,9 @@ def page(
         curves=[Markup(curve(curves, what, metrics["best_epoch"])) for what in ("loss", "accuracy")]  # noqa: S704
         if curves
         else [],
-        matrix=Markup(  # noqa: S704 - drawn, not written
-            matrix([[shown["confusion"][i][j] for j in order] for i in order], [classes[i] for i in order])
-        ),
+        matrix=Markup(matrix(shown["confusion"], classes, drawn_in_order)) if drawn else "",  # noqa: S704 - drawn
+        drawn=len(drawn),
+        pairs=_FEW_PAIRS if len(drawn) == len(classes) else PAIRS,
         diagrams=[Markup(diagram(bins, titles[when])) for when, bins in bars.items()],  # noqa: S704
         wilson=wilson,
         rule={"wrong": WRONG_SHARE, "kept": KEPT_SHARE, "answered": ANSWERED_SHARE, "band": BAND, "clearly": CLEARLY},
@@ -66,4 +69,4 @@ def page(
 
 
 def _percent(share: float | None, digits: int = 1) -> str:
-    return "\N{EN DASH}" if share is None else f"{share * 100:.{digits}f} %"
+    return "\N{EN DASH}" if share is None else f"{share * 100:.{digits}f}\N{NO-BREAK SPACE}%"

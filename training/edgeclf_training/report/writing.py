@@ -65,7 +65,7 @@ def write_report(
         chosen = recipe if recipe is not None else [(k, str(v)) for k, v in asdict(run.options).items()]
         metrics = facts(run, [a for a in answers if a is shown or len(a.labels)], calibration, found, chosen)
         temperature = calibration.temperature if calibration else 1.0
-        gallery = mistakes(network, shown, run.classes, run.contract, temperature)
+        gallery = mistakes(network, shown, run.classes, run.contract, temperature, run.data)
         missing = [skipped for a in answers for skipped in a.missing]
         html = page(metrics, gallery, run.folder.resolve().name, run.split.skipped, missing)
     text = json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False)
