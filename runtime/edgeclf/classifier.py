@@ -47,17 +47,18 @@ class Classifier:
 
     Args:
         model: an ``.onnx`` file made by edgeclf: its path, its bytes, or a binary file object; ``default_model()`` if
-            None. What was checked is what answers, whatever becomes of the file; a file that is written over in place
-            answers on with the sessions that are open by then.
+            None. What was checked is what answers, whatever becomes of the file.
         device: "auto" (CUDA where it is to be had, else CPU), "cpu", "cuda", or any execution provider's name.
         threads: CPU threads: all of them work on one inference in ``predict``, each on a photo of its own in
             ``predict_many``. As many as the process may use if None.
         threshold: photos whose best probability is below it are "unknown", 0..1; 0 always answers. The model's own if
             None, which is 0 where it was not calibrated.
         spin: CPU threads wait for the next photo by spinning for a while, onnxruntime's default. Not, where two
-            classifiers take turns: one's waiting threads would slow the other down.
+            classifiers take turns: one's waiting threads would slow the other down. Nor without ``wait``: threads that
+            spin while the file is opened take the time of the one that decodes the photo.
         wait: until onnxruntime has opened the file. Otherwise it goes on doing so in a thread while the first photo is
-            decoded, and what it finds wrong is raised by the first answer, or by ``device``.
+            decoded, and what it finds wrong is raised by the first answer, or by ``device``. For processes that
+            answer once: no copy of the file is made, so after it was written over in place no session can be opened.
         low_memory: for small boards: one photo at a time in ``predict_many`` too, and onnxruntime returns memory after
             each inference, which takes a little longer.
         for_many: only ``predict_many`` will be called, or nearly so: every inference uses one thread, and the second
@@ -88,14 +89,19 @@ class Classifier:
             check_whole("threads", threads)
         if not isinstance(device, str):
             raise TypeError(f"device is a name such as 'cpu', not {type(device).__name__}")
-        self._file = read_model_file(model if model is not None else default_model())
+        self._file = read_model_file(model if model is not None else default_model(), copied=wait)
         calibration = self._file.manifest.calibration
         self.temperature = calibration.temperature if calibration else 1.0
         self.threshold = threshold if threshold is not None else calibration.threshold if calibration else 0.0
         self.threads = threads or usable_threads()
         self._low_memory = low_memory
         inside = 1 if for_many and not low_memory else self.threads
-        self._opening: dict[str, Any] = {"device": device, "threads": inside, "spin": spin, "low_memory": low_memory}
+        self._opening: dict[str, Any] = {
+            "device": device,
+            "threads": inside,
+            "spin": spin and wait,
+            "low_memory": low_memory,
+        }
         self._sessions = Sessions(self._file, **self._opening)
         if wait:
             self._sessions.first()

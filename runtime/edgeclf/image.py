@@ -35,11 +35,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
-from edgeclf.colour16 import has_high_bytes_only, with_low_bytes
 from edgeclf.completeness import decode_whole
 from edgeclf.contract import DOOR_VERSION, ImageContract
 from edgeclf.errors import PhotoError
-from edgeclf.grey import is_deep, to_8_bits
 from edgeclf.headers import UnfitError, check_parts, jpeg_header, sniff
 from edgeclf.marks import FoundPath, is_marked, not_a_photo
 from edgeclf.opening import SUFFIXES as SUFFIXES
@@ -173,6 +171,8 @@ def _decode(data: bytes, name: str | None, contract: ImageContract | None) -> _U
         if kind in ("TIFF", "") and is_raw(data, name):
             remedy = "export it as JPEG, or give the JPEG that the camera saved beside it"
             raise UnfitError("unsupported", "is a camera raw file, which cannot be read here", remedy)
+        from edgeclf.colour16 import has_high_bytes_only, with_low_bytes  # what JPEGs, most photos, never need
+
         check_parts(kind, data)
         image = open_photo(data, kind)
         size = image.size
@@ -260,7 +260,9 @@ def _to_rgb(image: Image.Image, contract: ImageContract | None, stated: tuple[in
     mode = image.mode
     if mode == "RGB" and "transparency" not in image.info:
         return image
-    if is_deep(mode) or mode == "F":
+    if mode.startswith("I") or mode == "F":
+        from edgeclf.grey import to_8_bits
+
         return to_8_bits(image, contract.door if contract else DOOR_VERSION, stated).convert("RGB")
     if mode == "La":
         image = image.convert("LA")  # the only conversion Pillow has for it

@@ -1,9 +1,9 @@
 """The bytes of a checked model, which every session is opened from, whatever becomes of the file's name.
 
-On Linux they are copied into a memory file that is sealed: it has a path for onnxruntime, nobody can write to it, and
-it is no part of the process's own memory. Elsewhere a descriptor of the file is kept: it outlives renaming, deletion, a
-change of the working folder and forks, and a file that is written over in place is noticed before and after onnxruntime
-has read it.
+On Linux a copy is kept in a memory file that is sealed: it has a path for onnxruntime, nobody can write to it, and it
+is no part of the process's own memory. Elsewhere, and in a process that answers once, a descriptor of the file is kept:
+it outlives renaming, deletion, a change of the working folder and forks, and a file that is written over in place is
+noticed before and after onnxruntime has read it.
 """
 
 import contextlib
@@ -25,7 +25,6 @@ class ModelBytes:
 
     Args:
         name: for messages.
-        size: bytes, the seal included.
         digest: SHA-256 (hex) of all of them.
         data: the bytes themselves, where there is no file to keep open.
         descriptor: of the file they were read from; closed when this object goes.
@@ -48,25 +47,6 @@ class ModelBytes:
         self._descriptor, self._stamp = descriptor, None if status is None else _stamp(status)
         if status is not None:
             weakref.finalize(self, _close, descriptor, _stamp(status)[:2])
-
-    @staticmethod
-    def copied(name: str, digest: str, data: bytes) -> "ModelBytes | None":
-        """A sealed copy of bytes; None where there are no memory files."""
-        try:
-            descriptor = os.memfd_create("edgeclf-model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        except (OSError, AttributeError):
-            return None
-        try:
-            with open(descriptor, "wb", closefd=False) as copy:
-                copy.write(data)
-            import fcntl
-
-            seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-        except OSError:  # a limit of memory or of file sizes
-            os.close(descriptor)
-            return None
-        return ModelBytes(name, digest, descriptor=descriptor, status=os.fstat(descriptor), sealed=True)
 
     def is_whole(self) -> bool:
         """Whether the bytes are still those that were checked."""
@@ -121,6 +101,41 @@ class ModelBytes:
                 f"{self._name}: was written over while in use",
                 "start again; replace a model in use by renaming the new file to its name",
             )
+
+
+def sealed_copy(source: int | bytes, size: int) -> int | None:
+    """A memory file that nobody can write to; None where there is none, or no room.
+
+    Args:
+        source: a descriptor, or the bytes.
+        size: how many bytes.
+
+    Returns:
+        Its descriptor, which the caller closes.
+    """
+    try:
+        descriptor = os.memfd_create("edgeclf-model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    except (OSError, AttributeError):
+        return None
+    try:
+        done = 0
+        while done < size:
+            part = (
+                os.sendfile(descriptor, source, done, size - done)
+                if isinstance(source, int)
+                else os.write(descriptor, memoryview(source)[done:])
+            )
+            if not part:  # the file became shorter meanwhile: what is there does not pass the checks
+                break
+            done += part
+        import fcntl
+
+        seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+    except OSError:  # a limit of memory or of file sizes
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _blocks(descriptor: int) -> Iterator[bytes]:

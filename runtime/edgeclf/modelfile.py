@@ -13,12 +13,13 @@ import mmap
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import IO, Any, TypeAlias
 
 from edgeclf.errors import ModelDamagedError, ModelError, NotAModelError, PhotoError
 from edgeclf.manifest import Manifest
-from edgeclf.modelbytes import ModelBytes
+from edgeclf.modelbytes import ModelBytes, sealed_copy
 from edgeclf.reading import read_ends
 
 MANIFEST_KEY = "edgeclf.manifest"
@@ -31,6 +32,7 @@ _REMEDY = "copy the file again, or export the model again with `edgeclf export`"
 _MOST = 2**31  # bytes: protobuf takes no more
 _NO_NAME = "the model"
 
+Buffer: TypeAlias = bytes | mmap.mmap
 Model: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 
 
@@ -62,11 +64,13 @@ class ModelFile:
         return _from_bytes, (self.content.read(), self.path)
 
 
-def read_model_file(model: Model) -> ModelFile:
+def read_model_file(model: Model, *, copied: bool = False) -> ModelFile:
     """Check a model's structure and seal, and read its manifest.
 
     Args:
         model: a path, the bytes of a model file, or a binary file object, which is read to its end.
+        copied: for who opens sessions later on: where the system has memory files, they come from a copy, so that they
+            do even if the file is written over in place. It takes about a millisecond a megabyte.
 
     Raises:
         NotAModelError: no such file, not ONNX, without a manifest, or one that wants other files or custom operators.
@@ -88,7 +92,7 @@ def read_model_file(model: Model) -> ModelFile:
     try:
         if not stat.S_ISREG(os.stat(name).st_mode):  # opening a pipe would wait for a writer
             raise NotAModelError(f"{name}: is not a file", "give an .onnx file made by `edgeclf export`")
-        return _from_path(name)
+        return _from_path(name, copied)
     except FileNotFoundError as error:
         raise NotAModelError(f"{name}: no such model file", "check the path, or $EDGECLF_MODEL") from error
     except (OSError, ValueError) as error:
@@ -98,43 +102,36 @@ def read_model_file(model: Model) -> ModelFile:
         ) from error
 
 
-def _from_path(name: str) -> ModelFile:
-    descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-    kept = False
-    try:
+def _from_path(name: str, copied: bool) -> ModelFile:
+    with ExitStack() as open_files:
+        descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+        open_files.callback(os.close, descriptor)
         status = os.fstat(descriptor)
         if status.st_size > _MOST:
             raise NotAModelError(f"{name}: is too large for a model", "give an .onnx file made by `edgeclf export`")
-        with open(descriptor, "rb", buffering=0, closefd=False) as file:
-            data = _all_of(file, status.st_size)
-        sha256, digest, manifest = _check(data, name)
-        if (copied := ModelBytes.copied(name, digest, data)) is not None:
-            content = copied
-        elif os.name == "nt":  # an open file could not be replaced there
-            content = ModelBytes(name, digest, data=bytes(data))
-        else:
-            content, kept = ModelBytes(name, digest, descriptor=descriptor, status=status), True
-        return ModelFile(name, len(data), sha256, manifest, content)
-    finally:
-        if not kept:
-            os.close(descriptor)
-
-
-def _all_of(file: Any, size: int) -> Any:
-    """Its bytes, outside malloc's heap: glibc, once it gave back a block so large, keeps more of what comes later."""
-    if not size:
-        return b""
-    data = mmap.mmap(-1, size)
-    done = 0
-    with memoryview(data) as view:
-        while done < size and (count := file.readinto(view[done:])):
-            done += count
-    return data if done == size else data[:done]
+        copy = sealed_copy(descriptor, status.st_size) if copied else None
+        if copy is not None:
+            open_files.callback(os.close, copy)
+            descriptor, status = copy, os.fstat(copy)
+        if not status.st_size:
+            raise ModelDamagedError(f"{name}: the file is empty (0 bytes)", _REMEDY)
+        with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as data:
+            sha256, digest, manifest = _check(data, name)
+            whole = data[:] if os.name == "nt" else None  # an open file could not be replaced there
+        if whole is not None:
+            return ModelFile(name, len(whole), sha256, manifest, ModelBytes(name, digest, data=whole))
+        kept = os.dup(descriptor)
+        content = ModelBytes(name, digest, descriptor=kept, status=status, sealed=copy is not None)
+        return ModelFile(name, status.st_size, sha256, manifest, content)
 
 
 def _from_bytes(data: bytes, name: str) -> ModelFile:
     sha256, digest, manifest = _check(data, name)
-    content = ModelBytes.copied(name, digest, data) or ModelBytes(name, digest, data=data)
+    copy = sealed_copy(data, len(data))  # opened by its path it takes less memory than bytes
+    if copy is None:
+        content = ModelBytes(name, digest, data=data)
+    else:
+        content = ModelBytes(name, digest, descriptor=copy, status=os.fstat(copy), sealed=True)
     return ModelFile(name, len(data), sha256, manifest, content)
 
 
@@ -151,9 +148,9 @@ def is_model_file(path: str) -> bool:
         return False
 
 
-def _check(data: bytes, name: str) -> tuple[str, str, Manifest]:
+def _check(data: Buffer, name: str) -> tuple[str, str, Manifest]:
     """The digest that the seal holds, the digest of all bytes, and the manifest of a model that may be used."""
-    if not data:
+    if not len(data):
         raise ModelDamagedError(f"{name}: the file is empty (0 bytes)", _REMEDY)
     try:
         metadata, domains, external = _scan_model(data)
@@ -171,9 +168,10 @@ def _check(data: bytes, name: str) -> tuple[str, str, Manifest]:
     return sealed, digest, Manifest.from_json(metadata[MANIFEST_KEY], name)
 
 
-def _check_seal(data: bytes, name: str) -> tuple[str, str]:
+def _check_seal(data: Buffer, name: str) -> tuple[str, str]:
     end = max(len(data) - SEAL_LENGTH, 0)
-    digest = hashlib.sha256(memoryview(data)[:end])
+    with memoryview(data) as view, view[:end] as before:
+        digest = hashlib.sha256(before)
     sealed = digest.hexdigest()
     if data[end:] != _SEAL_HEAD + sealed.encode():
         raise ModelDamagedError(f"{name}: the seal is broken: the file is not what was exported", _REMEDY)
@@ -181,7 +179,7 @@ def _check_seal(data: bytes, name: str) -> tuple[str, str]:
     return sealed, digest.hexdigest()
 
 
-def _scan_model(data: bytes) -> tuple[dict[str, str], set[str], bool]:
+def _scan_model(data: Buffer) -> tuple[dict[str, str], set[str], bool]:
     """Metadata, operator-set domains, and whether any tensor's data lies elsewhere.
 
     Raises ValueError, IndexError, OverflowError or RecursionError on bytes that are no model.
@@ -218,7 +216,7 @@ _NESTED = {
 }
 
 
-def _has_external_data(data: bytes, start: int, end: int, nested: dict[int, str]) -> bool:
+def _has_external_data(data: Buffer, start: int, end: int, nested: dict[int, str]) -> bool:
     for number, a, b in _fields(data, start, end):
         kind = nested.get(number)
         if kind == "tensor":
@@ -232,7 +230,7 @@ def _has_external_data(data: bytes, start: int, end: int, nested: dict[int, str]
     return False
 
 
-def _fields(data: bytes, position: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _fields(data: Buffer, position: int, end: int) -> Iterator[tuple[int, int, int]]:
     """(field number, start, end) of each field of a message; a varint's value comes as start, with end 0."""
     while position < end:
         key = data[position]
@@ -261,7 +259,7 @@ def _fields(data: bytes, position: int, end: int) -> Iterator[tuple[int, int, in
         position += length
 
 
-def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
+def _varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if position >= end:
@@ -274,6 +272,6 @@ def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
     raise ValueError("varint too long")
 
 
-def _strings(data: bytes, start: int, end: int) -> dict[int, str]:
+def _strings(data: Buffer, start: int, end: int) -> dict[int, str]:
     """The length-delimited fields of a flat message, as text."""
     return {number: str(data[a:b], "utf-8") for number, a, b in _fields(data, start, end) if b}

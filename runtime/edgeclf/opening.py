@@ -5,13 +5,15 @@ import functools
 import io
 import itertools
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from edgeclf.colour16 import has_high_bytes_only
-from edgeclf.grey import Range, is_deep, stated_range, used_range
 from edgeclf.headers import UnfitError, sniff
+
+if TYPE_CHECKING:
+    from edgeclf.grey import Range
 
 # What photos come in besides JPEG (MPO included) and HEIC, which are told by their first bytes. Left out on purpose:
 # formats that call other programs (EPS), that decode before their size is known (ICO), or that are no pictures.
@@ -98,6 +100,9 @@ def stated_by(image: Image.Image, data: bytes = b"", kind: str = "") -> tuple[in
         data: the file.
         kind: what ``edgeclf.headers.sniff`` takes it for.
     """
+    from edgeclf.colour16 import has_high_bytes_only
+    from edgeclf.grey import is_deep, stated_range
+
     if not (is_deep(image.mode) or has_high_bytes_only(image)):
         return None
     codec, args = next(((tile[0], tile[3]) for tile in getattr(image, "tile", ())), ("", None))
@@ -106,11 +111,13 @@ def stated_by(image: Image.Image, data: bytes = b"", kind: str = "") -> tuple[in
     )
 
 
-def deep_grey(data: bytes) -> Range | None:
+def deep_grey(data: bytes) -> "Range | None":
     """The range of values of a file of whole-number grey of more than 8 bits, None for any other.
 
     Raises: as ``open_photo`` and ``prepare``; to be asked of files that the door has read.
     """
+    from edgeclf.grey import is_deep, used_range
+
     kind = sniff(data)
     image = open_photo(data, kind)
     stated = stated_by(image, data, kind)

@@ -5,7 +5,6 @@ whole ``edgeclf predict`` take a third longer. This one says what earlier versio
 need none.
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
 import typer
@@ -28,13 +27,11 @@ def _plainly(param: Any) -> Any:
     return param
 
 
-@dataclass(frozen=True)
 class _Plain:
     """Coerces to str, int, float, bool, Path, a Literal or a list of those; numbers within a closed range."""
 
-    kind: Any
-    low: float | None
-    high: float | None
+    def __init__(self, kind: Any, low: float | None, high: float | None) -> None:
+        self.kind, self.low, self.high = kind, low, high
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         several = param.multiple or param.nargs == -1
