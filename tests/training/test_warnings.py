@@ -89,8 +89,8 @@ def test_what_the_accuracy_hides_is_told_by_train_and_the_report(
         "fewer than 5 photos, recall mostly chance: gentoo",
     ]
     assert "6 of 7 photos right (85.7%); balanced accuracy 50.0%" in said
-    page = (run.folder / "report.html").read_text()
-    assert ">50.0 %<" in page
+    page = (run.folder / "report.html").read_text("utf-8")
+    assert ">50.0\N{NO-BREAK SPACE}%<" in page
     printed = edgeclf("report", run.folder).stdout
     assert "balanced accuracy 50.0%" in printed
     for line in told["remarks"]:
