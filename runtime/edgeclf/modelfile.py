@@ -81,10 +81,13 @@ def read_model_file(model: Model, *, copied: bool = False) -> ModelFile:
     if isinstance(model, bytes | bytearray | memoryview):
         return _from_bytes(bytes(model), _NO_NAME)
     if hasattr(model, "read"):
-        data = model.read()
+        name = str(getattr(model, "name", _NO_NAME))
+        try:
+            data = model.read()
+        except (OSError, ValueError) as error:  # ValueError: it is closed
+            raise NotAModelError(f"{name}: cannot be read ({error})", "open it again, in binary mode") from error
         if isinstance(data, bytes):
-            name = getattr(model, "name", None)
-            return _from_bytes(data, name if isinstance(name, str) else _NO_NAME)
+            return _from_bytes(data, name)
         raise TypeError(f"a model's file must be open in binary mode, not give {type(data).__name__}")
     if not isinstance(model, str | os.PathLike):
         raise TypeError(f"a model is a path, bytes or a binary file, not {type(model).__name__}")

@@ -172,6 +172,8 @@ def test_an_open_file_is_a_model_and_its_name_is_told(model: Path, tmp_path: Pat
         Classifier(file)
     with pytest.raises(ModelError, match=r"^the model: "):
         Classifier(cut.read_bytes())
+    with pytest.raises(ModelError, match=r"cannot be read \(read of closed file\); open it again"):
+        Classifier(file)
 
 
 @pytest.mark.parametrize("wrong", [7, 7.5, [b"x" * 10**6], {"a": "b" * 10**6}, np.zeros(10**5), io.StringIO("x")])
