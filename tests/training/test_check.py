@@ -386,3 +386,10 @@ def test_camera_raw_files_are_told_in_one_line(class_folders: Path, tmp_path: Pa
     lines = [line for line in done.stdout.splitlines() if "camera raw" in line]
     assert len(lines) == 1
     assert "3 camera raw files left out" in lines[0]
+
+
+def test_a_photo_is_no_quarantine_list(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    draw(1).save(photo)
+    with pytest.raises(DataError, match="is no quarantine list"):
+        read_quarantine(photo)

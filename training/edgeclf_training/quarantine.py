@@ -72,10 +72,13 @@ def read_quarantine(file: PathLike) -> dict[Path, str]:
     """Absolute paths and why each is to be left out; relative paths count from the current folder.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: the file cannot be read, or is no text.
     """
     file = Path(file)
-    return {absolute(name): reason or "no reason given" for name, reason in _entries(_text(file).split("\n"))}
+    text = _text(file)
+    if "\0" in text:  # a photo, say
+        raise DataError(f"{file}: is no quarantine list, but a file of another kind", "check what --quarantine names")
+    return {absolute(name): reason or "no reason given" for name, reason in _entries(text.split("\n"))}
 
 
 def _entries(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
