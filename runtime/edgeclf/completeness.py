@@ -25,7 +25,9 @@ _ZEROS = bytes(256)  # shorter than a block: found sooner
 _NOT_ZERO = re.compile(rb"[^\0]")
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 # What follows a last scan that has ended is passed over: bytes of no pattern, to see whether anything is made of them.
-_NONSENSE = bytes((37 * i * i + 91 * i + 5) % 251 for i in range(512))
+# With the markers of restarts between them: data in restart intervals waits for the next one.
+_NO_PATTERN = bytes((37 * i * i + 91 * i + 5) % 251 for i in range(512))
+_NONSENSE = b"".join(_NO_PATTERN + bytes((0xFF, 0xD0 + number % 8)) for number in range(17))
 
 Decode = Callable[[io.RawIOBase | io.BytesIO], Image.Image]
 

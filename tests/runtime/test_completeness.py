@@ -92,6 +92,16 @@ def test_pictures_of_which_a_part_is_missing_are_damaged(kind: str) -> None:
             assert asked(changed) == ["damaged", "damaged"]
 
 
+@pytest.mark.parametrize("share", [0.9, 0.98])
+def test_progressive_picture_with_restart_markers_and_zeros_at_its_end_is_damaged(share: float) -> None:
+    file = io.BytesIO()
+    draw(3, 640, 480).save(file, "JPEG", quality=90, progressive=True, restart_marker_rows=1)
+    data = file.getvalue()
+    cut = int(len(data) * share)
+    assert asked(data[:cut] + bytes(len(data) - cut)) == ["damaged", "damaged"]
+    assert asked(data[:-2]) == asked(data)
+
+
 def test_progressive_picture_without_its_last_scans_is_damaged() -> None:
     data = jpeg("progressive")
     last = data.rindex(b"\xff\xda")
