@@ -9,7 +9,7 @@ Floats are stretched from their own minimum..maximum. Whole numbers, by the vers
   at each end and less zeros, which stand for "no data". What uses half of 0..65535 or more is not stretched, what uses
   a quarter or less is stretched in full, between them it is stretched in part, so that nothing jumps from photo to
   photo. A step of one never becomes more than one grey level: noise stays noise. Numbers below 0 or above 65535 are
-  stretched always.
+  stretched always. A TIFF whose lowest value is white (PhotometricInterpretation 0) is turned round, floats too.
 
 All in float64 and in one order: the same on every machine and with every numpy.
 """

@@ -41,7 +41,7 @@ from edgeclf.errors import PhotoError
 from edgeclf.headers import UnfitError, check_parts, jpeg_header, sniff
 from edgeclf.marks import FoundPath, is_marked, not_a_photo
 from edgeclf.opening import SUFFIXES as SUFFIXES
-from edgeclf.opening import load_whole, open_photo, prepare, stated_by, tile_size
+from edgeclf.opening import is_negative, load_whole, open_photo, prepare, stated_by, tile_size
 from edgeclf.raw import is_raw
 from edgeclf.reading import read_regular, reason, too_many_bytes
 from edgeclf.resize import resized
@@ -116,8 +116,8 @@ def upright_with_size(photo: Photo, contract: ImageContract | None) -> tuple[Ima
         return image, image.size
     if isinstance(photo, Image.Image):
         _check_pixels(photo.size, None)
-        stated = stated_by(photo)
-        return _guarded(lambda: _finish(photo.copy(), photo.size, contract, stated), None)
+        stated, negative = stated_by(photo), is_negative(photo)
+        return _guarded(lambda: _finish(photo.copy(), photo.size, contract, stated, negative), None)
     if isinstance(photo, bytes | bytearray | memoryview):
         if len(photo) > MAX_FILE_BYTES:
             raise too_many_bytes(None, MAX_FILE_BYTES)
@@ -178,14 +178,14 @@ def _decode(data: bytes, name: str | None, contract: ImageContract | None) -> _U
         size = image.size
         _check_pixels(size, name)
         _check_pixels(tile_size(image), name)
-        stated = stated_by(image, data, kind)
+        stated, negative = stated_by(image, data, kind), is_negative(image)
         deep = has_high_bytes_only(image) and (contract is None or contract.door > 1)
         image = prepare(image, data)
         load_whole(image)
         if deep:
             image = with_low_bytes(image, lambda: open_photo(data, kind), stated)
         _check_pixels(image.size, name)  # HEIC may say one size and hold another
-        return _finish(image, size, contract, stated)
+        return _finish(image, size, contract, stated, negative)
 
     return _guarded(decode, name)
 
@@ -239,15 +239,19 @@ def _guarded(decode: Callable[[], _Upright], name: str | None) -> _Upright:
 
 
 def _finish(
-    image: Image.Image, size: tuple[int, int], contract: ImageContract | None, stated: tuple[int, int] | None = None
+    image: Image.Image,
+    size: tuple[int, int],
+    contract: ImageContract | None,
+    stated: tuple[int, int] | None = None,
+    negative: bool = False,
 ) -> _Upright:
-    """Load, turn into RGB and turn upright; the file states ``size``, in full, and perhaps the range of its grey."""
+    """Load, turn into RGB and turn upright; the file states ``size``, in full, and perhaps what its grey means."""
     image.load()  # before the orientation is read: Pillow turns TIFFs upright while loading
     try:
         orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
     except Exception:  # EXIF is a hint: whatever is wrong with it, the pixels are still a photo
         orientation = 1
-    rgb = _to_rgb(image, contract, stated)
+    rgb = _to_rgb(image, contract, stated, negative)
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     turned = image.size != size and image.size == size[::-1]  # a TIFF, while loading
     if method is not None:
@@ -256,14 +260,20 @@ def _finish(
     return rgb, (size[1], size[0]) if turned else size
 
 
-def _to_rgb(image: Image.Image, contract: ImageContract | None, stated: tuple[int, int] | None = None) -> Image.Image:
+def _to_rgb(
+    image: Image.Image, contract: ImageContract | None, stated: tuple[int, int] | None = None, negative: bool = False
+) -> Image.Image:
     mode = image.mode
     if mode == "RGB" and "transparency" not in image.info:
         return image
     if mode.startswith("I") or mode == "F":
+        from PIL import ImageChops
+
         from edgeclf.grey import to_8_bits
 
-        return to_8_bits(image, contract.door if contract else DOOR_VERSION, stated).convert("RGB")
+        door = contract.door if contract else DOOR_VERSION
+        grey = to_8_bits(image, door, stated)
+        return (ImageChops.invert(grey) if negative and door > 1 else grey).convert("RGB")
     if mode == "La":
         image = image.convert("LA")  # the only conversion Pillow has for it
     if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:

@@ -32,6 +32,7 @@ FORMATS = {
 _TOLD_BY_BYTES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".heic", ".heif", ".hif")
 SUFFIXES = frozenset((*_TOLD_BY_BYTES, *itertools.chain(*FORMATS.values())))
 _SLOW = {"ppm_plain": 2**18, "bmp_rle": 2**21}  # pixels: Pillow decodes these in Python, a few seconds of them
+_PHOTOMETRIC = 262  # a TIFF tag
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
 
 
@@ -109,6 +110,11 @@ def stated_by(image: Image.Image, data: bytes = b"", kind: str = "") -> tuple[in
     return stated_range(
         data, kind, getattr(image, "tag_v2", {}), args[-1] if args and codec.startswith("ppm") else None
     )
+
+
+def is_negative(image: Image.Image) -> bool:
+    """Whether a TIFF's lowest grey is white (PhotometricInterpretation 0), which Pillow minds in 8 bits only."""
+    return image.mode.startswith(("I", "F")) and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
 
 
 def deep_grey(data: bytes) -> "Range | None":

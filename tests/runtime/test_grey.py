@@ -47,6 +47,12 @@ def tiff(values: NDArray[Any], **tags: int) -> bytes:
     return file.getvalue()
 
 
+def white_is_zero(data: bytes) -> bytes:
+    """The same TIFF with PhotometricInterpretation 0."""
+    entry = data.index(struct.pack("<HHIH", 262, 3, 1, 1)) + 8
+    return data[:entry] + b"\0" + data[entry + 1 :]
+
+
 def pgm(values: NDArray[np.uint16], most: int) -> bytes:
     return b"P5 %d %d %d\n" % (values.shape[1], values.shape[0], most) + values.astype(">u2").tobytes()
 
@@ -66,6 +72,16 @@ def test_what_uses_half_of_it_is_what_it_was(low: int, high: int) -> None:
     np.testing.assert_array_equal(grey(png(ramp(low, high))), grey(png(ramp(low, high)), OLD))
     every = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     np.testing.assert_array_equal(grey(png(every)), np.rint(every / 257))
+
+
+@pytest.mark.parametrize(
+    "values", [ramp(0, 65535), ramp(0, 4095), ramp(29_315, 30_815), ramp(0, 4095).astype(np.float32)]
+)
+def test_a_tiff_whose_zero_is_white_is_turned_round(values: NDArray[Any]) -> None:
+    plain, turned = tiff(values), white_is_zero(tiff(values))
+    np.testing.assert_array_equal(grey(turned), 255 - grey(plain))
+    np.testing.assert_array_equal(grey(Image.open(io.BytesIO(turned))), 255 - grey(plain))
+    np.testing.assert_array_equal(grey(turned, OLD), grey(plain, OLD))  # as it was
 
 
 def test_nothing_jumps_from_photo_to_photo() -> None:
