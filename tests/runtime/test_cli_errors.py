@@ -9,6 +9,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+from edgeclf.classifier import DEFAULT_MODEL
 from edgeclf.manifest import SCHEMA_VERSION
 from edgeclf.modelfile import MANIFEST_KEY, SEAL_LENGTH, seal
 from onnx import TensorProto, helper
@@ -245,3 +246,29 @@ def test_overlay_targets_that_make_no_sense(edgeclf: Run, model: Path, photo: Pa
     assert photo.read_bytes() == before
     assert not (tmp_path / "why.png").exists()
     assert not list(tmp_path.glob(".*"))  # no temporary file is left behind
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("watch", "", "--out", "a.csv", "--once"),
+        ("watch", ".", "--out", "", "--once"),
+        ("predict", "a.jpg", "--cam", ""),
+        ("predict", "a.jpg", "--out", ""),
+        ("evaluate", DEFAULT_MODEL, ""),
+    ],
+)
+def test_an_empty_argument_is_not_the_folder_here(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from edgeclf.cli import run
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["edgeclf", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert (ended.value.code, capsys.readouterr().err) == (
+        2,
+        "edgeclf: an argument is empty; name a file or a folder; the current one is .\n",
+    )
+    assert not list(tmp_path.iterdir())

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -80,6 +81,10 @@ def _quiet(command: Callable[..., None]) -> Callable[..., None]:
         for name, value in kwargs.items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise UsageError(f"--{name.replace('_', '-')} is {value}", "give a finite number")
+            # Among photos it is one that does not exist, and the others are answered.
+            empty = Path() in value if isinstance(value, list) else value in ("", Path())
+            if empty and "" in sys.argv:  # else it is the folder here, named
+                raise UsageError("an argument is empty", "name a file or a folder; the current one is .")
         try:
             command(*args, **kwargs)
             sys.stdout.flush()
