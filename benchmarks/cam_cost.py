@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-from edgeclf.session import import_onnxruntime, usable_threads
-from edgeclf_export.packing import manifest_of
+from edgeclf.model.session import import_onnxruntime, usable_threads
+from edgeclf_export.pack.build import manifest_of
 from edgeclf_training.networks import ARCHITECTURES
 from making import random_model
 from onnx.utils import Extractor

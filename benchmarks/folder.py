@@ -26,10 +26,10 @@ from typing import Any
 
 import numpy as np
 from edgeclf.classifier import DEFAULT_MODEL, Classifier
+from edgeclf.concurrency import in_order
 from edgeclf.errors import PhotoError
-from edgeclf.image import network_input
-from edgeclf.pipeline import in_order
-from edgeclf.session import import_onnxruntime, usable_threads
+from edgeclf.images.preprocess import network_input
+from edgeclf.model.session import import_onnxruntime, usable_threads
 from making import photo_folder, random_model
 from one_photo import once
 from PIL import Image

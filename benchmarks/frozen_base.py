@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from edgeclf.cli.console import Console
-from edgeclf_training.options import TrainOptions
-from edgeclf_training.training import train
+from edgeclf_training.config.options import TrainOptions
+from edgeclf_training.fit.train import train
 
 FROZEN = 30
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from edgeclf import Classifier
-from edgeclf.cli.photos import find_photos
+from edgeclf.cli.photo_sources import find_photos
 from edgeclf.errors import ExplainError, PhotoError
 from edgeclf.results import Explanation
 from numpy.typing import NDArray

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from edgeclf.classifier import DEFAULT_MODEL
-from edgeclf.session import usable_threads
+from edgeclf.model.session import usable_threads
 from making import photo_folder, random_model
 from one_photo import once
 

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from edgeclf.benching import MEASURED_CHILD
+from edgeclf.device.benchmark import MEASURED_CHILD
 from making import photo_folder, random_model
 from PIL import Image
 
@@ -74,7 +74,7 @@ def paired(ours: list[str], theirs: list[str], name: str, pairs: int) -> dict[st
 def main() -> None:
     """Print one line per model."""
     from edgeclf.classifier import DEFAULT_MODEL
-    from edgeclf.session import usable_threads
+    from edgeclf.model.session import usable_threads
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=15)

@@ -16,12 +16,12 @@ import tempfile
 from pathlib import Path
 
 from edgeclf.classifier import DEFAULT_MODEL
-from edgeclf.session import import_onnxruntime
+from edgeclf.model.session import import_onnxruntime
 from making import photo_folder, random_model
 
 OPEN = """
 import sys, time
-from edgeclf.session import import_onnxruntime
+from edgeclf.model.session import import_onnxruntime
 onnxruntime = import_onnxruntime()
 options = onnxruntime.SessionOptions()
 options.log_severity_level = 3
@@ -35,7 +35,7 @@ print(time.process_time() - began)
 
 PREDICT = """
 import sys, time
-from edgeclf.cli import run
+from edgeclf.cli.app import run
 try:
     run()
 except SystemExit:

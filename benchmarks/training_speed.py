@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from edgeclf_training.fine_tuning import FineTuning, Phase
+from edgeclf_training.config.options import TrainOptions
+from edgeclf_training.config.resolve import resolve
+from edgeclf_training.fit.lightning_module import FineTuning, Phase
+from edgeclf_training.fit.train import train
 from edgeclf_training.networks import build_network
-from edgeclf_training.options import TrainOptions
-from edgeclf_training.resolve import resolve
-from edgeclf_training.training import train
 from PIL import Image
 from torchvision import datasets, transforms
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgeclf.quiet import hush
+from edgeclf.telemetry import hush
 from helpers import CLASSES, SHARED, SIZE, draw, manifest_for, write_class_folders
 
 
@@ -88,9 +88,9 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     ``calibration`` is written into the manifest as given; ``golden=True`` embeds drawn photos for the self-test.
     """
     import torch
-    from edgeclf.contract import ImageContract
-    from edgeclf_export.golden import with_golden
-    from edgeclf_export.packing import export_network
+    from edgeclf.images.contract import ImageContract
+    from edgeclf_export.pack.build import export_network
+    from edgeclf_export.verify.golden import with_golden
     from edgeclf_training.networks import Head, Network
     from torch import nn
 

@@ -6,12 +6,14 @@ from pathlib import Path
 from types import FrameType
 
 import numpy as np
-from edgeclf.contract import ImageContract
-from edgeclf.manifest import Manifest
-from edgeclf.pipeline import _serve
+from edgeclf.concurrency import _serve
+from edgeclf.images.contract import ImageContract
+from edgeclf.model.manifest import Manifest
 from PIL import Image
 
-SHARED = Path(__file__).parents[2] / "shared"  # the team's photos and weights, if they are there
+ROOT = Path(__file__).parents[1]
+OLD_MODELS = ROOT / "tests" / "runtime" / "models"  # a file of each schema
+SHARED = ROOT.parent / "shared"  # the team's photos and weights, if they are there
 CLASSES = ("adelie", "gentoo", "king")
 SIZE = 32
 
@@ -45,7 +47,7 @@ def manifest_for(
     display_names: Mapping[str, str] | None = None,
 ) -> Manifest:
     """A manifest for a network that was never trained."""
-    from edgeclf_export.packing import draft_manifest
+    from edgeclf_export.pack.build import draft_manifest
 
     return draft_manifest(classes, contract or ImageContract(size), "tiny", display_names=display_names or {})
 

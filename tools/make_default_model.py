@@ -13,19 +13,19 @@ from pathlib import Path
 
 import numpy as np
 from edgeclf.classifier import DEFAULT_MODEL
-from edgeclf.cli.photos import find_photos
-from edgeclf.contract import ImageContract
+from edgeclf.cli.photo_sources import find_photos
 from edgeclf.errors import PhotoError
-from edgeclf.files import write_over
-from edgeclf.image import network_input
-from edgeclf.manifest import Provenance
-from edgeclf.modelfile import is_model_file
-from edgeclf_export.golden import with_golden
-from edgeclf_export.packing import draft_manifest, export_network
+from edgeclf.files.atomic_write import write_over
+from edgeclf.images.contract import ImageContract
+from edgeclf.images.preprocess import network_input
+from edgeclf.model.file import is_model_file
+from edgeclf.model.manifest import Provenance
+from edgeclf_export.pack.build import draft_manifest, export_network
+from edgeclf_export.verify.golden import with_golden
+from edgeclf_samples.photos import draw_photo
+from edgeclf_samples.species import ALL_SPECIES
 from edgeclf_training.networks import build_network
-from edgeclf_training.runs import versions
-from edgeclf_training.sample_data.photos import draw_photo
-from edgeclf_training.sample_data.species import ALL_SPECIES
+from edgeclf_training.run.run_folder import versions
 from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 ARCHITECTURE = "efficientnet_lite0"

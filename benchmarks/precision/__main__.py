@@ -17,8 +17,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import rules
-from edgeclf.files import write_atomically
-from edgeclf.machine import processor
+from edgeclf.files.atomic_write import write_atomically
+from edgeclf.hardware import processor
 from measuring import measure, time_row
 from networks import ROWS, photos_folder, trained
 from tables import write_tables

@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from edgeclf import Classifier
-from edgeclf.comparing import compare
-from edgeclf.counting import paired_interval
+from edgeclf.evaluation.compare import compare
+from edgeclf.evaluation.metrics import paired_interval
 from edgeclf.results import Prediction
-from edgeclf_export.exporting import export_run
-from edgeclf_export.verify import Answers, torch_answers, truth
-from edgeclf_training.data import spread
-from edgeclf_training.runs import Run
+from edgeclf_export.api.export_run import export_run
+from edgeclf_export.verify.predictions import Answers, torch_answers, truth
+from edgeclf_training.dataset.samples import spread
+from edgeclf_training.run.run_folder import Run
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

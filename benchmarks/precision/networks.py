@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 import torchvision
 from edgeclf.errors import DataError
-from edgeclf_training.options import TrainOptions
-from edgeclf_training.runs import Run, load_run
-from edgeclf_training.sample_data import write_sample_data
-from edgeclf_training.training import train
+from edgeclf_samples import write_sample_data
+from edgeclf_training.config.options import TrainOptions
+from edgeclf_training.fit.train import train
+from edgeclf_training.run.run_folder import Run, load_run
 
 # Photos of each class: drawn penguins, and of food5 and flowers together.
 TRAIN, TEST = (100, 120), (140, 200)

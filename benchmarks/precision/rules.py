@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgeclf.image import network_input
-from edgeclf_export.packing import draft_manifest, export_network
-from edgeclf_export.verify import Answers, torch_answers, truth
-from edgeclf_training.data import spread
-from edgeclf_training.runs import Run
+from edgeclf.images.preprocess import network_input
+from edgeclf_export.pack.build import draft_manifest, export_network
+from edgeclf_export.verify.predictions import Answers, torch_answers, truth
+from edgeclf_training.dataset.samples import spread
+from edgeclf_training.run.run_folder import Run
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "cpus"))
 

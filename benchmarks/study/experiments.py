@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgeclf_samples import write_sample_data
+from edgeclf_training.config.options import TrainOptions
+from edgeclf_training.config.recipes import read_recipe
 from edgeclf_training.networks import ARCHITECTURES
-from edgeclf_training.options import TrainOptions
-from edgeclf_training.recipes import read_recipe
-from edgeclf_training.sample_data import write_sample_data
 
 SEEDS = (0, 1, 2)
 

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from edgeclf_training.options import MACHINE
+from edgeclf_training.config.options import MACHINE
 from experiments import Experiment
 
 
@@ -26,7 +26,7 @@ def run_all(experiments: list[Experiment], out: Path, processes: int) -> list[di
     missing = {key(e): e for e in experiments if key(e) not in known}
     started = time.perf_counter()
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["edgeclf_training.training"])
+    server.set_forkserver_preload(["edgeclf_training.fit.train"])
     with ProcessPoolExecutor(processes, server) as pool, log.open("a") as file:
         futures = {pool.submit(run_one, e, out / "last" / k, processes): k for k, e in missing.items()}
         for done, future in _until_interrupted(as_completed(futures)):
@@ -53,7 +53,7 @@ def _until_interrupted(finished: Iterator[Future[Any]]) -> Iterator[tuple[int, F
 
 def key(experiment: Experiment) -> str:
     """Names a run by what it computes, not by which table shows it; a change of the training code is not seen."""
-    from edgeclf_training.resolve import resolve
+    from edgeclf_training.config.resolve import resolve
 
     resolved = resolve(experiment.options)
     resolved = dataclasses.replace(resolved, weights=Path(str(resolved.weights)).name)  # wherever the file lies
@@ -65,7 +65,7 @@ def key(experiment: Experiment) -> str:
 def run_one(experiment: Experiment, folder: Path, processes: int) -> dict[str, object]:
     """Train and count, in a process of its own."""
     import torch
-    from edgeclf_training.training import train
+    from edgeclf_training.fit.train import train
 
     if processes > 1:
         torch.set_num_threads(1)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeclf.counting import wilson
+from edgeclf.evaluation.metrics import wilson
 
 Rows = dict[str, list[Mapping[str, Any]]]
 

@@ -71,7 +71,7 @@ def export(
     require("export", "torch", "torchvision", "onnx", "onnxscript")
     from edgeclf.cli.console import Console
     from edgeclf.cli.info import calibrated
-    from edgeclf.cli.stopping import loading
+    from edgeclf.cli.signals import loading
     from edgeclf.errors import DataError, ExportError, UsageError
 
     # What can be told before torch is imported, which takes seconds.
@@ -83,12 +83,12 @@ def export(
         raise DataError(f"{run}: no such run folder", "give a folder that `edgeclf train` made")
     console = Console()
     with loading("torch"):
-        from edgeclf_training.runs import load_run_or_checkpoint
+        from edgeclf_training.run.run_folder import load_run_or_checkpoint
 
-        from edgeclf_export.display_names import read_display_names
-        from edgeclf_export.exporting import Card, export_run
-        from edgeclf_export.gate import Budget
-        from edgeclf_export.search import verdict
+        from edgeclf_export.api.display_names import read_display_names
+        from edgeclf_export.api.export_run import Card, export_run
+        from edgeclf_export.int8.calibration_search import verdict
+        from edgeclf_export.verify.gate import Budget
 
     trained = load_run_or_checkpoint(run)
     names = read_display_names(display_names, trained.classes) if display_names else {}

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
-    from edgeclf.contract import ImageContract
     from edgeclf.errors import BackendError, EdgeclfError, ExplainError, ModelError, PhotoError, UsageError
-    from edgeclf.image import network_input
-    from edgeclf.manifest import Manifest
+    from edgeclf.images.contract import ImageContract
+    from edgeclf.images.preprocess import network_input
+    from edgeclf.model.manifest import Manifest
     from edgeclf.results import Explanation, Prediction, RankedLabel
 
 __version__ = "0.1.0"
@@ -26,9 +26,9 @@ _HOME = {
     **dict.fromkeys(
         ("BackendError", "EdgeclfError", "ExplainError", "ModelError", "PhotoError", "UsageError"), "errors"
     ),
-    "ImageContract": "contract",
-    "network_input": "image",
-    "Manifest": "manifest",
+    "ImageContract": "images.contract",
+    "network_input": "images.preprocess",
+    "Manifest": "model.manifest",
     **dict.fromkeys(("Explanation", "Prediction", "RankedLabel"), "results"),
 }
 

@@ -7,7 +7,7 @@ from typing import NoReturn
 def main() -> NoReturn:
     """Run the command line and end the process."""
     try:
-        from edgeclf.cli import main as run
+        from edgeclf.cli.app import main as run
 
         run()
     except KeyboardInterrupt:  # while modules are imported; later the command line sees to it

@@ -12,19 +12,26 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeclf.arguments import check_whole, number
-from edgeclf.contract import ImageContract
+from edgeclf.argument_checks import check_whole, number
+from edgeclf.concurrency import in_order
 from edgeclf.errors import BackendError, ExplainError, ModelError, PhotoError, UsageError
-from edgeclf.image import Photo, is_network_input, is_one_photo, network_input, read_photo_file, upright_with_size
-from edgeclf.machine import memory
-from edgeclf.manifest import Manifest
-from edgeclf.modelfile import Model, read_model_file
-from edgeclf.pipeline import in_order
+from edgeclf.hardware import memory
+from edgeclf.images.contract import ImageContract
+from edgeclf.images.preprocess import (
+    Photo,
+    is_network_input,
+    is_one_photo,
+    network_input,
+    read_photo_file,
+    upright_with_size,
+)
+from edgeclf.images.resize import shrunk
+from edgeclf.model.file import Model, read_model_file
+from edgeclf.model.manifest import Manifest
+from edgeclf.model.session import usable_threads
+from edgeclf.model.session_pool import Sessions
 from edgeclf.ranking import ranked
-from edgeclf.resize import shrunk
 from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction
-from edgeclf.session import usable_threads
-from edgeclf.sessions import Sessions
 
 DEFAULT_MODEL = Path(__file__).parent / "models" / "imagenet_efficientnet_lite0_int8.onnx"
 MODEL_VARIABLE = "EDGECLF_MODEL"
@@ -255,7 +262,7 @@ class Classifier:
         Raises:
             UsageError: the model has no such class, or shows several by this name.
         """
-        from edgeclf.names import class_index  # few look for one, and it takes a millisecond
+        from edgeclf.class_names import class_index  # few look for one, and it takes a millisecond
 
         return class_index(label, self.labels, self.manifest.display_names)
 

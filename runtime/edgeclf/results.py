@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgeclf.contract import ImageContract
-from edgeclf.geometry import Placement
+from edgeclf.images.contract import ImageContract
+from edgeclf.images.placement import Placement
 
 DISPLAY_SIDE = 1600
 
@@ -86,14 +86,14 @@ class Explanation:
     @cached_property
     def input_map(self) -> NDArray[np.float32]:
         """The map in network space: float32 ``[size, size]``, scaled to 0..1 (all zero if the map is)."""
-        from edgeclf import overlay  # drawing is imported by those who draw
+        from edgeclf.heatmaps import overlay  # drawing is imported by those who draw
 
         return overlay.enlarge(self.cam, (self.contract.size, self.contract.size))
 
     @cached_property
     def photo_map(self) -> NDArray[np.float32]:
         """The map on the upright photo in full: float32 ``[height, width]``, 0..1, 0 where nothing was seen."""
-        from edgeclf import overlay
+        from edgeclf.heatmaps import overlay
 
         return overlay.map_on_photo(self.cam, self.placement)
 
@@ -106,7 +106,7 @@ class Explanation:
         return 1 - inside / total if total > 0 else 0.0
 
     def overlay(self, *, strength: float = 0.55, caption: bool = True) -> Image.Image:
-        """The photo with the heat map on it, RGB; saved as JPEG it carries a mark (``edgeclf.marks``).
+        """The photo with the heat map on it, RGB; saved as JPEG it carries a mark (``edgeclf.images.overlay_mark``).
 
         What the network never saw (cropped away) is dimmed and framed off; padding that it saw is drawn around the
         photo, hatched.
@@ -115,8 +115,8 @@ class Explanation:
             strength: opacity of the hottest place, 0..1.
             caption: write the explained class and its probability below.
         """
-        from edgeclf import overlay
-        from edgeclf.marks import marked
+        from edgeclf.heatmaps import overlay
+        from edgeclf.images.overlay_mark import marked
 
         said = f"{self.label.name}  {self.label.probability:.1%}"
         text = f"unknown ({said})" if self.prediction.unknown else said

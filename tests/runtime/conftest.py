@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from edgeclf.modelfile import SEAL_LENGTH, seal
+from edgeclf.model.file import SEAL_LENGTH, seal
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,7 @@ def every_map(make_model: Callable[..., Path]) -> Callable[..., Path]:
 
     def make(**options: object) -> Path:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("edgeclf_export.packing.affordable_maps", lambda network, *_: network.head.widths[-1])
+            patch.setattr("edgeclf_export.pack.build.affordable_maps", lambda network, *_: network.head.widths[-1])
             return make_model(classes=("adelie", "gentoo", "king", "emperor"), **options)
 
     return make

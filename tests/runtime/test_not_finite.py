@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from edgeclf import Classifier, ModelError
-from edgeclf.modelfile import MANIFEST_KEY
+from edgeclf.model.file import MANIFEST_KEY
 from helpers import draw
 from onnx import helper, numpy_helper
 
@@ -127,8 +127,8 @@ def test_every_command_says_so_in_one_line(
 def test_manifests_hold_finite_numbers_only(
     value: str, key: str, make_model: Callable[..., Path], tmp_path: Path
 ) -> None:
-    from edgeclf.manifest import Calibration
-    from edgeclf.modelfile import SEAL_LENGTH, seal
+    from edgeclf.model.file import SEAL_LENGTH, seal
+    from edgeclf.model.manifest import Calibration
 
     calibration = Calibration(1.5, 0.25, 10, 9, 1, 0.125, 0.0625)
     proto = onnx.load_from_string(make_model(calibration=calibration).read_bytes()[:-SEAL_LENGTH])
@@ -154,7 +154,7 @@ def test_manifests_hold_finite_numbers_only(
 def test_numbers_given_are_finite(
     value: str, command: tuple[str, ...], flag: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgeclf.cli import run
+    from edgeclf.cli.app import run
 
     monkeypatch.setattr("sys.argv", ["edgeclf", *command, f"{flag}={value}"])
     with pytest.raises(SystemExit) as ended:

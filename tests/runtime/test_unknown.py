@@ -9,10 +9,11 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 from edgeclf import Classifier, UsageError
-from edgeclf.manifest import Calibration
+from edgeclf.model.manifest import Calibration
+from helpers import OLD_MODELS
 
 Cli = Callable[..., CompletedProcess[str]]
-MODELS = Path(__file__).parent / "models"
+MODELS = OLD_MODELS
 
 
 @pytest.fixture(scope="module")

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 from edgeclf.classifier import DEFAULT_MODEL
-from edgeclf.contract import ImageContract
-from edgeclf.image import network_input
-from edgeclf.modelfile import read_model_file
-from edgeclf_export.golden import TOLERANCES, with_golden
-from edgeclf_export.packing import draft_manifest, export_network
+from edgeclf.images.contract import ImageContract
+from edgeclf.images.preprocess import network_input
+from edgeclf.model.file import read_model_file
+from edgeclf_export.pack.build import draft_manifest, export_network
+from edgeclf_export.verify.golden import TOLERANCES, with_golden
+from edgeclf_samples import write_sample_data
 from edgeclf_training.networks import build_network
-from edgeclf_training.sample_data import write_sample_data
 
 sys.path.insert(0, str(Path(__file__).parent))
 

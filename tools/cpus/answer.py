@@ -9,9 +9,9 @@ import json
 import sys
 
 from edgeclf import Classifier
-from edgeclf.image import network_input
-from edgeclf.selftest import run_selftest
-from edgeclf.session import import_onnxruntime
+from edgeclf.images.preprocess import network_input
+from edgeclf.model.selftest import run_selftest
+from edgeclf.model.session import import_onnxruntime
 
 
 def main() -> None:

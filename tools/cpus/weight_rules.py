@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 import numpy as np
-from edgeclf_export import quantize
+from edgeclf_export.int8 import quantize
 from numpy.typing import NDArray
 
 Peak = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -24,6 +24,6 @@ RULES: dict[str, Peak] = {"pair rule": quantize.pair_safe_peak, "7-bit": _half, 
 
 @contextmanager
 def weights_by(rule: str) -> Iterator[None]:
-    """``edgeclf_export.quantize`` scales weights by a rule of ``RULES`` meanwhile."""
+    """``edgeclf_export.int8.quantize`` scales weights by a rule of ``RULES`` meanwhile."""
     with patch.object(quantize, "pair_safe_peak", RULES[rule]):
         yield

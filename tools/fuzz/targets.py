@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgeclf.contract import ImageContract
+from edgeclf.class_names import no_text
 from edgeclf.errors import EdgeclfError, ModelError, PhotoError
-from edgeclf.image import network_input
-from edgeclf.modelfile import MANIFEST_KEY, SEAL_LENGTH, _fields, _scan_model, read_model_file, seal
-from edgeclf.names import no_text
+from edgeclf.images.contract import ImageContract
+from edgeclf.images.preprocess import network_input
+from edgeclf.model.file import MANIFEST_KEY, SEAL_LENGTH, _fields, _scan_model, read_model_file, seal
 from mutations import Rng, mutate
 from PIL import Image
 
@@ -32,7 +32,7 @@ class Target:
 
 
 def door() -> Target:
-    """Bytes -> ``edgeclf.image.network_input``."""
+    """Bytes -> ``edgeclf.images.preprocess.network_input``."""
     originals = list(photos())
 
     def make(rng: Rng) -> bytes:
@@ -51,7 +51,7 @@ def door() -> Target:
 
 
 def model() -> Target:
-    """Bytes -> ``edgeclf.modelfile.read_model_file``, mostly under a seal that fits."""
+    """Bytes -> ``edgeclf.model.file.read_model_file``, mostly under a seal that fits."""
     originals = [path.read_bytes() for path in sorted(MODELS.glob("*.onnx"))]
     folder = tempfile.TemporaryDirectory(prefix="edgeclf-fuzz-")
     file = Path(folder.name) / "model.onnx"

@@ -13,9 +13,9 @@ import numpy as np
 import onnxruntime
 import PIL
 from edgeclf import Classifier
-from edgeclf.contract import ImageContract
 from edgeclf.errors import PhotoError
-from edgeclf.image import network_input
+from edgeclf.images.contract import ImageContract
+from edgeclf.images.preprocess import network_input
 from numpy.typing import NDArray
 
 CONTRACTS = (

@@ -5,7 +5,7 @@ Needs ``pip install "edgeclf[train]"``.
 
 import logging
 
-from edgeclf.quiet import hush
+from edgeclf.telemetry import hush
 
 hush()  # before torch and its friends are imported
 # So with advice for those who have no home that can be written: it keeps its list of fonts elsewhere then.

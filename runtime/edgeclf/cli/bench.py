@@ -11,8 +11,8 @@ from edgeclf.cli.predict import Device, Threads
 from edgeclf.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeclf.benching import ModelBench, Photos
-    from edgeclf.heat import Heat
+    from edgeclf.device.benchmark import ModelBench, Photos
+    from edgeclf.device.thermal import Heat
 
 _MOST_PHOTOS = 50
 _DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")  # what makes INT8 fast
@@ -47,10 +47,10 @@ def bench(
     photo to its overlay; the heat map itself is computed with every inference. The line of --json holds the
     machine, its processor's features, versions, the models' digests and the figures; no paths, host or user names.
     """
-    from edgeclf.benching import bench, drawn_photos
     from edgeclf.classifier import default_model
     from edgeclf.cli.console import Console
-    from edgeclf.heat import heat
+    from edgeclf.device.benchmark import bench, drawn_photos
+    from edgeclf.device.thermal import heat
 
     models = [word for word in arguments or [] if word.lower().endswith(".onnx")]
     words = [word for word in arguments or [] if word not in models]
@@ -77,10 +77,11 @@ def bench(
 
 
 def _given(words: list[str]) -> "Photos":
-    from edgeclf.benching import Photos
-    from edgeclf.cli.photos import find_photos
+    from edgeclf.cli.photo_sources import find_photos
+    from edgeclf.device.benchmark import Photos
     from edgeclf.errors import PhotoError
-    from edgeclf.marks import FoundPath, is_overlay
+    from edgeclf.files.photo_names import FoundPath
+    from edgeclf.images.overlay_mark import is_overlay
 
     sources = []
     for found in find_photos(words):
@@ -138,7 +139,7 @@ def _comparison(found: "tuple[ModelBench, ...]") -> str | None:
 
 
 def _why_slow() -> str:
-    from edgeclf.machine import processor
+    from edgeclf.hardware import processor
 
     features = processor().features
     if features is not None and not set(_DOT_PRODUCTS) & set(features):
@@ -147,7 +148,7 @@ def _why_slow() -> str:
 
 
 def _warmth(before: "Heat", after: "Heat") -> str | None:
-    from edgeclf.heat import slowed_down
+    from edgeclf.device.thermal import slowed_down
 
     told = []
     if after.celsius is not None:
@@ -170,9 +171,9 @@ def _shareable(found: "tuple[ModelBench, ...]", before: "Heat", after: "Heat") -
     import PIL
 
     from edgeclf import __version__
-    from edgeclf.heat import slowed_down
-    from edgeclf.machine import memory, processor
-    from edgeclf.session import import_onnxruntime
+    from edgeclf.device.thermal import slowed_down
+    from edgeclf.hardware import memory, processor
+    from edgeclf.model.session import import_onnxruntime
 
     cpu = processor()
     return {

@@ -14,7 +14,7 @@ from edgeclf.errors import PhotoError
 
 if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
-    from edgeclf.comparing import Changed, Comparison
+    from edgeclf.evaluation.compare import Changed, Comparison
     from edgeclf.results import RankedLabel
 
 Models = tuple[tuple[str, "Classifier"], tuple[str, "Classifier"]]
@@ -46,10 +46,10 @@ def compare(
     dead, missing], unreadable [path, kind, message]. Shares are 0 to 1; null is what is not known.
     """
     from edgeclf.classifier import Classifier
-    from edgeclf.cli.photos import find_photos
-    from edgeclf.comparing import check_comparable
-    from edgeclf.comparing import compare as run
-    from edgeclf.raw import Tally
+    from edgeclf.cli.photo_sources import find_photos
+    from edgeclf.evaluation.compare import check_comparable
+    from edgeclf.evaluation.compare import compare as run
+    from edgeclf.images.camera_raw import Tally
 
     models: Models = (
         (first, Classifier(first, device, threads, spin=False)),

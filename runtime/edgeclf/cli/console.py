@@ -10,7 +10,7 @@ def printable(text: str) -> str:
     """File names may hold anything, terminal escapes included: what is no text is shown as Python would write it."""
     if text.isprintable():
         return text
-    from edgeclf.names import shown
+    from edgeclf.class_names import shown
 
     return shown(text)
 

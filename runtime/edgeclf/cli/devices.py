@@ -20,7 +20,7 @@ def devices(
     the CPU leaves to the CPU what it cannot compute. `edgeclf predict --json` says on each line which one served.
     """
     from edgeclf.cli.console import printable
-    from edgeclf.devices import find_devices
+    from edgeclf.device.providers import find_devices
 
     found = find_devices()
     if as_json:

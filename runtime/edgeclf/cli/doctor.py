@@ -25,7 +25,7 @@ def doctor(
     is well (warnings included), 4 if onnxruntime or Pillow fails, else 3 if the model file or its self-test does.
     """
     from edgeclf.cli.console import printable
-    from edgeclf.doctor import diagnose
+    from edgeclf.device.doctor import diagnose
 
     found = diagnose(model)
     if as_json:

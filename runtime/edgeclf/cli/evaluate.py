@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgeclf.class_names import natural_order
 from edgeclf.cli.console import Console, printable
 from edgeclf.cli.predict import Device, Threads, tell_heat_maps
 from edgeclf.errors import PhotoError, UsageError
-from edgeclf.names import natural_order
 
 if TYPE_CHECKING:
-    from edgeclf.evaluating import Evaluation
-    from edgeclf.folders import ClassFolders
+    from edgeclf.evaluation.class_folders import ClassFolders
+    from edgeclf.evaluation.evaluate import Evaluation
 
 _MATRIX = 12  # classes up to which the confusion matrix is printed
 _NAMED = 10  # names told in a line
@@ -60,8 +60,8 @@ def evaluate(
     Shares are 0 to 1; null is a share of nothing.
     """
     from edgeclf.classifier import Classifier
-    from edgeclf.evaluating import evaluate as count
-    from edgeclf.folders import find_class_folders
+    from edgeclf.evaluation.class_folders import find_class_folders
+    from edgeclf.evaluation.evaluate import evaluate as count
 
     folder = _one(data, model)
     classifier = Classifier(model, device, threads, for_many=True)

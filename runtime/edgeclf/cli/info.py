@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from edgeclf.manifest import Calibration, Gate
+    from edgeclf.model.manifest import Calibration, Gate
 
 _MOST_CLASSES = 30  # listed
 _WRONG_SHARE = 0.05  # of the answers: what training aims at
@@ -26,11 +26,11 @@ def info(
 
     Classes, preprocessing, figures, what it needs, where it comes from. The seal is checked.
     """
+    from edgeclf.class_names import natural_order
     from edgeclf.classifier import default_model
     from edgeclf.cli.console import printable
-    from edgeclf.counting import right_of
-    from edgeclf.modelfile import read_model_file
-    from edgeclf.names import natural_order
+    from edgeclf.evaluation.metrics import right_of
+    from edgeclf.model.file import read_model_file
 
     file = read_model_file(model or default_model())
     if as_json:

@@ -15,10 +15,10 @@ from edgeclf.errors import ExplainError, PhotoError, UsageError
 
 if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
-    from edgeclf.cli.photos import Found, OverlayFiles
-    from edgeclf.cli.stopping import Stopping
-    from edgeclf.identity import PhotoFile
-    from edgeclf.records import RecordFile
+    from edgeclf.cli.photo_sources import Found, OverlayFiles
+    from edgeclf.cli.signals import Stopping
+    from edgeclf.field.photo_id import PhotoFile
+    from edgeclf.field.record_file import RecordFile
 
 # Options of every command that runs a model.
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="What to compute on.")]
@@ -97,8 +97,8 @@ def predict(
     and control characters, are \\uXXXX there, and an apostrophe keeps a cell from being a formula.
     """
     from edgeclf.classifier import Classifier
-    from edgeclf.cli.photos import STDIN, OverlayFiles, are_several, counting, find_photos
-    from edgeclf.raw import Tally
+    from edgeclf.cli.photo_sources import STDIN, OverlayFiles, are_several, counting, find_photos
+    from edgeclf.images.camera_raw import Tally
 
     if models := [photo for photo in photos if photo.endswith(".onnx")]:
         raise UsageError(f"{models[0]}: a model file among the photos", f"give it with -m {models[0]}")
@@ -140,8 +140,8 @@ def predict(
                 progress(done, total())
         tell_heat_maps(heat_maps, console)
     else:
-        from edgeclf.cli.stopping import Stopping
-        from edgeclf.records import RecordFile
+        from edgeclf.cli.signals import Stopping
+        from edgeclf.field.record_file import RecordFile
 
         ranks = min(top_k, len(classifier.labels))
         rule = {"threshold": classifier.threshold, "maps_of": None if cam is None else maps_of}
@@ -166,7 +166,7 @@ def _answers(
     cam_class: str | None,
 ) -> Generator[dict[str, Any], None, None]:
     """What ``--json`` prints, for one photo after another, in order."""
-    from edgeclf.cli.photos import answer_each
+    from edgeclf.cli.photo_sources import answer_each
 
     if overlays is None:
         with closing(answer_each(classifier, ((one.path, one.source) for one in found), top_k)) as answered:
@@ -202,7 +202,7 @@ def _record(
     total: Callable[[], int],
 ) -> bool:
     """Answer what a record file does not answer yet into it, and say how many. True if some photo failed."""
-    from edgeclf.identity import look_at
+    from edgeclf.field.photo_id import look_at
 
     ahead: deque[PhotoFile | None] = deque()  # taken, not answered yet
     skipped = done = failed = heat_maps = 0

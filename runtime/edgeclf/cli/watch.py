@@ -12,15 +12,15 @@ import typer
 
 from edgeclf.cli.console import Console, printable
 from edgeclf.cli.predict import Device, LowMemory, Threads, answer_fields
-from edgeclf.cli.stopping import Stopping
+from edgeclf.cli.signals import Stopping
 from edgeclf.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
-    from edgeclf.identity import PhotoFile
-    from edgeclf.records import RecordFile
-    from edgeclf.review import ReviewFolder
-    from edgeclf.watching import FolderWatch
+    from edgeclf.field.photo_id import PhotoFile
+    from edgeclf.field.record_file import RecordFile
+    from edgeclf.field.review import ReviewFolder
+    from edgeclf.field.watcher import FolderWatch
 
 _PATIENCE = 10  # times --settle, until a photo that could not be read is tried again
 
@@ -73,9 +73,9 @@ def watch(
     """
     with Stopping() as stop:
         from edgeclf.classifier import Classifier
-        from edgeclf.records import RecordFile, check_suffix
-        from edgeclf.review import ReviewFolder
-        from edgeclf.watching import FolderWatch
+        from edgeclf.field.record_file import RecordFile, check_suffix
+        from edgeclf.field.review import ReviewFolder
+        from edgeclf.field.watcher import FolderWatch
 
         check_suffix(out)
         source = folder.absolute()  # a record must mean the same photo wherever edgeclf is started next time
@@ -153,10 +153,11 @@ class _Work:
 
     def answer_new(self, watcher: "FolderWatch", stop: Stopping) -> None:
         """Take what one look finds; return when all of it is on the disk."""
-        from edgeclf.cli.photos import answer_each
-        from edgeclf.identity import look_at
-        from edgeclf.marks import OVERLAY_KIND, FoundPath
-        from edgeclf.records import PASSING
+        from edgeclf.cli.photo_sources import answer_each
+        from edgeclf.field.photo_id import look_at
+        from edgeclf.field.record_file import PASSING
+        from edgeclf.files.photo_names import FoundPath
+        from edgeclf.images.overlay_mark import OVERLAY_KIND
 
         def found() -> Iterator[tuple["PhotoFile", str]]:
             for photo in watcher.look():

@@ -1,8 +1,8 @@
 """Networks: features in named stages, an optional pool, and a linear or MLP head."""
 
-from edgeclf_training.networks._architectures import ARCHITECTURES, Architecture, build_network, get_architecture
-from edgeclf_training.networks._network import Head, Network, freeze, train_mode
-from edgeclf_training.networks._weights import Loaded, read_state
+from edgeclf_training.networks.architectures import ARCHITECTURES, Architecture, build_network, get_architecture
+from edgeclf_training.networks.network import Head, Network, freeze, train_mode
+from edgeclf_training.networks.weights import Loaded, read_state
 
 __all__ = [
     "ARCHITECTURES",

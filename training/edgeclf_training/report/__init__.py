@@ -1,5 +1,5 @@
 """The run report: ``report.html`` for people, ``metrics.json`` for programs."""
 
-from edgeclf_training.report.writing import write_report
+from edgeclf_training.report.write import write_report
 
 __all__ = ["write_report"]

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from edgeclf.counting import PAIRS, wilson
-from edgeclf.names import natural, natural_order
+from edgeclf.class_names import natural, natural_order
+from edgeclf.evaluation.metrics import PAIRS, wilson
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from edgeclf_training.calibration import ANSWERED_SHARE, KEPT_SHARE, WRONG_SHARE
-from edgeclf_training.data import Skipped
-from edgeclf_training.left_out import in_a_line
-from edgeclf_training.report.figures import curve, diagram, matrix, most_confused
-from edgeclf_training.report.gallery import Mistake
-from edgeclf_training.report.heat import BAND, CLEARLY
+from edgeclf_training.dataset.exclusion_counts import in_a_line
+from edgeclf_training.dataset.samples import Skipped
+from edgeclf_training.evaluation.calibration import ANSWERED_SHARE, KEPT_SHARE, WRONG_SHARE
+from edgeclf_training.report.gradcam import BAND, CLEARLY
+from edgeclf_training.report.mistakes import Mistake
+from edgeclf_training.report.plots import curve, diagram, matrix, most_confused
 
 _FEW_PAIRS = 10  # told where the whole matrix is drawn
 _LISTED = 50  # skipped or missing photos told one by one

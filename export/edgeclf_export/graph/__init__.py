@@ -1,0 +1,1 @@
+"""Graph passes: torch to ONNX, the Grad-CAM branch, smaller files."""

@@ -1,0 +1,1 @@
+"""Post-training static quantization whose answers are the same on every CPU."""

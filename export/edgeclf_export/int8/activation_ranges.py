@@ -1,0 +1,156 @@
+"""Which activations INT8 must be able to hold: ranges seen on calibration photos, and how much of them to cut off.
+
+onnxruntime's own percentile and entropy calibrators keep every activation of every photo in memory. Here one pass finds
+the extremes and a second one fills histograms between them, one photo at a time: memory does not grow with the photos.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from edgeclf.model.session import import_onnxruntime, usable_threads
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+# What onnxruntime runs in integers on a CPU, plus what only moves values.
+OPERATORS = ("Conv", "Gemm", "Add", "Relu", "Clip", "MaxPool", "GlobalAveragePool", "Flatten", "Reshape", "Transpose")
+BINS = 2048
+
+Ranges = Mapping[str, tuple[float, float]]  # tensor -> lowest and highest value that INT8 can tell apart
+Photos = Iterable[NDArray[np.uint8]]
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What an activation's channels did on calibration photos: extremes and mean, float64 ``[channels]`` each."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    mean: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """How often an activation took which values: int64 ``counts`` of equal bins from ``low`` to ``high``."""
+
+    low: float
+    high: float
+    counts: NDArray[np.int64]
+
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """The middle of every bin."""
+        width = (self.high - self.low) / len(self.counts)
+        return np.asarray(self.low + width * (np.arange(len(self.counts)) + 0.5))
+
+
+def observe(model: onnx.ModelProto, photos: Photos, progress: Progress | None = None) -> dict[str, Seen]:
+    """Watch every activation that may be quantized; its second axis counts as channels.
+
+    Args:
+        model: a float graph of ``to_onnx``.
+        photos: as the network takes them, uint8 ``[size, size, 3]``; read once, one at a time.
+        progress: called with the number of photos done.
+
+    Raises:
+        BackendError: onnxruntime is not installed.
+    """
+    found: dict[str, Seen] = {}
+    watch = _watcher(model)
+    for done, photo in enumerate(photos, 1):
+        for name, values in watch(photo).items():
+            channels = values.reshape(*values.shape[:2], -1)[0]
+            low, high = (extreme.astype(np.float64) for extreme in (channels.min(1), channels.max(1)))
+            mean = channels.mean(1, dtype=np.float64)
+            if before := found.get(name):
+                low, high = np.minimum(low, before.low), np.maximum(high, before.high)
+                mean = before.mean + (mean - before.mean) / done
+            found[name] = Seen(low, high, mean)
+        if progress:
+            progress(done)
+    return found
+
+
+def minmax(seen: Mapping[str, Seen]) -> dict[str, tuple[float, float]]:
+    """The lowest and highest value of every activation."""
+    return {name: (float(one.low.min()), float(one.high.max())) for name, one in seen.items()}
+
+
+def histograms(
+    model: onnx.ModelProto, photos: Photos, extremes: Ranges, progress: Progress | None = None
+) -> dict[str, Histogram]:
+    """Histograms of the same activations between their extremes; other arguments as for ``observe``."""
+    counts = {name: np.zeros(BINS, np.int64) for name in extremes}
+    watch = _watcher(model)
+    for done, photo in enumerate(photos, 1):
+        for name, values in watch(photo).items():
+            low, high = extremes[name]
+            scale = BINS / (high - low) if high > low else 0.0
+            bins = ((values.ravel() - np.float32(low)) * np.float32(scale)).astype(np.int32)
+            counts[name] += np.bincount(np.clip(bins, 0, BINS - 1), minlength=BINS)
+        if progress:
+            progress(done)
+    return {name: Histogram(*extremes[name], counts[name]) for name in extremes}
+
+
+def extremes(histogram: Histogram) -> tuple[float, float]:
+    """The range that cuts nothing off."""
+    return histogram.low, histogram.high
+
+
+def percentile(histogram: Histogram, share: float) -> tuple[float, float]:
+    """The range that holds ``share`` (0..1) of all values, the rest being cut off evenly on both sides."""
+    edges = np.linspace(histogram.low, histogram.high, len(histogram.counts) + 1)
+    cut = histogram.counts.sum() * (1 - share) / 2
+    below = np.cumsum(histogram.counts)
+    first = int(np.searchsorted(below, cut, side="right"))
+    last = len(below) - 1 - int(np.searchsorted(np.cumsum(histogram.counts[::-1]), cut, side="right"))
+    return float(edges[min(first, last)]), float(edges[last + 1])
+
+
+def least_error(histogram: Histogram) -> tuple[float, float]:
+    """The range with the least mean square error of rounding to 256 steps and cutting off the rest.
+
+    The ends are searched in turn on a grid of hundredths. Rounding costs step^2 / 12 (a uniform error).
+    """
+    low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
+    ends = [low, high]
+    for side in (1, 0, 1, 0):
+        candidates = np.linspace(0.02, 1, 99) * (low, high)[side]
+        errors = []
+        for candidate in candidates:
+            ends[side] = float(candidate)
+            errors.append(_square_error(histogram, *ends))
+        ends[side] = float(candidates[-1 - int(np.argmin(errors[::-1]))])  # of equals the widest
+    return ends[0], ends[1]
+
+
+def _square_error(histogram: Histogram, low: float, high: float) -> float:
+    values = histogram.centres
+    beyond = np.maximum(low - values, 0) + np.maximum(values - high, 0)
+    inside = histogram.counts[beyond == 0].sum()
+    return float((histogram.counts * beyond**2).sum() + inside * ((high - low) / 255) ** 2 / 12)
+
+
+def _watcher(model: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], dict[str, NDArray[np.float32]]]:
+    """A function from a photo to every float tensor that a quantizable node takes or gives."""
+    onnxruntime = import_onnxruntime()
+    watched = onnx.shape_inference.infer_shapes(model)
+    graph = watched.graph
+    constants = {tensor.name for tensor in graph.initializer}
+    floats = {
+        info.name
+        for info in (*graph.value_info, *graph.output)
+        if info.type.tensor_type.elem_type == TensorProto.FLOAT and info.name not in constants
+    }
+    touched = [name for node in graph.node if node.op_type in OPERATORS for name in (*node.input, *node.output)]
+    names = sorted(floats.intersection(touched))
+    given = {output.name for output in graph.output}
+    graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names if n not in given)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads, options.inter_op_num_threads = usable_threads(), 1
+    session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return lambda photo: dict(zip(names, session.run(names, {"image": photo[None]}), strict=True))

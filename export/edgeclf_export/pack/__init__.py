@@ -1,0 +1,1 @@
+"""Building, and sealing, the bytes of one model file."""

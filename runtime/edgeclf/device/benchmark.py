@@ -1,0 +1,296 @@
+"""How fast a model file is on this machine: each step alone, the whole, a fresh process, threads and batches.
+
+Two models take turns, so that a machine that slows down slows both.
+"""
+
+import io
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Any, TypeVar
+
+import numpy as np
+
+from edgeclf.classifier import Classifier
+from edgeclf.errors import BackendError
+from edgeclf.images.preprocess import Photo, fit, network_input, upright_rgb
+from edgeclf.model.file import ModelFile, read_model_file
+from edgeclf.model.session import CPU, open_session, usable_threads
+
+# What is measured on each photo. The network computes heat maps at every inference: they are part of its graph.
+STEPS = {
+    "decode": "photo file -> upright RGB",
+    "preprocess": "resize -> network input",
+    "inference": "network input -> logits and heat maps",
+    "end to end": "photo file -> ranked classes",
+    "explain": "photo file -> ranked classes, heat map drawn on the photo",
+}
+BATCHES = (1, 2, 4, 8)
+_LEAST = 3  # measurements, however little time there is
+T = TypeVar("T")
+
+# Runs a command and prints exit code, wall seconds and peak MiB, as JSON. A small process in between: what a child's
+# peak memory is counted from is its parent's.
+MEASURED_CHILD = """
+import json, subprocess, sys, time
+started = time.perf_counter()
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+seconds = time.perf_counter() - started
+try:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+except ImportError:
+    peak = None
+print(json.dumps([code, seconds, peak]))
+"""
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos measured together, one after the other, over and over: what to call them, and at least one."""
+
+    name: str
+    photos: tuple[Photo, ...]
+
+
+@dataclass(frozen=True)
+class Times:
+    """What one step took: how often it was measured, median and 95th percentile in milliseconds."""
+
+    count: int
+    p50_ms: float
+    p95_ms: float
+
+
+@dataclass(frozen=True)
+class PhotoBench:
+    """Some photos through one model.
+
+    Attributes:
+        photos: what they are called.
+        steps: times by the names in ``STEPS``.
+        photos_per_second: of ``Classifier.predict_many`` over them.
+    """
+
+    photos: str
+    steps: dict[str, Times]
+    photos_per_second: float
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """``photos_per_second`` of inference alone with that many threads and photos in a batch."""
+
+    threads: int
+    batch: int
+    photos_per_second: float
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """``edgeclf predict`` with one photo in a fresh process, files in the disk's cache.
+
+    Attributes:
+        seconds: from start to end, median.
+        peak_mib: its peak memory, median; None where the system does not tell.
+    """
+
+    seconds: float
+    peak_mib: float | None
+
+
+@dataclass(frozen=True)
+class ModelBench:
+    """One model's figures.
+
+    Attributes:
+        file: the model file.
+        device: the execution provider that served.
+        threads: of one inference, except in the sweep.
+        cold_start: a fresh process.
+        photos: in the order given.
+        sweep: threads and batches; empty where another device than the CPU served. Points there was no time for are
+            left out.
+    """
+
+    file: ModelFile
+    device: str
+    threads: int
+    cold_start: ColdStart
+    photos: tuple[PhotoBench, ...]
+    sweep: tuple[SweepPoint, ...]
+
+
+def drawn_photos() -> tuple[Photos, ...]:
+    """Two JPEGs, of 12 megapixels and of 500 pixels, with as much detail as photos have; drawn in memory."""
+    from PIL import Image
+
+    rng, drawn = np.random.default_rng(0), []
+    for name, width, height in (("12 MP", 4000, 3000), ("500 px", 500, 375)):
+        coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+        grain = Image.effect_noise((width, height), 24).convert("RGB")  # a smooth JPEG would decode far too fast
+        file = io.BytesIO()
+        Image.blend(coarse.resize((width, height), Image.Resampling.BICUBIC), grain, 0.3).save(file, "JPEG", quality=90)
+        drawn.append(Photos(name, (file.getvalue(),)))
+    return tuple(drawn)
+
+
+def bench(
+    models: Sequence[str],
+    photos: Sequence[Photos],
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    seconds: float = 20.0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[ModelBench, ...]:
+    """Measure one or two models on photos.
+
+    Args:
+        models: model files.
+        photos: at least one group.
+        device, threads: as for ``Classifier``.
+        seconds: how long to measure, about: a fifth for fresh processes, half for the steps, the rest for the sweep.
+            On slow machines more, for everything but the sweep is measured three times at least.
+        progress: called with what is done, and of how much.
+
+    Returns:
+        One per model, in the order given.
+
+    Raises:
+        ModelError, BackendError, UsageError: as ``Classifier``.
+        PhotoError: a photo cannot be read.
+    """
+    count = threads or usable_threads()
+    classifiers = [Classifier(model, device, count, spin=len(models) == 1) for model in models]
+    for group in photos:
+        for photo in group.photos:
+            network_input(photo, classifiers[0].manifest.contract)  # what cannot be read is said before minutes pass
+    done, total = 0, 2 * len(models) + len(photos)
+
+    def next_one(value: T) -> T:
+        nonlocal done
+        done += 1
+        progress(done, total)
+        return value
+
+    progress(0, total)
+    share = seconds / len(models)
+    starts = [next_one(_cold_start(model, photos[0].photos[0], device, count, share / 5)) for model in models]
+    rows = [next_one(_measure(classifiers, group, seconds / 2 / len(photos))) for group in photos]
+    files = [read_model_file(model) for model in models]
+    serving = [classifier.device for classifier in classifiers]
+    del classifiers  # their threads and memory
+    sweeps = [
+        next_one(tuple(_sweep(file, count, 0.3 * share)) if provider == CPU else ())
+        for file, provider in zip(files, serving, strict=True)
+    ]
+    return tuple(
+        ModelBench(file, provider, count, start, tuple(row[number] for row in rows), sweep)
+        for number, (file, provider, start, sweep) in enumerate(zip(files, serving, starts, sweeps, strict=True))
+    )
+
+
+def _cold_start(model: str, photo: Photo, device: str, threads: int, seconds: float) -> ColdStart:
+    piped = isinstance(photo, bytes)
+    command = [sys.executable, "-m", "edgeclf", "predict", "-" if piped else str(photo), "-m", model]
+    command += ["--device", device, "--threads", str(threads)]
+    taken: list[tuple[float, float | None]] = []
+    until = time.perf_counter() + seconds
+    while len(taken) < _LEAST or (time.perf_counter() < until and len(taken) < 25):
+        child = [sys.executable, "-S", "-c", MEASURED_CHILD, *command]
+        stdin: dict[str, Any] = {"input": photo} if piped else {"stdin": subprocess.DEVNULL}
+        done = subprocess.run(child, capture_output=True, check=False, **stdin)
+        try:
+            code, wall, peak = json.loads(done.stdout)
+        except ValueError:
+            code, wall, peak = done.returncode, 0.0, None
+        if code:
+            reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {code}"]
+            raise BackendError(f"edgeclf predict fails in a process of its own ({reason[0]})", "run `edgeclf doctor`")
+        taken.append((wall, peak))
+    peaks = [peak for _, peak in taken if peak is not None]
+    return ColdStart(round(median(wall for wall, _ in taken), 4), round(median(peaks), 1) if peaks else None)
+
+
+def _measure(models: Sequence[Classifier], group: Photos, seconds: float) -> list[PhotoBench]:
+    """The steps, the models taking turns, for four fifths of the time; then each ``predict_many``."""
+    taken: list[dict[str, list[float]]] = [{step: [] for step in STEPS} for _ in models]
+    for model in models:
+        _once(model, group.photos[0])  # what comes first allocates
+    until, turn = time.perf_counter() + 0.8 * seconds, 0
+    while turn < max(_LEAST, len(group.photos)) or time.perf_counter() < until:
+        for offset in range(len(models)):
+            which = (turn + offset) % len(models)
+            for step, value in zip(STEPS, _once(models[which], group.photos[turn % len(group.photos)]), strict=True):
+                taken[which][step].append(value)
+        turn += 1
+    rates = [_stream(model, group, 0.2 * seconds / len(models)) for model in models]
+    return [
+        PhotoBench(group.name, {step: _times(values) for step, values in steps.items()}, rate)
+        for steps, rate in zip(taken, rates, strict=True)
+    ]
+
+
+def _once(model: Classifier, photo: Photo) -> list[float]:
+    """Seconds of each of ``STEPS``."""
+    contract = model.manifest.contract
+    marks = [time.perf_counter()]
+    upright = upright_rgb(photo, contract)
+    marks.append(time.perf_counter())
+    image = fit(upright, contract)
+    marks.append(time.perf_counter())
+    model.infer(image)
+    marks.append(time.perf_counter())
+    model.predict(photo)
+    marks.append(time.perf_counter())
+    if model.manifest.cam_classes:
+        model.explain(photo).overlay()
+    marks.append(time.perf_counter())
+    return [after - before for before, after in pairwise(marks)]
+
+
+def _times(seconds: Sequence[float]) -> Times:
+    low, high = np.percentile(np.asarray(seconds) * 1000, (50, 95))
+    return Times(len(seconds), round(float(low), 3), round(float(high), 3))
+
+
+def _stream(model: Classifier, group: Photos, seconds: float) -> float:
+    started = time.perf_counter()
+
+    def endless() -> Iterator[Photo]:
+        given = 0
+        while given < _LEAST or time.perf_counter() - started < seconds:
+            yield group.photos[given % len(group.photos)]
+            given += 1
+
+    answered = sum(1 for _ in model.predict_many(endless()))
+    return round(answered / (time.perf_counter() - started), 2)
+
+
+def _sweep(file: ModelFile, most: int, seconds: float) -> Iterator[SweepPoint]:
+    """Every count of threads has its share of the time; in it larger and larger batches, each twice at least."""
+    side = file.manifest.contract.size
+    images = np.random.default_rng(0).integers(0, 256, (max(BATCHES), side, side, 3), dtype=np.uint8)
+    counts = sorted({most, *(2**power for power in range(most.bit_length()) if 2**power <= most)}, reverse=True)
+    share = seconds / len(counts)
+    for threads in counts:
+        session, _ = open_session(file, "cpu", threads)
+        until = time.perf_counter() + share
+        for batch in BATCHES:
+            begun = time.perf_counter()
+            session.run(["logits"], {"image": images[:batch]})
+            if batch > 1 and time.perf_counter() + 2 * (time.perf_counter() - begun) > until:
+                break  # larger batches take longer still
+            taken: list[float] = []
+            slot = time.perf_counter() + share / len(BATCHES)
+            while len(taken) < 2 or time.perf_counter() < slot:
+                started = time.perf_counter()
+                session.run(["logits"], {"image": images[:batch]})
+                taken.append(time.perf_counter() - started)
+            yield SweepPoint(threads, batch, round(batch / median(taken), 2))

@@ -1,0 +1,1 @@
+"""How good a model file is, on photos whose classes are known."""

@@ -1,0 +1,258 @@
+"""Two model files on the same photos: what changed in the answers, the heat maps and the speed."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import PurePath
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeclf.class_names import finder
+from edgeclf.classifier import Classifier
+from edgeclf.concurrency import in_order
+from edgeclf.errors import PhotoError, UsageError
+from edgeclf.evaluation.metrics import paired_interval
+from edgeclf.heatmaps.similarity import correlation
+from edgeclf.images.overlay_mark import OVERLAY_KIND
+from edgeclf.images.preprocess import Photo, fit, upright_with_size
+from edgeclf.results import RankedLabel
+
+Raw: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]  # what Classifier.infer gives
+Inputs: TypeAlias = tuple[list[NDArray[np.uint8]], tuple[int, int]]  # of each network, and the photo's size in full
+
+_BLOCK = 8  # photos decoded by each thread before the models answer
+_TOLD = 3  # classes told one by one
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A photo whose best-ranked class is another one: ``true`` is its class, None where its folder does not say."""
+
+    path: str
+    first: RankedLabel
+    second: RankedLabel
+    true: str | None
+
+
+@dataclass(frozen=True)
+class PairedCounts:
+    """Right answers of both models on the same photos."""
+
+    both: int
+    first_only: int
+    second_only: int
+    neither: int
+
+    @property
+    def photos(self) -> int:
+        """All of them."""
+        return self.both + self.first_only + self.second_only + self.neither
+
+    @property
+    def correct(self) -> tuple[int, int]:
+        """Photos the first and the second answer rightly."""
+        return self.both + self.first_only, self.both + self.second_only
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the second's accuracy minus the first's, -1..1 (``counting.paired_interval``)."""
+        return paired_interval(self.second_only, self.first_only, self.photos)
+
+
+@dataclass(frozen=True)
+class MapAgreement:
+    """Pearson correlation of both models' heat maps of the first's best-ranked class.
+
+    Attributes:
+        compared: photos with two maps that say something.
+        mean, lowest: of their correlations, -1..1; None where none was compared.
+        lowest_path: the photo with the lowest, None likewise.
+        dead: photos on which a map is constant, so that it correlates with nothing.
+        missing: photos on which a model carries no map of that class.
+    """
+
+    compared: int
+    mean: float | None
+    lowest: float | None
+    lowest_path: str | None
+    dead: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two models make of the same photos.
+
+    Attributes:
+        photos: photos both answered.
+        agreeing: photos with the same best-ranked class.
+        changed: the others, in the order given.
+        counts: right and wrong, of the photos whose folder is called as a class; None where none is.
+        milliseconds: median time of one inference, of the first and of the second; None without photos.
+        maps: how far the heat maps agree.
+        unreadable: photos that could not be read; counted nowhere else.
+        heat_maps: how many of edgeclf's lay among the photos; counted nowhere else.
+    """
+
+    photos: int
+    agreeing: int
+    changed: tuple[Changed, ...]
+    counts: PairedCounts | None
+    milliseconds: tuple[float, float] | None
+    maps: MapAgreement
+    unreadable: tuple[PhotoError, ...]
+    heat_maps: int = 0
+
+
+def check_comparable(first: Classifier, second: Classifier, names: tuple[str, str]) -> None:
+    """See that two models have the same classes, in whatever order; ``names`` are what to call them.
+
+    Raises:
+        UsageError: they have not.
+    """
+    sides = []
+    for a, b in ((first, second), (second, first)):
+        find = finder(b.labels)
+        sides.append(sorted(label for label in a.labels if find(label) is None))
+    told = []
+    for name, only in zip(names, sides, strict=True):
+        if only:
+            more = f" and {len(only) - _TOLD} more" if len(only) > _TOLD else ""
+            told.append(f"only {name} has {', '.join(only[:_TOLD])}{more}")
+    if told:
+        raise UsageError(f"the models have different classes: {'; '.join(told)}", "compare models of the same classes")
+
+
+def compare(
+    first: Classifier,
+    second: Classifier,
+    photos: Iterable[tuple[str, Photo | PhotoError]],
+    *,
+    progress: Callable[[int], None] | None = None,
+    report: Callable[[PhotoError], None] | None = None,
+) -> Comparison:
+    """Answer every photo with both models, each through its own preprocessing contract.
+
+    The two take turns, the one that goes first changing from photo to photo, so that a machine that slows down slows
+    both. For fair times they are opened with ``spin=False``, and nothing is decoded while they answer: photos are
+    decoded side by side, a block at a time. The first photo warms the models up untimed.
+
+    Args:
+        first, second: models of the same classes (see ``check_comparable``).
+        photos: a path to tell it by, whose folders may name the true class, and the photo, or why there is none.
+        progress: called with the number of photos done.
+        report: called with the error of each photo that cannot be read, when it comes up; the rest go on.
+    """
+    pair, find, place = (first, second), finder(first.labels), finder(second.labels)
+    answered, heat_maps, changed, unreadable = 0, 0, [], []
+    counts = np.zeros((2, 2), np.int64)  # [first right][second right]
+    times: tuple[list[float], list[float]] = ([], [])
+    maps: list[tuple[float | None, str]] = []
+    missing = 0
+    for done, (path, decoded) in enumerate(_decoded(photos, pair), 1):
+        if progress:
+            progress(done)
+        if isinstance(decoded, PhotoError) and decoded.kind == OVERLAY_KIND:
+            heat_maps += 1
+            continue
+        if isinstance(decoded, PhotoError):
+            unreadable.append(decoded)
+            if report:
+                report(decoded)
+            continue
+        inputs, size = decoded
+        if not answered:
+            for model, image in zip(pair, inputs, strict=True):
+                model.infer(image)
+        raw = _take_turns(pair, inputs, answered % 2, times)
+        answered += 1
+        one, two = (model.rank(scores, 1).best for model, (scores, _, _) in zip(pair, raw, strict=True))
+        true = _true_class(path, find)
+        if true is not None:
+            counts[int(one.index == true), int(two.index == place(first.labels[true]))] += 1
+        if two.index != place(one.label):
+            changed.append(Changed(path, one, two, None if true is None else first.labels[true]))
+        cam, other = (_map_of(c, answer) for c, answer in zip((one.index, place(one.label)), raw, strict=True))
+        if cam is None or other is None:
+            missing += 1
+        else:
+            contracts = first.manifest.contract, second.manifest.contract
+            maps.append((correlation((cam, other), contracts, size), path))
+    return Comparison(
+        answered,
+        answered - len(changed),
+        tuple(changed),
+        PairedCounts(*(int(counts[a, b]) for a, b in ((1, 1), (1, 0), (0, 1), (0, 0)))) if counts.any() else None,
+        (statistics.median(times[0]), statistics.median(times[1])) if answered else None,
+        _agreement(maps, missing),
+        tuple(unreadable),
+        heat_maps,
+    )
+
+
+def _decoded(
+    photos: Iterable[tuple[str, Photo | PhotoError]], pair: tuple[Classifier, Classifier]
+) -> Iterator[tuple[str, Inputs | PhotoError]]:
+    """What ``_inputs`` gives of each photo, or why not; between blocks no thread is at work."""
+
+    def decode(one: tuple[str, Photo | PhotoError]) -> tuple[str, Inputs | PhotoError]:
+        path, photo = one
+        try:
+            return path, photo if isinstance(photo, PhotoError) else _inputs(photo, pair)
+        except PhotoError as error:
+            return path, error.alone()
+
+    source = iter(photos)
+    while block := list(islice(source, _BLOCK * pair[0].threads)):
+        yield from list(in_order(decode, block, pair[0].threads))
+
+
+def _inputs(photo: Photo, pair: tuple[Classifier, Classifier]) -> Inputs:
+    """The photo as each network takes it, decoded once where the contracts are one, and its size in full."""
+    inputs: list[NDArray[np.uint8]] = []
+    size = (0, 0)
+    for model in pair:
+        contract = model.manifest.contract
+        if inputs and contract == pair[0].manifest.contract:
+            inputs.append(inputs[0])
+            continue
+        upright, size = upright_with_size(photo, contract)
+        inputs.append(fit(upright, contract))
+    return inputs, size
+
+
+def _true_class(path: str, find: Callable[[str], int | None]) -> int | None:
+    """The class that the nearest folder of that name in the path says, as deep as class folders may be."""
+    return next((index for folder in PurePath(path).parents if (index := find(folder.name)) is not None), None)
+
+
+def _take_turns(
+    pair: tuple[Classifier, Classifier], inputs: list[NDArray[np.uint8]], begins: int, times: tuple[list[float], ...]
+) -> tuple[Raw, Raw]:
+    """Both networks' answers, ``begins`` (0 or 1) going first; the milliseconds each took are appended to ``times``."""
+    raw: dict[int, Raw] = {}
+    for turn in (begins, 1 - begins):
+        started = time.perf_counter()
+        raw[turn] = pair[turn].infer(inputs[turn])
+        times[turn].append((time.perf_counter() - started) * 1000)
+    return raw[0], raw[1]
+
+
+def _map_of(index: int | None, raw: Raw) -> NDArray[np.float32] | None:
+    _, cams, explained = raw
+    found = np.flatnonzero(explained == index)
+    return cams[int(found[0])] if len(found) else None
+
+
+def _agreement(maps: list[tuple[float | None, str]], missing: int) -> MapAgreement:
+    known = [(value, path) for value, path in maps if value is not None]
+    if not known:
+        return MapAgreement(0, None, None, None, len(maps), missing)
+    lowest, path = min(known, key=lambda one: one[0])
+    mean = math.fsum(value for value, _ in known) / len(known)
+    return MapAgreement(len(known), mean, lowest, path, len(maps) - len(known), missing)

@@ -1,0 +1,296 @@
+"""Record files: answers to photos, appended one by one, never lost and never twice.
+
+A record is what ``predict --json`` prints, and which photo by which model it answers::
+
+    {"path": ..., "unknown": ..., "predictions": [...], "size": 48213, "modified": "2026-07-04T12:00:00.000000000Z",
+     "model": "0f3a...",                 # or "error": {"kind": ..., "message": ...}; "model": 16 digits of its seal
+     "folder": "/home/ann", "threshold": 0.62, "maps_of": null}
+
+``folder`` is where a relative ``path`` counts from (null for an absolute one). ``threshold`` and ``maps_of`` (null: no
+heat maps; "best-ranked", or a class) are the rule that photos are answered by: it is one in all of a file.
+
+In JSON Lines (``.jsonl``) that is one line. In CSV (``.csv``) it is a row of the columns in ``csv_columns``: ranks
+side by side, without class indices and display names, with a byte order mark, which spreadsheets look for. Files of
+earlier versions, without the mark and the last three, are gone on with as they are.
+
+* One record is one line, whatever is in a file name, and is written in one piece. When a file is opened to go on, a
+  last line that is not whole is cut off; whole records are never touched.
+* Both formats give back any file name. JSON has bytes that are no text as Python has them (``"\\udcff"`` for 0xFF). CSV
+  writes those and control characters as ``\\uXXXX``, and a backslash as ``\\u005c`` where it would look like that. Text
+  that a spreadsheet would run as a formula gets an apostrophe in front, and so does text that begins with one.
+* One process at a time has a record file, where the system can lock files.
+"""
+
+import contextlib
+import csv
+import json
+import os
+import stat
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from edgeclf.errors import RecordError, UsageError
+from edgeclf.field.photo_id import Digests, PhotoFile
+from edgeclf.field.record import BOM, csv_columns, from_csv, from_json, to_csv, to_json
+from edgeclf.field.record_header import other_rule, read_head
+from edgeclf.files.atomic_write import flush, sync_folder
+from edgeclf.files.lock import lock
+
+SUFFIXES = (".jsonl", ".csv")
+# Errors that another try cannot mend unless the file changes, and then it is another photo.
+LASTING = frozenset(("not-a-file", "empty", "not-an-image", "damaged", "too-large", "no-heat-map"))
+# And those that may pass while it stays the same: whoever waits for photos goes on trying.
+PASSING = frozenset(("unreadable", "timeout"))
+SYNC_EVERY = 0.5  # seconds
+_FIRST_BYTES = b'{"path": "'
+
+
+class RecordFile:
+    """A record file, open for appending. Use as a context manager.
+
+    Args:
+        path: ``.jsonl`` or ``.csv``.
+        model: the model's ``sha256``.
+        ranks: how many classes an answer ranks.
+        resume: go on with a file that exists; else it must not.
+        rule: the ``threshold`` and ``maps_of`` that photos are answered by; written into each record.
+        retry: take photos whose error may pass (unreadable, gone) as not answered.
+        sync_every: seconds that records may share one flush to the disk; 0 flushes each.
+
+    Attributes:
+        known: digests of the photos that are answered.
+        found, failed: how many records there were on opening, and how many of them are errors.
+        cut: how many bytes of a torn last line were cut off on opening.
+
+    Raises:
+        UsageError: another suffix; or the file exists and ``resume`` was not asked for.
+        RecordError: no record file, one of another model, rule or length of ranking, damaged, in use by another
+            process, or one that cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        model: str,
+        ranks: int,
+        *,
+        resume: bool = False,
+        rule: Mapping[str, Any] | None = None,
+        retry: bool = False,
+        sync_every: float = SYNC_EVERY,
+    ) -> None:
+        self.path = Path(path)
+        self.known = Digests()
+        self.found = self.failed = self.cut = 0
+        self._model, self._rule, self._ranks = model[:16], rule or {}, ranks
+        self._retry, self._sync_every = retry, sync_every
+        self._csv = check_suffix(self.path) == ".csv"
+        self._columns = csv_columns(ranks)
+        self._head = BOM + f"{','.join(self._columns)}\n".encode() if self._csv else b""
+        self._file = self._open(resume)
+        try:
+            lock(self._file, self.path)
+            self._end = self._go_on() if resume else 0
+            if not self._end:
+                self._append(self._head)
+            self._unsynced, self._synced_at = True, 0.0
+            self.commit()
+            sync_folder(self.path.parent)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> "RecordFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None or not issubclass(kind, RecordError):  # what could not be written is said already
+                self.commit()
+        finally:
+            self._file.close()
+
+    def add(self, photo: PhotoFile | None, answer: Mapping[str, Any]) -> None:
+        """Append one record; it outlives this process at once, and a power cut after ``commit``.
+
+        Commits on its own, unless that was done less than ``sync_every`` seconds ago.
+
+        Args:
+            photo: the file that was answered, as it was before it was read; None for what is no file.
+            answer: as ``predict --json`` prints it.
+
+        Raises:
+            RecordError: it cannot be written; the file is as it was before.
+        """
+        size, modified = (None, None) if photo is None else (photo.size, photo.modified)
+        folder = None if photo is None or os.path.isabs(photo.path) else os.getcwd()
+        record = {**answer, "size": size, "modified": modified, "model": self._model, "folder": folder, **self._rule}
+        self._append(to_csv(record, self._columns) if self._csv else to_json(record))
+        self._unsynced = True
+        if photo is not None:
+            self.known.add(photo.digest())
+        if time.monotonic() - self._synced_at >= self._sync_every:
+            self.commit()
+
+    def commit(self) -> None:
+        """Return when every record is on the disk.
+
+        Raises:
+            RecordError: the system cannot promise that, or the file was moved or deleted meanwhile.
+        """
+        if not self._unsynced:
+            return
+        try:
+            flush(self._file.fileno())
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            there = None
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._unsynced, self._synced_at = False, time.monotonic()
+        if there is None or not os.path.samestat(there, os.fstat(self._file.fileno())):
+            raise RecordError(f"{self.path}: was moved or deleted while in use", "start again; end edgeclf before")
+
+    def _open(self, resume: bool) -> IO[bytes]:
+        try:
+            if resume and self.path.exists() and not stat.S_ISREG(os.stat(self.path).st_mode):
+                raise RecordError(f"{self.path}: is not a regular file", "name another file")
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | (0 if resume else os.O_EXCL)
+            return os.fdopen(os.open(self.path, flags, 0o666), "r+b", buffering=0)
+        except FileExistsError:
+            raise UsageError(
+                f"{self.path}: exists already", "go on with it by --resume, or name another file"
+            ) from None
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _append(self, line: bytes) -> None:
+        left = memoryview(line)
+        try:
+            while left:  # a nearly full disk may take a part
+                left = left[os.write(self._file.fileno(), left) :]
+        except OSError as error:
+            raise self._unwritable(error) from error
+        finally:
+            if left:
+                with contextlib.suppress(OSError):  # a card that may not be written any more: the next start cuts
+                    os.ftruncate(self._file.fileno(), self._end)
+            else:
+                self._end += len(line)
+
+    def _unwritable(self, error: OSError) -> RecordError:
+        if isinstance(error, FileNotFoundError):
+            return RecordError(f"{self.path}: cannot be written (no such folder)", "make the folder first")
+        return RecordError(
+            f"{self.path}: cannot be written ({error.strerror or error})",
+            "check the folder, its permissions and the space left; what was recorded is whole",
+        )
+
+    def _go_on(self) -> int:
+        """Read what is there, cut off a torn last line, and return where the next record goes."""
+        end = number = 0
+        torn = b""
+        with open(self._file.fileno(), "rb", closefd=False) as lines:
+            for number, line in enumerate(lines, 1):
+                if torn:
+                    raise RecordError(f"{self.path}: line {number - 1} is damaged", "repair it, or name another file")
+                if number == 1 and self._csv:
+                    self._check_head(line)
+                    whole = line.endswith(b"\n")
+                else:
+                    whole = self._take(line, number)
+                if whole:
+                    end += len(line)
+                else:
+                    torn = line
+        begun = torn.rstrip(b"\0")  # power cuts may leave zeros
+        heads = (self._head, self._head.removeprefix(BOM)) if self._csv else (_FIRST_BYTES,)
+        if not end and not any(head.startswith(begun[: len(head)]) for head in heads):
+            raise self._foreign()
+        if not end and begun and not self._csv:
+            try:
+                from_json(begun)
+            except json.JSONDecodeError:  # cut short
+                pass
+            except (ValueError, RecursionError):  # whole, and somebody else's, who ends files without a line break
+                raise self._foreign() from None
+        if torn:
+            self.cut = len(torn)
+            os.ftruncate(self._file.fileno(), end)
+        return end
+
+    def _check_head(self, line: bytes) -> None:
+        given = line.rstrip(b"\r\n\0")
+        if not line.endswith(b"\n") and self._head.startswith(given):
+            return
+        columns, untouched = read_head(line)
+        if columns is None:
+            if not line.endswith(b"\n") and self._head.removeprefix(BOM).startswith(given):
+                return
+            raise self._foreign()
+        if not untouched:
+            raise self._saved_again()
+        self._check_ranks(sum(column.startswith("label_") for column in columns))
+        if line.endswith(b"\n"):
+            self._columns = columns
+
+    def _check_ranks(self, ranks: int) -> None:
+        if ranks != self._ranks:
+            raise RecordError(
+                f"{self.path}: has answers of {ranks} classes a photo, not {self._ranks}",
+                "give the same --top-k as before, or name another file",
+            )
+
+    def _saved_again(self) -> RecordError:
+        return RecordError(
+            f"{self.path}: was saved by another program, which changed how it is written (spreadsheets do)",
+            "name another file; open only copies of record files in such programs",
+        )
+
+    def _foreign(self) -> RecordError:
+        return RecordError(f"{self.path}: is not a record file of edgeclf", "name another file; it was left alone")
+
+    def _take(self, line: bytes, number: int) -> bool:
+        """Remember which photo a line answers; False for a line that is no whole record."""
+        if not line.endswith(b"\n"):
+            return False
+        try:
+            record = from_csv(line, self._columns) if self._csv else from_json(line)
+        except (ValueError, RecursionError, csv.Error):
+            if number == 1:
+                raise self._foreign() from None
+            if line.endswith(b"\r\n"):  # no edgeclf ends lines so: not torn, and not to be cut off
+                raise self._saved_again() from None
+            return False
+        if record.model != self._model:
+            raise RecordError(
+                f"{self.path}: was written with another model ({record.model}, this one is {self._model})",
+                "name another file, or give the model it was begun with",
+            )
+        if record.ranks is not None:
+            self._check_ranks(record.ranks)
+        if other := other_rule(self._rule, record):
+            raise RecordError(f"{self.path}: was written {other[0]}", f"{other[1]}, or name another file")
+        self.found += 1
+        self.failed += record.error is not None
+        passing = record.error is not None and record.error not in LASTING
+        if record.photo is not None and not (passing and self._retry):
+            self.known.add(record.photo.digest())
+        return True
+
+
+def check_suffix(path: Path) -> str:
+    """ ".jsonl" or ".csv".
+
+    Raises:
+        UsageError: the file is called otherwise.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(f"{path}: cannot tell the format by this name", "end it in .jsonl or .csv")
+    return suffix

@@ -1,0 +1,1 @@
+"""Heat maps on photos: drawing them, and how similar two of them are."""

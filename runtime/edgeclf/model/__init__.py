@@ -1,0 +1,1 @@
+"""The model file: its manifest, its checks, its onnxruntime sessions, its self-test."""

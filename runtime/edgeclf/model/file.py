@@ -1,0 +1,280 @@
+"""Reading and sealing model files: ONNX bytes, looked at before onnxruntime parses anything.
+
+An ``.onnx`` file is a protobuf message (``ModelProto`` of onnx.proto). Its wire format is simple enough to read the
+few fields that matter here without the ``onnx`` package: IR version, opsets, metadata, and whether any tensor wants
+data from another file.
+
+The seal is the file's last 84 bytes: one metadata entry whose value is the SHA-256 of all bytes before it. It detects
+damage, not forgery: whoever changes a file on purpose can seal it again.
+"""
+
+import hashlib
+import mmap
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import IO, Any, TypeAlias
+
+from edgeclf.errors import ModelDamagedError, ModelError, NotAModelError, PhotoError
+from edgeclf.files.timed_io import read_ends
+from edgeclf.model.manifest import Manifest
+from edgeclf.model.verified_bytes import ModelBytes, sealed_copy
+
+MANIFEST_KEY = "edgeclf.model.manifest"
+SEAL_LENGTH = 84
+# Entry of ModelProto.metadata_props (field 14): 82 bytes, key (field 1) of 14 bytes, value (field 2) of 64 bytes.
+_SEAL_HEAD = b"\x72\x52\x0a\x0eedgeclf.sha256\x12\x40"
+_MAX_MANIFEST = 16 * 2**20
+_DOMAINS = frozenset({"", "ai.onnx"})  # not com.microsoft: its EPContext opens other files
+_REMEDY = "copy the file again, or export the model again with `edgeclf export`"
+_MOST = 2**31  # bytes: protobuf takes no more
+_NO_NAME = "the model"
+
+Buffer: TypeAlias = bytes | mmap.mmap
+Model: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model that passed every check that needs no onnxruntime. Pickled, it takes its bytes along.
+
+    Attributes:
+        path: as given; "the model" for bytes.
+        size: bytes.
+        sha256: what the seal holds: the digest (hex) of all bytes before it.
+        manifest: what the file says about itself.
+        content: its bytes, for opening sessions.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    manifest: Manifest
+    content: ModelBytes = field(repr=False, compare=False)
+
+    def __copy__(self) -> "ModelFile":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ModelFile":
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., "ModelFile"], tuple[bytes, str]]:
+        return _from_bytes, (self.content.read(), self.path)
+
+
+def read_model_file(model: Model, *, copied: bool = False) -> ModelFile:
+    """Check a model's structure and seal, and read its manifest.
+
+    Args:
+        model: a path, the bytes of a model file, or a binary file object, which is read to its end.
+        copied: for who opens sessions later on: where the system has memory files, they come from a copy, so that they
+            do even if the file is written over in place. It takes about a millisecond a megabyte.
+
+    Raises:
+        NotAModelError: no such file, not ONNX, without a manifest, or one that wants other files or custom operators.
+        ModelDamagedError: the seal does not match.
+        ModelTooNewError: the manifest is of a newer schema.
+        TypeError: the argument is of another type.
+    """
+    if isinstance(model, bytes | bytearray | memoryview):
+        return _from_bytes(bytes(model), _NO_NAME)
+    if hasattr(model, "read"):
+        name = str(getattr(model, "name", _NO_NAME))
+        try:
+            data = model.read()
+        except (OSError, ValueError) as error:  # ValueError: it is closed
+            raise NotAModelError(f"{name}: cannot be read ({error})", "open it again, in binary mode") from error
+        if isinstance(data, bytes):
+            return _from_bytes(data, name)
+        raise TypeError(f"a model's file must be open in binary mode, not give {type(data).__name__}")
+    if not isinstance(model, str | os.PathLike):
+        raise TypeError(f"a model is a path, bytes or a binary file, not {type(model).__name__}")
+    name = os.fsdecode(model)
+    try:
+        if not stat.S_ISREG(os.stat(name).st_mode):  # opening a pipe would wait for a writer
+            raise NotAModelError(f"{name}: is not a file", "give an .onnx file made by `edgeclf export`")
+        return _from_path(name, copied)
+    except FileNotFoundError as error:
+        raise NotAModelError(f"{name}: no such model file", "check the path, or $EDGECLF_MODEL") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise NotAModelError(
+            f"{name}: cannot be read ({reason})", "give an .onnx file made by `edgeclf export`"
+        ) from error
+
+
+def _from_path(name: str, copied: bool) -> ModelFile:
+    with ExitStack() as open_files:
+        descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+        open_files.callback(os.close, descriptor)
+        status = os.fstat(descriptor)
+        if status.st_size > _MOST:
+            raise NotAModelError(f"{name}: is too large for a model", "give an .onnx file made by `edgeclf export`")
+        copy = sealed_copy(descriptor, status.st_size) if copied else None
+        if copy is not None:
+            open_files.callback(os.close, copy)
+            descriptor, status = copy, os.fstat(copy)
+        if not status.st_size:
+            raise ModelDamagedError(f"{name}: the file is empty (0 bytes)", _REMEDY)
+        with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as data:
+            sha256, digest, manifest = _check(data, name)
+            whole = data[:] if os.name == "nt" else None  # an open file could not be replaced there
+        if whole is not None:
+            return ModelFile(name, len(whole), sha256, manifest, ModelBytes(name, digest, data=whole))
+        kept = os.dup(descriptor)
+        content = ModelBytes(name, digest, descriptor=kept, status=status, sealed=copy is not None)
+        return ModelFile(name, status.st_size, sha256, manifest, content)
+
+
+def _from_bytes(data: bytes, name: str) -> ModelFile:
+    sha256, digest, manifest = _check(data, name)
+    copy = sealed_copy(data, len(data))  # opened by its path it takes less memory than bytes
+    if copy is None:
+        content = ModelBytes(name, digest, data=data)
+    else:
+        content = ModelBytes(name, digest, descriptor=copy, status=os.fstat(copy), sealed=True)
+    return ModelFile(name, len(data), sha256, manifest, content)
+
+
+def seal(unsealed: bytes) -> bytes:
+    """Append the seal to a serialised model."""
+    return unsealed + _SEAL_HEAD + hashlib.sha256(unsealed).hexdigest().encode()
+
+
+def is_model_file(path: str) -> bool:
+    """Whether a file ends as model files do; nothing else of it is checked."""
+    try:
+        return read_ends(path, 0, SEAL_LENGTH).startswith(_SEAL_HEAD)
+    except PhotoError:
+        return False
+
+
+def _check(data: Buffer, name: str) -> tuple[str, str, Manifest]:
+    """The digest that the seal holds, the digest of all bytes, and the manifest of a model that may be used."""
+    if not len(data):
+        raise ModelDamagedError(f"{name}: the file is empty (0 bytes)", _REMEDY)
+    try:
+        metadata, domains, external = _scan_model(data)
+    except (ValueError, IndexError, OverflowError, RecursionError) as error:
+        raise NotAModelError(f"{name}: not an ONNX model, or one cut short", _REMEDY) from error
+    if MANIFEST_KEY not in metadata:
+        raise NotAModelError(
+            f"{name}: an ONNX file without edgeclf's manifest", "give an .onnx file made by `edgeclf export`"
+        )
+    sealed, digest = _check_seal(data, name)
+    if external:
+        raise ModelError(f"{name}: wants tensor data from other files, which is refused", "export it as one file")
+    if foreign := sorted(domains - _DOMAINS):
+        raise ModelError(f"{name}: wants custom operators ({', '.join(foreign)}), which is refused", "export it again")
+    return sealed, digest, Manifest.from_json(metadata[MANIFEST_KEY], name)
+
+
+def _check_seal(data: Buffer, name: str) -> tuple[str, str]:
+    end = max(len(data) - SEAL_LENGTH, 0)
+    with memoryview(data) as view, view[:end] as before:
+        digest = hashlib.sha256(before)
+    sealed = digest.hexdigest()
+    if data[end:] != _SEAL_HEAD + sealed.encode():
+        raise ModelDamagedError(f"{name}: the seal is broken: the file is not what was exported", _REMEDY)
+    digest.update(data[end:])
+    return sealed, digest.hexdigest()
+
+
+def _scan_model(data: Buffer) -> tuple[dict[str, str], set[str], bool]:
+    """Metadata, operator-set domains, and whether any tensor's data lies elsewhere.
+
+    Raises ValueError, IndexError, OverflowError or RecursionError on bytes that are no model.
+    """
+    metadata: dict[str, str] = {}
+    domains: set[str] = set()
+    external, has_graph = False, False
+    for number, start, end in _fields(data, 0, len(data)):
+        if number == 7:  # graph
+            has_graph = True
+            external = external or _has_external_data(data, start, end, _GRAPH)
+        elif number == 8:  # opset_import
+            domains.add(_strings(data, start, end).get(1, ""))
+        elif number == 14:  # metadata_props
+            if end - start > _MAX_MANIFEST:
+                raise ValueError("metadata too long")
+            entry = _strings(data, start, end)
+            metadata[entry.get(1, "")] = entry.get(2, "")
+        elif number == 25 and end > start:  # functions: edgeclf writes none, and they would need the same scan
+            external = True
+    if not has_graph or not domains:
+        raise ValueError("no graph")
+    return metadata, domains, external
+
+
+# Where tensors can hide: message -> {field: submessage}. onnx.proto's field numbers.
+_GRAPH = {1: "node", 5: "tensor", 15: "sparse"}
+_NESTED = {
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "graph": _GRAPH,
+    "tensor": {},
+}
+
+
+def _has_external_data(data: Buffer, start: int, end: int, nested: dict[int, str]) -> bool:
+    for number, a, b in _fields(data, start, end):
+        kind = nested.get(number)
+        if kind == "tensor":
+            if any(n == 13 or (n == 14 and value_start != 0) for n, value_start, _ in _fields(data, a, b)):
+                return True
+        # The key every external tensor carries: only a node with these bytes in it is worth a closer look.
+        elif kind == "node" and data.find(b"location", a, b) < 0:
+            continue
+        elif kind is not None and _has_external_data(data, a, b, _NESTED[kind]):
+            return True
+    return False
+
+
+def _fields(data: Buffer, position: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """(field number, start, end) of each field of a message; a varint's value comes as start, with end 0."""
+    while position < end:
+        key = data[position]
+        position += 1
+        if key >= 0x80:
+            key, position = _varint(data, position - 1, end)
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            value, position = _varint(data, position, end)
+            yield number, value, 0
+            continue
+        if wire == 2:
+            if position >= end:
+                raise ValueError("cut short")
+            length = data[position]
+            position += 1
+            if length >= 0x80:
+                length, position = _varint(data, position - 1, end)
+        elif wire in (1, 5):
+            length = 8 if wire == 1 else 4
+        else:
+            raise ValueError("unknown wire type")
+        if number == 0 or position + length > end:
+            raise ValueError("field out of bounds")
+        yield number, position, position + length
+        position += length
+
+
+def _varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= end:
+            raise ValueError("cut short")
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    raise ValueError("varint too long")
+
+
+def _strings(data: Buffer, start: int, end: int) -> dict[int, str]:
+    """The length-delimited fields of a flat message, as text."""
+    return {number: str(data[a:b], "utf-8") for number, a, b in _fields(data, start, end) if b}

@@ -1,0 +1,324 @@
+"""``edgeclf evaluate``: its figures against a count of their own, and folders of every kind."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from edgeclf import Classifier, UsageError
+from edgeclf.evaluation.class_folders import find_class_folders
+from edgeclf.evaluation.evaluate import evaluate
+from edgeclf.evaluation.metrics import wilson
+from edgeclf.model.manifest import Calibration
+from helpers import CLASSES, draw
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Make = Callable[..., Path]
+
+
+def put(path: Path, seed: int = 1) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw(seed, 64, 48).save(path)
+    return path
+
+
+def refused(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
+    """The one line on stderr."""
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("edgeclf: ")
+    return line
+
+
+def figures(done: subprocess.CompletedProcess[str], code: int = 0) -> dict[str, Any]:
+    assert done.returncode == code, done.stderr
+    values: dict[str, Any] = json.loads(done.stdout)
+    return values
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, class_folders: Path) -> Path:
+    """Class folders with photos filed so that a network that was never trained is right and wrong about each class."""
+    for number, photo in enumerate(sorted(class_folders.glob("*/*.jpg"))):
+        target = tmp_path / "mixed" / CLASSES[number % 3] / photo.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, target)
+    os.unlink(next((tmp_path / "mixed" / "king").iterdir()))  # so that classes differ in size
+    return tmp_path / "mixed"
+
+
+def test_figures_are_those_of_a_count_of_their_own(edgeclf: Run, make_model: Make, mixed: Path) -> None:
+    photos = [(photo, photo.parent.name) for photo in sorted(mixed.glob("*/*.jpg"))]
+    plain = make_model()
+
+    def shares(photo: Path) -> list[float]:
+        logits = Classifier(plain).predict(photo, logits=True).logits
+        assert logits is not None
+        weights = [math.exp(float(x) / 0.05) for x in logits]
+        return [w / sum(weights) for w in weights]
+
+    all_shares = [shares(photo) for photo, _ in photos]
+    best = [max(s) for s in all_shares]
+    given = [CLASSES[s.index(max(s))] for s in all_shares]
+    true = [label for _, label in photos]
+    threshold = sorted(best)[len(best) // 3]
+    model = make_model(calibration=Calibration(0.05, threshold, 60, 50, 2, 0.08, 0.03))
+    found = figures(edgeclf("evaluate", model, mixed, "--json"))
+
+    right = [a == b for a, b in zip(true, given, strict=True)]
+    assert 0 < sum(right) < len(right) == 29, "else there is little to count"
+    assert (found["photos"], found["correct"]) == (29, sum(right))
+    assert found["accuracy"] == pytest.approx(sum(right) / 29)
+    assert found["interval"] == list(wilson(sum(right), 29))
+    recalls = [sum(a == b == name for a, b in zip(true, given, strict=True)) / true.count(name) for name in CLASSES]
+    assert found["balanced_accuracy"] == pytest.approx(sum(recalls) / 3)
+    pairs = Counter(zip(true, given, strict=True))
+    assert found["confusion"] == [[pairs[t, g] for g in CLASSES] for t in CLASSES]
+    for row, name in zip(found["per_class"], CLASSES, strict=True):
+        answered_so, there = given.count(name), true.count(name)
+        assert row["label"] == name
+        assert row["support"] == there
+        assert row["recall"] == pytest.approx(pairs[name, name] / there)
+        assert row["precision"] == (pytest.approx(pairs[name, name] / answered_so) if answered_so else None)
+    told = {(p["true"], p["given"]): p["photos"] for p in found["confused"]}
+    assert told == {pair: n for pair, n in pairs.items() if pair[0] != pair[1]}
+    gap = 0.0
+    for step in range(15):
+        inside = [i for i, p in enumerate(best) if step / 15 < p <= (step + 1) / 15]
+        gap += abs(sum(best[i] for i in inside) - sum(right[i] for i in inside)) / len(best)
+    assert found["ece"] == pytest.approx(gap)
+    kept = [i for i, p in enumerate(best) if p >= threshold]
+    assert (found["temperature"], found["threshold"]) == (0.05, threshold)
+    assert 0 < len(kept) < 29
+    assert (found["answered"], found["wrong"]) == (len(kept), sum(not right[i] for i in kept))
+    told_mistakes = {m["path"]: (m["true"], m["given"], pytest.approx(m["probability"])) for m in found["mistakes"]}
+    wrong = [i for i, fine in enumerate(right) if not fine]
+    assert {str(photos[i][0]): (true[i], given[i], best[i]) for i in wrong} == told_mistakes
+    sureness = [m["probability"] for m in found["mistakes"]]
+    assert sureness == sorted(sureness, reverse=True)
+
+
+def test_json_keys_are_those_the_help_documents(edgeclf: Run, model: Path, mixed: Path) -> None:
+    done = edgeclf("evaluate", model, mixed, "--json", "--threads", 1, "--device", "cpu")
+    assert done.stderr == ""
+    found = figures(done)
+    text = " ".join(edgeclf("evaluate", "--help").stdout.split())
+    documented = text.split("--json prints ")[1].split("Shares are")[0]
+    for key in found:
+        assert key in documented
+    assert (found["model"], found["data"], found["split"]) == (str(model), str(mixed), "all")
+    assert (found["classes"], found["absent"], found["ignored"], found["loose"]) == (list(CLASSES), [], [], 0)
+    assert found["unreadable"] == []
+
+
+def test_people_read_the_same_figures(edgeclf: Run, make_model: Make, mixed: Path) -> None:
+    model = make_model(calibration=Calibration(0.05, 0.6, 60, 50, 2, 0.08, 0.03))
+    found = figures(edgeclf("evaluate", model, mixed, "--json"))
+    done = edgeclf("evaluate", model, mixed)
+    assert (done.returncode, done.stderr) == (0, "")
+    low, high = found["interval"]
+    assert f"{found['correct']} of 29 photos right, 95 % interval {low:.1%} to {high:.1%}" in done.stdout
+    assert f"balanced     {found['balanced_accuracy']:.1%}: " in done.stdout
+    assert found["remarks"], "a network that was never trained guesses"
+    assert [f"note         {line}" for line in found["remarks"]] == [
+        line for line in done.stdout.splitlines() if line.startswith("note ")
+    ]
+    assert f"expected error {found['ece']:.1%}" in done.stdout
+    assert f"below 0.6: {found['answered']} of 29 photos answered, {found['wrong']} of them wrong" in done.stdout
+    for mistake in found["mistakes"][:5]:
+        assert f"{mistake['given']}, not {mistake['true']}: {mistake['path']}" in done.stdout
+    lines = [line.split() for line in done.stdout.splitlines()]
+    for number, (name, row) in enumerate(zip(CLASSES, found["confusion"], strict=True), 1):
+        assert [str(number), name, *map(str, row)] in lines
+        (share,) = (line[1] for line in lines if line and line[0] == name)
+        assert share == f"{found['per_class'][number - 1]['recall']:.1%}"
+    assert "every photo is answered" in edgeclf("evaluate", make_model(), mixed).stdout
+
+
+def test_of_many_classes_the_confused_pairs_are_told_in_words(edgeclf: Run, make_model: Make, tmp_path: Path) -> None:
+    classes = tuple(f"species {letter}" for letter in "abcdefghijklm")
+    model = make_model(classes=classes)
+    photos = [put(tmp_path / "x" / f"{n}.png", n) for n in range(4)]
+    given = Counter(Classifier(model).predict(photo).best.label for photo in photos)
+    true = next(name for name in classes if name not in given)
+    (tmp_path / "x").rename(tmp_path / "photos")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "photos").rename(tmp_path / "data" / true)
+    done = edgeclf("evaluate", model, tmp_path / "data")
+    for name, photos_so in given.items():
+        assert f"{true} taken for {name}: {photos_so} of 4" in done.stdout.splitlines()
+    assert "true \\" not in done.stdout
+    assert "and 7 more" in done.stdout, "of 13 classes 12 have no photos"
+
+
+def test_splits(edgeclf: Run, model: Path, tmp_path: Path) -> None:
+    for count, part in enumerate(("train", "valid", "test"), 1):
+        for number in range(count):
+            for name in CLASSES:
+                put(tmp_path / "data" / part / name / f"{number}.png", number)
+
+    def counted(*options: str) -> tuple[str, str, int]:
+        found = figures(edgeclf("evaluate", model, tmp_path / "data", "--json", *options))
+        return found["split"], found["data"], found["photos"]
+
+    assert counted() == ("test", str(tmp_path / "data" / "test"), 9)
+    assert counted("--split", "val") == ("validation", str(tmp_path / "data" / "valid"), 6)
+    assert counted("--split", "train") == ("training", str(tmp_path / "data" / "train"), 3)
+    assert f"{tmp_path / 'data' / 'test'} (test)" in edgeclf("evaluate", model, tmp_path / "data").stdout
+    shutil.rmtree(tmp_path / "data" / "test")
+    assert counted()[0] == "validation"
+    assert "no folder test" in refused(edgeclf("evaluate", model, tmp_path / "data", "--split", "test"))
+    shutil.rmtree(tmp_path / "data" / "valid")
+    assert "--split train" in refused(edgeclf("evaluate", model, tmp_path / "data"))
+    assert "split is 'all'" in refused(edgeclf("evaluate", model, tmp_path / "data", "--split", "all"))
+
+
+def test_a_class_may_be_called_test(tmp_path: Path) -> None:
+    for name in ("test", "other"):
+        put(tmp_path / name / "x.png")
+    found = find_class_folders(tmp_path, ("other", "test"))
+    assert (found.split, [index for _, index in found.photos]) == ("all", [0, 1])
+
+
+def test_an_unknown_folder_is_refused_or_left_out(edgeclf: Run, model: Path, mixed: Path) -> None:
+    before = figures(edgeclf("evaluate", model, mixed, "--json"))
+    put(mixed / "Knig" / "x.png")
+    line = refused(edgeclf("evaluate", model, mixed))
+    assert "no class Knig (nearest: king)" in line
+    for name in ("walrus", "seal", "whale"):
+        put(mixed / name / "x.png")
+    line = refused(edgeclf("evaluate", model, mixed))
+    assert "and 1 more" in line
+    done = edgeclf("evaluate", model, mixed, "--json", "--ignore-unknown")
+    after = figures(done)
+    assert done.stderr == "left out, no class of the model: Knig, seal, walrus, whale\n"
+    assert after["ignored"] == ["Knig", "seal", "walrus", "whale"]
+    assert {**after, "ignored": []} == before
+
+
+def test_a_class_without_photos_is_told_and_has_no_recall(edgeclf: Run, model: Path, mixed: Path) -> None:
+    shutil.rmtree(mixed / "gentoo")
+    (mixed / "king").rename(mixed.parent / "away")
+    (mixed / "king").mkdir()
+    done = edgeclf("evaluate", model, mixed, "--json")
+    found = figures(done)
+    assert done.stderr == ""
+    assert "without photos, nothing is known about it: gentoo, king" in found["remarks"]
+    assert found["absent"] == ["gentoo", "king"]
+    assert [row["recall"] is None for row in found["per_class"]] == [False, True, True]
+    assert [sum(row) for row in found["confusion"]] == [10, 0, 0]
+    assert edgeclf("evaluate", model, mixed).returncode == 0
+
+
+def test_unreadable_photos_are_reported_and_the_rest_counted(edgeclf: Run, model: Path, mixed: Path) -> None:
+    before = figures(edgeclf("evaluate", model, mixed, "--json"))
+    bad = [mixed / "adelie" / "0.jpg", mixed / "king" / "zz.png"]
+    bad[0].write_bytes(b"")
+    bad[1].write_bytes(b"shopping list")
+    done = edgeclf("evaluate", model, mixed, "--json")
+    after = figures(done, 1)
+    assert [str(path) in line for path, line in zip(bad, done.stderr.splitlines(), strict=True)] == [True, True]
+    assert [(e["path"], e["kind"]) for e in after["unreadable"]] == [
+        (str(bad[0]), "empty"),
+        (str(bad[1]), "not-an-image"),
+    ]
+    assert {**after, "unreadable": []} == before
+    human = edgeclf("evaluate", model, mixed)
+    assert (human.returncode, len(human.stderr.splitlines())) == (1, 2)
+
+
+def test_when_no_photo_can_be_read_there_is_no_accuracy(edgeclf: Run, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "king").mkdir()
+    (tmp_path / "king" / "x.jpg").write_bytes(b"")
+    found = figures(edgeclf("evaluate", model, tmp_path, "--json"), 1)
+    assert (found["photos"], found["accuracy"], found["ece"], found["interval"]) == (0, None, None, [0.0, 1.0])
+    human = edgeclf("evaluate", model, tmp_path)
+    assert human.returncode == 1
+    assert "no photo could be read" in human.stdout
+    assert "Traceback" not in human.stderr
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda data: None, "no such folder"),
+        (lambda data: data.write_text("x"), "is not a folder"),
+        (lambda data: data.mkdir(), "no folder of a class"),
+        (lambda data: (data / "king").mkdir(parents=True), "no images in the class folders"),
+        (lambda data: put(data / "x.png"), "no folder of a class"),
+        (lambda data: (data / "test").mkdir(parents=True), "no folder of a class"),
+    ],
+    ids=["missing", "file", "empty", "no images", "photos alone", "empty test"],
+)
+def test_data_that_is_none_is_refused(make: Callable[[Path], object], says: str, model: Path, tmp_path: Path) -> None:
+    make(tmp_path / "data")
+    with pytest.raises(UsageError, match=says):
+        find_class_folders(tmp_path / "data", CLASSES)
+
+
+def test_errors_take_one_line(edgeclf: Run, model: Path, mixed: Path) -> None:
+    assert "no such folder" in refused(edgeclf("evaluate", model, mixed / "missing"))
+    assert "missing.onnx" in refused(edgeclf("evaluate", "missing.onnx", mixed), 3)
+    assert "nonsense" in refused(edgeclf("evaluate", model, mixed, "--device", "nonsense"), 4)
+
+
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "king" / "x.png")
+    put(tmp_path / "king" / "closed" / "y.png")
+    real = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UsageError, match=r"closed: the folder cannot be read \(Permission denied\)"):
+        find_class_folders(tmp_path, CLASSES)
+
+
+def test_names_taken_apart_by_macos_are_the_same_names(tmp_path: Path) -> None:
+    composed, apart = (unicodedata.normalize(form, "königspinguin") for form in ("NFC", "NFD"))
+    assert composed != apart
+    put(tmp_path / apart / "x.png")
+    for name in (composed, apart):
+        assert [index for _, index in find_class_folders(tmp_path, ("adelie", name)).photos] == [1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+def test_only_what_is_a_photo_of_a_class_counts(edgeclf: Run, model: Path, tmp_path: Path) -> None:
+    wanted = [put(tmp_path / "king" / "a.png"), put(tmp_path / "king" / "deep" / "b.png"), put(tmp_path / "else.png")]
+    (tmp_path / "adelie").symlink_to(tmp_path)  # leads back: its photos are not adelies
+    for name in ("king/.hidden.png", ".king/x.png"):
+        put(tmp_path / name)
+    (tmp_path / "king" / "notes.txt").write_text("no photo")
+    assert edgeclf("predict", wanted[0], "-m", model, "--cam", tmp_path / "king").returncode == 0
+    assert (tmp_path / "king" / "a-cam.jpg").exists()
+    put(tmp_path / "_unsorted" / "king" / "guess.png")
+    with pytest.raises(UsageError, match="not sorted"):
+        find_class_folders(tmp_path / "_unsorted", CLASSES)
+    found = find_class_folders(tmp_path, CLASSES)
+    assert [path for path, _ in found.photos if "-cam" not in path] == [str(path) for path in wanted[:2]]
+    assert (found.loose, found.ignored) == (1, ())
+    counted = evaluate(Classifier(model), found)
+    assert (counted.figures.photos, counted.unreadable, counted.heat_maps) == (2, (), 1)
+    told = edgeclf("evaluate", model, tmp_path, "--json").stderr
+    assert f"in no class folder: 1 photo in {tmp_path}" in told
+    assert "left out: 1 heat map made by edgeclf" in told
+
+
+def test_progress_counts_every_photo(model: Path, mixed: Path) -> None:
+    (mixed / "king" / "zz.png").write_bytes(b"")
+    calls: list[tuple[int, int]] = []
+    found = find_class_folders(mixed, CLASSES)
+    counted = evaluate(Classifier(model), found, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(n, 30) for n in range(1, 31)]
+    assert (counted.figures.photos, len(counted.unreadable)) == (29, 1)

@@ -1,0 +1,97 @@
+"""More than one process, and GPUs."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from edgeclf_training.run.run_folder import load_run
+from helpers import write_class_folders
+
+FLAGS = (
+    *("--arch", "cnn4", "--image-size", "64", "--batch-size", "8", "--epochs", "3"),
+    *("--workers", "0", "--dropout", "0", "--mix-share", "0"),
+)
+CPU = (*FLAGS, "--device", "cpu")
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    with (folder / "metrics.csv").open() as file:
+        return [{k: float(v) for k, v in row.items() if "_" in k} for row in csv.DictReader(file)]
+
+
+def test_two_processes_get_the_metrics_of_one(
+    tmp_path: Path, edgeclf: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    data = write_class_folders(tmp_path / "photos" / "train", 8).parent
+    write_class_folders(data / "val", 3, seed=50)
+    for label in ("king", "gentoo"):
+        next((data / "val" / label).glob("*.jpg")).unlink()  # seven photos: one process has one more than the other
+    for name, devices in (("one", 1), ("two", 2)):
+        done = edgeclf(
+            "train",
+            data,
+            *FLAGS,
+            "--device",
+            "cpu",
+            "--devices",
+            devices,
+            "--out",
+            tmp_path / name,
+            OMP_NUM_THREADS="1",
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("run folder: ") == done.stderr.count("report: ") == 1, "one process does the talking"
+    one, two = (metrics(tmp_path / name) for name in ("one", "two"))
+    assert len(one) == 3
+    for alone, together in zip(one, two, strict=True):
+        assert together == pytest.approx(alone, abs=1e-4)
+    assert one[0] != one[2], "it learned something"
+    assert load_run(tmp_path / "two").figures == load_run(tmp_path / "one").figures
+    assert load_run(tmp_path / "two").figures[0].photos == 7
+    uneven = edgeclf(
+        "train", data, *FLAGS, "--batch-size", 9, "--device", "cpu", "--devices", 2, "--out", tmp_path / "x"
+    )
+    assert uneven.returncode == 2
+    assert "cannot be shared by 2 processes" in uneven.stderr
+
+
+def test_sigterm_in_the_second_phase_ends_all_processes(class_folders: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    flags = ["--epochs", "500", "--freeze-epochs", "1", "--early-stopping", "0", "--devices", "2", "--out", str(out)]
+    command = [sys.executable, "-m", "edgeclf", "train", str(class_folders), *CPU, *flags]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=one_thread) as main:
+        assert main.stderr is not None
+        for line in main.stderr:
+            if line.startswith("epoch 3/"):
+                started = subprocess.run(["pgrep", "-P", str(main.pid)], capture_output=True, text=True).stdout.split()
+                main.send_signal(signal.SIGTERM)
+                break
+        rest = main.stderr.read()
+    assert main.returncode == 130
+    assert f"`edgeclf train --resume {out}` goes on" in rest
+    assert "Traceback" not in rest
+    assert started, "there was another process"
+    time.sleep(1)
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+    load_run(out).network()
+    assert (out / "checkpoint.pt").exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["32", "bf16", "fp16"])
+def test_a_gpu_learns_the_same_task(
+    precision: str, class_folders: Path, tmp_path: Path, edgeclf: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    done = edgeclf(
+        "train", class_folders, *FLAGS, "--epochs", 8, "--head-rate", "2e-3", "--device", "cuda",
+        "--precision", precision, "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert load_run(tmp_path / "run").figures[0].correct >= 5

@@ -1,0 +1,301 @@
+"""From folders to a run: phases, best weights, the run folder, going on from an earlier run."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from edgeclf.cli.console import Console
+from edgeclf.errors import BackendError, DataError, UsageError
+from edgeclf_training.config.options import TrainOptions
+from edgeclf_training.dataset.samples import Split
+from edgeclf_training.dataset.split import read_split
+from edgeclf_training.evaluation.predictions import evaluate
+from edgeclf_training.fit import lightning_module as fine_tuning
+from edgeclf_training.fit.train import train
+from edgeclf_training.loading.photo_dataset import PhotoDataset, loader
+from edgeclf_training.run.run_folder import Run, load_run
+from helpers import write_class_folders
+
+REPORT = ("report.html", "metrics.json")
+QUICK = TrainOptions(arch="cnn4", weights="none", epochs=4, image_size=64, batch_size=8, workers=0, head_rate=2e-3)
+
+
+@pytest.fixture(scope="module")
+def run(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train([class_folders], tmp_path_factory.mktemp("runs") / "run", QUICK)
+
+
+def rows(run: Run) -> list[dict[str, str]]:
+    with (run.folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_run_folder_holds_everything(run: Run) -> None:
+    names = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()}
+    lists = {f"split/{part}.txt" for part in ("train", "val", "test", "skipped", "notes")} | {
+        "split/known.jsonl",
+        "kept/kept.txt",
+    }
+    lists |= {f"kept/{number:03}.jpg" for number in range(6)}
+    assert names == {
+        "run.json",
+        "recipe.toml",
+        "network.pt",
+        "metrics.csv",
+        "confusion.csv",
+        *REPORT,
+        *lists,
+    }
+    assert [r["phase"] for r in rows(run)] == ["fine-tune"] * 4
+    confusion = [line.split(",")[1:] for line in (run.folder / "confusion.csv").read_text("utf-8-sig").splitlines()[1:]]
+    assert sum(int(n) for row in confusion for n in row) == 6
+
+
+def test_it_learns_and_figures_are_counted_with_the_best_weights(run: Run) -> None:
+    (figures,) = run.figures
+    assert figures.split == "validation", "without a test folder no figure is called test"
+    assert figures.accuracy == pytest.approx(max(float(r["val_accuracy"]) for r in rows(run)))
+    assert figures.correct >= 5, "three tints are easy to tell apart"
+    dataset = PhotoDataset(run.split.val, run.classes, run.contract)
+    again = evaluate(run.network(), loader(dataset, 4, 0, shuffle=False), 3, "validation")
+    assert again.confusion == figures.confusion
+
+
+def test_a_run_comes_back_as_it_was_saved(run: Run) -> None:
+    assert load_run(run.folder) == run
+    assert run.options.head == "mlp"
+    assert run.options.freeze_epochs == 0
+    assert run.provenance.seed == 0
+    assert "torch" in run.provenance.versions
+
+
+def test_the_same_seed_gives_the_same_weights(run: Run, class_folders: Path, tmp_path: Path) -> None:
+    again = train([class_folders], tmp_path / "again", QUICK)
+    for name, tensor in run.network().state_dict().items():
+        assert torch.equal(tensor, again.network().state_dict()[name]), name
+
+
+def test_the_weights_kept_are_the_best_not_the_last(
+    class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learning rate that explodes after the first epoch ruins the last weights, not the kept ones."""
+    real = fine_tuning.rate_factor
+    monkeypatch.setattr(fine_tuning, "rate_factor", lambda step, *more: real(step, *more) if step < 9 else 1e4)
+    run = train([class_folders], tmp_path / "run", replace(QUICK, epochs=4))
+    losses = [float(r["val_loss"]) for r in rows(run)]
+    assert losses[-1] > 10 * losses[0]
+    best = max(rows(run), key=lambda r: (float(r["val_accuracy"]), -float(r["val_loss"])))
+    assert best["epoch"] != "4"
+    assert run.figures[0].accuracy == pytest.approx(float(best["val_accuracy"]))
+
+
+def test_the_base_is_frozen_first_then_freed_from_the_named_stage(class_folders: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = tmp_path / "cnn4.pth"
+    from edgeclf_training.networks import ARCHITECTURES
+
+    start = ARCHITECTURES["cnn4"].skeleton().state_dict()
+    torch.save(start, weights)
+    options = replace(QUICK, weights=str(weights), epochs=3, freeze_epochs=1, unfreeze="conv4", augment="none")
+    run = train([class_folders], tmp_path / "run", options)
+    assert [r["phase"] for r in rows(run)] == ["frozen", "fine-tune", "fine-tune"]
+    trained = run.network().features
+    assert torch.equal(trained.conv3[1].weight, start["conv3.weight"])
+    best = max(rows(run), key=lambda r: (float(r["val_accuracy"]), -float(r["val_loss"])))
+    assert best["phase"] == "fine-tune"
+    assert not torch.equal(trained.conv4[1].weight, start["conv4.weight"])
+    frozen = train([class_folders], tmp_path / "frozen", replace(options, epochs=1, freeze_epochs=1))
+    assert torch.equal(frozen.network().features.conv4[1].weight, start["conv4.weight"])
+
+
+def test_going_on_from_a_run_with_more_photos_and_a_new_class(run: Run, class_folders: Path, tmp_path: Path) -> None:
+    more = write_class_folders(tmp_path / "more", 6, seed=700)
+    (more / "king").rename(more / "skua")
+    moved = tmp_path / "moved"  # an earlier split holds wherever its photos lie now
+    shutil.copytree(class_folders, moved)
+    on = train([moved, more], tmp_path / "on", TrainOptions(epochs=1, batch_size=8, workers=0, seed=9), start=run)
+    assert on.classes == ("adelie", "gentoo", "king", "skua")
+    assert on.options.arch == "cnn4"
+    for part in ("train", "val"):
+        assert {s.path.name for s in run.split.part(part)} <= {s.path.name for s in on.split.part(part)}
+    assert any("earlier run" in line for line in on.provenance.weights)
+    assert on.figures[0].accuracy >= 0.6, "it starts from what the earlier run knew"
+
+
+def test_going_on_never_ends_worse_than_it_began(run: Run, class_folders: Path, tmp_path: Path) -> None:
+    wild = TrainOptions(epochs=1, batch_size=8, workers=0, head_rate=0.5, base_rate=0.5)
+    on = train([class_folders], tmp_path / "on", wild, start=run)
+    assert on.figures == run.figures
+    for name, tensor in run.network().state_dict().items():
+        assert torch.equal(tensor, on.network().state_dict()[name]), name
+
+
+def test_ctrl_c_says_what_is_left(
+    class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = fine_tuning.FineTuning.training_step
+    for epochs_done, message in ((0, "nothing is kept"), (1, "1 of 4 epochs are finished")):
+
+        def interrupted(self: fine_tuning.FineTuning, batch: Any, number: int, stop: int = epochs_done) -> torch.Tensor:
+            if self.current_epoch == stop:
+                os.kill(os.getpid(), signal.SIGINT)
+            return real(self, batch, number)
+
+        monkeypatch.setattr(fine_tuning.FineTuning, "training_step", interrupted)
+        out = tmp_path / f"run{epochs_done}"
+        with pytest.raises(KeyboardInterrupt):
+            train([class_folders], out, QUICK, console=Console())
+        assert message in capsys.readouterr().err.splitlines()[-1]
+        assert out.exists() == (epochs_done > 0)
+        if epochs_done:
+            assert load_run(out).figures == ()
+            load_run(out).network()
+
+
+def test_a_test_folder_is_counted_once_and_called_test(tmp_path: Path) -> None:
+    for part, count in (("train", 6), ("test", 2)):
+        write_class_folders(tmp_path / "data" / part, count, seed=10 * count)
+    run = train([tmp_path / "data"], tmp_path / "run", replace(QUICK, epochs=1))
+    assert [(f.split, f.photos) for f in run.figures] == [("validation", 3), ("test", 6)]
+
+
+def test_event_files_on_request(class_folders: Path, tmp_path: Path) -> None:
+    run = train([class_folders], tmp_path / "run", replace(QUICK, epochs=1), logger="tensorboard")
+    assert list((run.folder / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_options_that_make_no_sense_are_refused_before_anything_is_written(class_folders: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    for changes, message in (
+        ({"epochs": 0}, "--epochs"),
+        ({"freeze_epochs": 9}, "--freeze-epochs"),
+        ({"batch_size": 1}, "--batch-size"),
+        ({"image_size": 16}, "--image-size"),
+        ({"head": "deep"}, "--head"),
+        ({"augment": "lots"}, "--augment"),
+        ({"unfreeze": "layer9"}, "no such stage"),
+        ({"seed": -1}, "--seed"),
+        ({"seed": 2**32}, "--seed"),
+        ({"workers": -1}, "--workers"),
+        ({"arch": "resnet51"}, "resnet51"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            train([class_folders], out, replace(QUICK, **changes))  # type: ignore[arg-type]
+    assert not out.exists()
+    if not torch.cuda.is_available():
+        with pytest.raises(BackendError, match="cuda"):
+            train([class_folders], out, replace(QUICK, device="cuda"))
+    with pytest.raises(UsageError, match="inside the photos"):
+        train([class_folders], class_folders / "runs" / "run", QUICK)
+    out.mkdir()
+    (out / "mine.txt").write_text("precious")
+    with pytest.raises(UsageError, match="not empty"):
+        train([class_folders], out, QUICK)
+    assert (out / "mine.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("late", ["tensorboard", "processes", "memory"])
+def test_a_usage_error_leaves_the_place_of_the_run_free(
+    late: str, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, options, logger = tmp_path / "run", QUICK, "csv"
+    if late == "tensorboard":
+        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+        logger = "tensorboard"
+    elif late == "processes":
+        options = replace(QUICK, devices=3)
+    else:
+
+        def full(*_: Any) -> None:
+            raise torch.cuda.OutOfMemoryError("no room")
+
+        monkeypatch.setattr(fine_tuning.FineTuning, "training_step", full)
+    with pytest.raises((UsageError, BackendError)):
+        train([class_folders], out, options, logger=logger)
+    assert not out.exists()
+
+
+def test_a_run_folder_that_is_none_or_damaged_is_one_clear_error(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not a run folder"):
+        load_run(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(DataError, match="cannot be read"):
+        load_run(tmp_path)
+    values = json.loads((run.folder / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**values, "schema_version": 99}))
+    with pytest.raises(DataError, match="another version"):
+        load_run(tmp_path)
+    with pytest.raises(DataError, match=r"network\.pt"):
+        replace(run, folder=tmp_path).network()
+
+
+def test_odd_class_names_cost_no_figures(class_folders: Path, tmp_path: Path) -> None:
+    data = tmp_path / "photos"
+    shutil.copytree(class_folders, data)
+    for label, name in (("king", "$a_b$, \u30a2"), ("gentoo", "cost_$5_and_$10")):
+        (data / label).rename(data / name)
+    run = train([data], tmp_path / "run", replace(QUICK, epochs=1))
+    assert load_run(run.folder).figures == run.figures != ()
+    with (run.folder / "confusion.csv").open(newline="", encoding="utf-8-sig") as file:
+        table = list(csv.reader(file))
+    assert table[0][1:] == list(run.classes)
+    assert {len(row) for row in table} == {4}
+
+
+def test_training_that_diverges_is_one_clear_error(class_folders: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="diverged"):
+        train([class_folders], tmp_path / "run", replace(QUICK, epochs=1, head_rate=1e30, base_rate=1e30))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("architecture", "head", "weights"),
+    [("resnet50", "mlp", "file"), ("vgg16", "linear", "none")],  # minutes each; between them, every choice once
+)
+def test_deep_networks_overfit_32_real_photos_and_export_agrees(
+    architecture: str, head: str, weights: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgeclf_export.api.export_run import export_run
+
+    for label in ("ants", "bees"):
+        folder = tmp_path / "data" / label
+        folder.mkdir(parents=True)
+        for photo in sorted((shared / "data" / "hymenoptera" / "val" / label).glob("*.jpg"))[:16]:
+            (folder / photo.name).symlink_to(photo)
+
+    def same_photos(*arguments: Any, **options: Any) -> Split:
+        """No split would allow this: it is about capacity to learn, not about generalising."""
+        split = read_split(*arguments, **options)
+        photos = tuple(sorted((*split.train, *split.val)))
+        return replace(split, train=photos * 4, val=photos)  # four rounds an epoch: fewer checkpoints of 500 MB
+
+    monkeypatch.setattr("edgeclf_training.fit.train.read_split", same_photos)
+    if weights == "file":
+        torch.manual_seed(0)
+        weights = str(tmp_path / "weights.pth")
+        torch.save(getattr(torchvision.models, architecture)().state_dict(), weights)
+    options = TrainOptions(
+        arch=architecture,
+        weights=weights,
+        head=head,
+        augment="none",
+        epochs=7,
+        image_size=64,
+        batch_size=16,
+        workers=0,
+    )
+    if weights != "none":  # random weights in a file: nothing pretrained that low rates would have to spare
+        options = replace(options, freeze_epochs=0, head_rate=1e-4, base_rate=1e-4)
+    run = train([tmp_path / "data"], tmp_path / "run", options)
+    assert run.figures[0].correct >= 31
+    exported = export_run(run, tmp_path / "model.onnx")
+    assert [row.agreeing for row in exported.rows] == [32, 32]

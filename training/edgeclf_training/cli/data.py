@@ -1,0 +1,121 @@
+"""Look after data folders.
+
+\b
+edgeclf data check photos/
+"""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from edgeclf.cli.console import Console, printable
+
+JSON_SCHEMA = 1
+EXIT_PROBLEMS = 1
+_EXAMPLES = 3
+
+
+def check(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Data folders, as for train, or .zip files.")],
+    quarantine: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to list photos better left out; default: DATA-quarantine.txt here."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Find what is wrong with data folders, without touching them.
+
+    \b
+    edgeclf data check photos/
+    edgeclf train photos/ --quarantine photos-quarantine.txt
+
+    Damaged photos, placeholders, duplicates within and across splits and classes, odd formats, sizes and names, tiny
+    and uneven classes, classes that will have no photos to validate with. Photos better left out are listed in a text
+    file to look through and edit by hand; checked again, only what is new is added to it. What was decoded once is
+    remembered in the user's cache folder (EDGECLF_CACHE moves it).
+
+    Exits with 0 if nothing is wrong, 1 if there are problems, 5 if the data cannot be used at all.
+    """
+    from edgeclf.files.atomic_write import check_writable
+
+    from edgeclf_training.dataset.check import check_data
+    from edgeclf_training.dataset.quarantine import WHAT, is_list, write_quarantine
+    from edgeclf_training.dataset.zip_data import data_name, open_data
+
+    console = Console()
+    listed = quarantine or Path(f"{data_name(data[0])}-quarantine.txt")
+    check_writable(listed, is_list, WHAT)
+    with console.progress("unpacking") as progress:
+        folders = open_data(data, progress, lambda line: console.line(printable(line)))
+    with console.progress("reading photos") as progress:
+        report = check_data(folders, progress)
+    wanted = quarantine is not None or report.quarantine
+    written = write_quarantine(listed, report.quarantine) if wanted else None
+    if as_json:
+        print(json.dumps(_as_json(data, report, listed if wanted else None), allow_nan=False))
+    else:
+        _print(data, report, listed)
+    if written and written.kept:
+        console.line(f"{listed} was there: {_photos(written.added)} added, what you wrote or deleted is left as it is")
+    if report.problems:
+        raise typer.Exit(EXIT_PROBLEMS)
+
+
+def _as_json(data: list[Path], report: Any, listed: Path | None) -> dict[str, Any]:
+    return {
+        "schema_version": JSON_SCHEMA,
+        "data": [str(path) for path in data],
+        "photos": report.photos,
+        "readable": report.readable,
+        "classes": report.classes,
+        "findings": [
+            {
+                "kind": f.kind,
+                "severity": f.severity,
+                "what": f.what,
+                "count": len(f.items),
+                "items": [{"paths": [str(p) for p in item.paths], "detail": item.detail} for item in f.items],
+            }
+            for f in report.findings
+        ],
+        "quarantine": {
+            "file": None if listed is None else str(listed),
+            "entries": [{"path": str(p), "reason": reason} for p, reason in sorted(report.quarantine.items())],
+        },
+    }
+
+
+def _print(data: list[Path], report: Any, listed: Path | None) -> None:
+    print(f"{report.photos} photos, {report.readable} readable, {len(report.classes)} classes")
+    width = min(40, max(map(len, report.classes)))
+    for label, parts in report.classes.items():
+        print(f"  {label:<{width}}  " + ", ".join(f"{part} {count}" for part, count in parts.items() if count))
+    for finding in report.findings:
+        print(f"\n{finding.severity}: {finding.what}: {len(finding.items)}")
+        for item in finding.items[:_EXAMPLES]:
+            names = [printable(str(path)) for path in item.paths[:3]]
+            more = f" and {len(item.paths) - 3} more" if len(item.paths) > 3 else ""
+            detail = printable(item.detail)
+            print("  " + "\n    = ".join(names) + more + (": " if names and detail else "") + detail)
+        if len(finding.items) > _EXAMPLES:
+            print(f"  ... {len(finding.items) - _EXAMPLES} more")
+    given = shlex.join(map(str, data))
+    print()
+    if report.quarantine:
+        print(
+            f"better left out: {_photos(len(report.quarantine))}, listed in {listed}; look through it, then: "
+            f"edgeclf train {given} --quarantine {shlex.quote(str(listed))}"
+        )
+    elif report.problems:
+        print(f"nothing to quarantine; see to the problems above, then: edgeclf train {given}")
+    else:
+        print(f"nothing is wrong; next: edgeclf train {given}")
+
+
+def _photos(count: int) -> str:
+    return f"{count} photo{'s' * (count != 1)}"
+
+
+data = {"check": check}

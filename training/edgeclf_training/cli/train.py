@@ -1,0 +1,183 @@
+"""``edgeclf train`` and ``edgeclf sample-data``. torch and its friends are imported only inside the commands."""
+
+import csv
+import inspect
+import shlex
+import signal
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from edgeclf.cli.extras import require
+from edgeclf.errors import DataError, UsageError
+
+from edgeclf_training.config.options import MACHINE, TrainOptions, flag, value_type, with_values
+from edgeclf_training.config.recipes import recipe_and_start, recipe_names
+
+_LIST = """part names by commas, with double quotes around one that has a comma: --classes 'A,"B, small"'"""
+
+
+def train(
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DATA...", help="Folders with one sub-folder per class, or a .zip.", show_default=False),
+    ] = None,
+    quarantine: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Leave out what this list names; see `edgeclf data check`.")
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help=f"{', '.join(recipe_names())}, or a TOML file.")
+    ] = "default",
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Go on from an earlier run, with these photos.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with a run that was cut off, after its last finished epoch."),
+    ] = None,
+    moved: Annotated[
+        list[Path] | None,
+        typer.Option("--data", metavar="DATA", help="With --resume: where its photos are now, if they were moved."),
+    ] = None,
+    logger: Annotated[Literal["csv", "tensorboard"], typer.Option(help="tensorboard writes event files too.")] = "csv",
+    report: Annotated[bool, typer.Option(help="Write report.html and metrics.json.")] = True,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="Run folder; default: runs/DATA-ARCH.")] = None,
+    **given: Any,
+) -> None:
+    """Fine-tune a classifier on folders of photos.
+
+    \b
+    edgeclf train photos/
+    edgeclf train photos/ --arch resnet50 --epochs 12 --freeze-epochs 3 --unfreeze layer3
+    edgeclf train photos/ --arch cnn4 --resize pad --epochs 50
+    edgeclf train photos/ --recipe food5-resnet50 --seed 1
+    edgeclf train photos/ new-photos/ --from runs/photos-resnet50 --epochs 3
+    edgeclf train --resume runs/photos-resnet50
+
+    DATA holds train/ and optionally val/ and test/, each with one folder per class, or class folders alone.
+    Validation, dev, Test_set and the like do as well; what is not clear is refused. Without val/, a seeded 20 % of the
+    training photos validates. Duplicates never lie on both sides. Photos are only ever read. The weights kept are those
+    of the epoch that did best on the validation photos.
+
+    Exits with 5 if the photos cannot be used, or if training diverged and left no weights of use: take lower rates.
+
+    A recipe is a TOML file; its keys are the flags below --out, with underscores. Flags override it.
+
+    \b
+    Then: edgeclf export RUN -o MODEL.onnx
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if "classes" in chosen:
+        chosen["classes"] = _names(chosen["classes"])
+    base, goes_on = recipe_and_start(recipe)
+    options = with_values(base, chosen)
+    data = [*(data or []), *(moved or [])]
+    others = {"--from": start, "--out": out, "--quarantine": quarantine, "--recipe": recipe != "default"}
+    _check_combination(data, resume, others, chosen)
+    start = start or goes_on
+    if start is not None and start is goes_on and not start.is_dir():
+        raise DataError(f"{recipe} goes on from {start}, which is not there", "say where that run is now with --from")
+    require("train", "torch", "torchvision", "pytorch_lightning", "torchmetrics", "albumentations", "matplotlib")
+    from edgeclf.cli.console import Console, printable
+    from edgeclf.cli.signals import loading
+
+    from edgeclf_training.dataset.find_photos import find_photos
+    from edgeclf_training.dataset.quarantine import read_quarantine
+    from edgeclf_training.dataset.zip_data import data_name, open_data
+
+    console = Console()
+    left_out = read_quarantine(quarantine) if quarantine else None
+    with console.progress("unpacking") as progress:
+        folders = open_data(data, progress, lambda line: console.line(printable(line)))
+    if folders and resume is None:
+        find_photos(folders, only=options.classes)  # a wrong folder should not take torch's import to be found
+    with loading("torch"):
+        from edgeclf_training.fit import train as training
+        from edgeclf_training.run.history import trainer_rank
+        from edgeclf_training.run.run_folder import load_run
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    said: dict[str, Any] = {"logger": logger, "report": report, "console": console}
+    if resume is not None:
+        run = training.resume(resume, data, chosen, **said)
+    else:
+        earlier = load_run(start) if start else None
+        if earlier is not None:
+            plain = TrainOptions()
+            asked = {f.name for f in fields(options) if getattr(options, f.name) != getattr(plain, f.name)}
+            _check_against(earlier.options, options, asked - {"weights"} | set(chosen), start)
+            if options.weights is not None:
+                console.line(f"weights of the recipe are not used: the network is that of {start}")
+        name = earlier.options.arch if earlier else options.arch
+        out = out or _unused(Path("runs") / f"{data_name(data[0])}-{name}")
+        run = training.train(data, out, options, start=earlier, quarantine=left_out, **said)
+    if trainer_rank() == 0:
+        folder, file = (shlex.quote(name) for name in (str(run.folder), f"{run.folder.name}.onnx"))
+        typer.echo(f"run: {run.folder}\nnext: edgeclf export {folder} -o {file} --int8")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names parted by commas; double quotes hold one that has a comma."""
+    try:
+        (names,) = csv.reader([text], skipinitialspace=True, strict=True)
+    except (csv.Error, ValueError) as error:
+        raise UsageError(f"--classes {text}: not a list of names ({error})", _LIST) from error
+    return tuple(name.strip() for name in names if name.strip())
+
+
+def _check_combination(
+    data: list[Path], resume: Path | None, others: Mapping[str, object], chosen: dict[str, Any]
+) -> None:
+    if resume is None:
+        if not data:
+            raise UsageError("no photos given", "name a folder with one sub-folder per class")
+        return
+    fixed = [flag(name) for name in chosen if name not in MACHINE]
+    fixed += [name for name, used in others.items() if used]
+    if fixed:
+        raise UsageError(f"{fixed[0]} contradicts --resume: a run goes on as it began", f"leave {fixed[0]} out")
+
+
+def _check_against(earlier: TrainOptions, options: TrainOptions, asked: set[str], start: Path | None) -> None:
+    for key in ("arch", "head", "image_size", "resize", "crop_fraction", "normalize", "weights"):
+        value = getattr(options, key)
+        if key in asked and (key == "weights" or value != getattr(earlier, key)):
+            raise UsageError(f"{flag(key)} {value} contradicts --from {start}", "leave it out, of the recipe too")
+
+
+def _interrupt(*_: Any) -> None:
+    """SIGTERM ends a run as Ctrl-C does: what is finished is kept, and how to go on is said."""
+    raise KeyboardInterrupt
+
+
+def _add_flags() -> None:
+    """Give ``train`` a flag for every field of ``TrainOptions``; one that is not given leaves the recipe's value."""
+    shape = inspect.signature(train)
+    parameters = [p for p in shape.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    for f in fields(TrainOptions):
+        kind, choices = value_type(f.name)
+        says, names, extra = f.metadata["help"], [flag(f.name)], {"metavar": f.metadata["metavar"]}
+        if choices:
+            extra["metavar"] = "|".join(choices)
+        if kind is bool:
+            names, extra = [f"{flag(f.name)}/--no-{flag(f.name)[2:]}"], {}
+        if f.default not in (None, (), "") and "default" not in says.lower():
+            says += f" Default: {str(f.default).lower() if kind is bool else f.default}."
+        option = typer.Option(*names, help=says, show_default=False, **extra)
+        hint: Any = Annotated[(str if kind is tuple else kind) | None, option]
+        parameters.append(inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint))
+    train.__signature__ = shape.replace(parameters=parameters)  # type: ignore[attr-defined]
+    train.__annotations__ = {p.name: p.annotation for p in parameters}
+
+
+_add_flags()
+
+
+def _unused(folder: Path) -> Path:
+    number, candidate = 1, folder
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate

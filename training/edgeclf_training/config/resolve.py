@@ -1,0 +1,115 @@
+"""What the user left open is decided here, once, before anything is written."""
+
+import os
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+from edgeclf.errors import BackendError, UsageError
+from edgeclf.model.session import usable_threads
+
+from edgeclf_training.config.options import TrainOptions, check
+from edgeclf_training.fit.lightning_module import Phase
+from edgeclf_training.networks import Network, get_architecture
+
+T = TypeVar("T")
+_LONG = 50  # epochs
+
+
+def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOptions:
+    """Fill in every None and every "auto".
+
+    Args:
+        options: what the user decided.
+        start: the options of the run to go on from: its network and preprocessing hold.
+
+    Raises:
+        UsageError: a value makes no sense.
+        BackendError: the device is not to be had.
+    """
+    check(options)
+    if start is not None:
+        kept = ("arch", "head", "image_size", "resize", "crop_fraction", "normalize")
+        options = replace(options, weights="none", **{key: getattr(start, key) for key in kept})
+    spec = get_architecture(options.arch)
+    weights = options.weights or ("imagenet" if spec.imagenet else "none")
+    if weights not in ("imagenet", "none"):
+        weights = os.path.abspath(weights)  # a run is resumed from anywhere
+    pretrained = weights != "none" or start is not None
+    if (options.freeze_epochs or 0) > options.epochs:
+        raise UsageError(f"--freeze-epochs {options.freeze_epochs}: more than --epochs {options.epochs}")
+    # Strong augmentation is for networks that would else learn the photos by heart: not for short runs (docs/study.md).
+    short = options.epochs < _LONG
+    # A crop already moves, shears and scales; letterboxed and squashed photos would else always lie the same way.
+    moves = (0.0, 0.0, 0.0, 0.0) if options.resize == "crop" else (15.0, 0.1, 8.0, 0.2)
+    rotation, shift, shear, zoom = moves
+    return resolve_machine(
+        replace(
+            options,
+            weights=weights,
+            head=options.head or spec.default_head,  # type: ignore[arg-type]
+            image_size=_or(options.image_size, spec.image_size),
+            crop_fraction=_or(options.crop_fraction, 0.875) if options.resize == "crop" else 1.0,
+            freeze_epochs=_or(options.freeze_epochs, min(1 if pretrained else 0, options.epochs - 1)),
+            head_rate=_or(options.head_rate, 3e-3 if pretrained else spec.scratch_rate),
+            frozen_rate=_or(options.frozen_rate, _or(options.head_rate, 3e-3 if pretrained else spec.scratch_rate)),
+            base_rate=_or(options.base_rate, 3e-4 if pretrained else spec.scratch_rate),
+            batch_norm=options.batch_norm or ("keep" if pretrained else "update"),
+            mix_share=_or(options.mix_share, 0.0 if short or options.augment == "none" else 0.5),
+            crop_scale=_or(options.crop_scale, 0.8 if short else 0.5),
+            rotation=_or(options.rotation, rotation),
+            shift=_or(options.shift, shift),
+            shear=_or(options.shear, shear),
+            zoom=_or(options.zoom, zoom),
+        )
+    )
+
+
+def resolve_machine(options: TrainOptions) -> TrainOptions:
+    """Fill in what belongs to this machine: device, workers, precision.
+
+    Raises:
+        UsageError: the precision, or the number of devices, does not go with the rest.
+        BackendError: the device is not to be had.
+    """
+    has_gpu = torch.cuda.is_available()
+    if options.device == "cuda" and not has_gpu:
+        raise BackendError("device cuda is not to be had: torch sees no GPU", "check the driver, or use --device cpu")
+    device = "cuda" if has_gpu and options.device != "cpu" else "cpu"
+    precision = options.precision
+    if precision == "auto":
+        precision = "bf16" if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "32"
+    if precision == "fp16" and device == "cpu":
+        raise UsageError("--precision fp16 needs a GPU", "give bf16 or 32")
+    if device == "cuda" and options.devices > torch.cuda.device_count():
+        raise BackendError(f"--devices {options.devices}: this machine has {torch.cuda.device_count()} GPUs")
+    processes = options.devices * options.num_nodes
+    if options.batch_size % processes:
+        raise UsageError(
+            f"--batch-size {options.batch_size} cannot be shared by {processes} processes",
+            f"give a multiple of {processes}",
+        )
+    workers = min(8, usable_threads()) if options.workers is None else options.workers
+    return replace(options, device=device, precision=precision, workers=workers)  # type: ignore[arg-type]
+
+
+def phases_of(options: TrainOptions, network: Network) -> list[Phase]:
+    """The phases that resolved options ask for.
+
+    Raises:
+        UsageError: the network has no stage of that name.
+    """
+    if options.unfreeze not in ("all", *network.stages):
+        raise UsageError(
+            f"--unfreeze {options.unfreeze}: {options.arch} has no such stage",
+            f"give all, or one of {', '.join(network.stages)}",
+        )
+    frozen = options.freeze_epochs or 0
+    phases = [Phase("frozen", frozen, None, options.frozen_rate or 0.0)] if frozen else []
+    if options.epochs > frozen:
+        phases.append(Phase("fine-tune", options.epochs - frozen, options.unfreeze, options.head_rate or 0.0))
+    return phases
+
+
+def _or(value: T | None, default: T) -> T:
+    return default if value is None else value

@@ -1,0 +1,126 @@
+"""Labelled photos, how they are split, and the lists of them that a run keeps."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+from edgeclf.errors import DataError
+from edgeclf.files.atomic_write import write_atomically
+
+if TYPE_CHECKING:
+    from edgeclf_training.dataset.known_photos import Known
+
+SPLITS = ("train", "val", "test")
+CONTENT = "known.jsonl"  # beside the lists: the content of every photo ever used
+
+
+@dataclass(frozen=True, order=True)
+class Sample:
+    """One labelled photo: its file, its class name, and the file's size in bytes."""
+
+    path: Path
+    label: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is left out, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """The photos of a run.
+
+    Attributes:
+        classes: class names in index order: sorted by code point, on every machine alike.
+        train, val, test: the samples; ``test`` is empty unless the data has a test folder.
+        val_origin: "the val folder" or how validation photos were set aside.
+        skipped: files left out: unreadable, duplicates, or on the quarantine list.
+        notes: what was found and decided about duplicates and the quarantine list, a line each.
+        known: the content of these photos and of all that the runs before used; empty if read back from lists.
+    """
+
+    classes: tuple[str, ...]
+    train: tuple[Sample, ...]
+    val: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+    val_origin: str
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    known: "tuple[Known, ...]" = field(default=(), compare=False, repr=False)
+
+    def part(self, name: str) -> tuple[Sample, ...]:
+        """The samples of "train", "val" or "test"."""
+        samples: tuple[Sample, ...] = getattr(self, name)
+        return samples
+
+    def with_parts(self, parts: Mapping[str, Sequence[Sample]]) -> "Split":
+        """The same, with other samples in "train", "val" and "test"."""
+        train, val, test = (tuple(parts[part]) for part in SPLITS)
+        return replace(self, train=train, val=val, test=test)
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over the sorted lists: split, class, file name and size, but no folder names."""
+        lines = sorted(f"{part}\t{s.label}\t{s.path.name}\t{s.size}" for part in SPLITS for s in self.part(part))
+        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def write_lists(split: Split, folder: Path) -> None:
+    """Write ``train.txt``, ``val.txt``, ``test.txt`` (class, bytes, path), ``skipped.txt`` (path, why), notes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lists = {part: [f"{s.label}\t{s.size}\t{s.path}" for s in split.part(part)] for part in SPLITS}
+    lists["skipped"] = [f"{s.path}\t{s.reason}" for s in split.skipped]
+    lists["notes"] = list(split.notes)
+    for name, lines in lists.items():
+        data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+        write_atomically(folder / f"{name}.txt", partial(_write, data=data))
+
+
+def read_lists(folder: Path, classes: Sequence[str], val_origin: str) -> Split:
+    """Read what ``write_lists`` wrote.
+
+    Raises:
+        DataError: a list is missing or not as it was written.
+    """
+    parts: dict[str, tuple[Sample, ...]] = {}
+    name = ""
+    try:
+        for name in SPLITS:
+            rows = [line.split("\t", 2) for line in _lines(folder / f"{name}.txt")]
+            parts[name] = tuple(Sample(Path(path), label, int(size)) for label, size, path in rows)
+        name = "skipped"
+        told = [line.rsplit("\t", 1) for line in _lines(folder / "skipped.txt")]
+        skipped = tuple(Skipped(Path(path), reason) for path, reason in told)
+        name = "notes"
+        notes = tuple(_lines(folder / "notes.txt"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder / name}.txt cannot be read ({error})", "train again") from error
+    return Split(tuple(classes), parts["train"], parts["val"], parts["test"], val_origin, skipped, notes)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_bytes().decode("utf-8", "surrogateescape").split("\n")[:-1]
+
+
+def _write(file: IO[bytes], data: bytes) -> None:
+    file.write(data)
+
+
+def spread(samples: Sequence[Sample], most: int, seed: int) -> list[Sample]:
+    """A seeded choice of at most ``most`` samples, as evenly from all classes as they allow, in their own order."""
+    turn: dict[str, int] = {}
+    ranked = []
+    for position in np.random.default_rng(seed).permutation(len(samples)):
+        label = samples[position].label
+        turn[label] = turn.get(label, 0) + 1
+        ranked.append((turn[label], int(position)))  # the first of every class, then the second of every class
+    chosen = sorted(ranked, key=lambda r: r[0])[:most]
+    return [samples[position] for position in sorted(position for _, position in chosen)]

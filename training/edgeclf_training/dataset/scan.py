@@ -1,0 +1,238 @@
+"""Looking at every photo once: can it be read, how large is it, what is it the same as. Results are remembered."""
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from edgeclf.concurrency import in_order
+from edgeclf.errors import PhotoError
+from edgeclf.files.photo_names import FoundPath
+from edgeclf.images.contract import ImageContract
+from edgeclf.images.deep_grey import is_deep
+from edgeclf.images.open_image import deep_grey, open_photo
+from edgeclf.images.overlay_mark import OVERLAY_KIND
+from edgeclf.images.preprocess import MAX_DECODED_PIXELS, upright_rgb, upright_with_size
+from edgeclf.images.resize import resized
+from edgeclf.images.sniff import sniff
+from edgeclf.model.session import usable_threads
+from numpy.typing import NDArray
+from PIL import Image, JpegImagePlugin
+
+from edgeclf_training.dataset.scan_cache import ScanCache
+
+# A JPEG's entropy-coded data is decoded in full at any scale, so damage shows; half of a phone's pixels are enough for
+# the rest. What is larger than 512 pixels on its short side may decode reduced.
+_CONTRACT = ImageContract(256, "squash")
+_SIDE, _THUMB, _LOW, _GRID = 32, 32, 8, 64
+_ORIENTATION = 0x0112
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What is known of one file.
+
+    Attributes:
+        kind: "" if it can be read, else ``PhotoError.kind``.
+        reason: why it cannot be read, or "".
+        width, height: of the upright photo, pixels; 0 if unreadable.
+        format: Pillow's name of the file's format; told by the first bytes, "" if unknown.
+        mode: Pillow's mode of the file ("RGB", "P", "CMYK", ...).
+        frames: 1, or more for an animation or a stack.
+        orientation: the EXIF tag, 1..8.
+        sha256: of the file's bytes, hex.
+        pixels: digest of the upright RGB pixels, hex: the same photo in two files, whatever their metadata.
+        phash: 64-bit perceptual hash, see ``perceptual_hash``.
+        entropy: of its colours (5 bits a channel, a 64 x 64 grid), bits; photos have 1.4 and more, placeholders less.
+        colours: how many such colours there are.
+        depth: of whole-number grey of more than 8 bits that does not use 0..65535: what it uses and how it is read.
+        thumb: grey uint8 32 x 32 as 1024 bytes, to confirm what the hash suggests.
+    """
+
+    kind: str = ""
+    reason: str = ""
+    width: int = 0
+    height: int = 0
+    format: str = ""
+    mode: str = ""
+    frames: int = 1
+    orientation: int = 1
+    sha256: str = ""
+    pixels: str = ""
+    phash: int = 0
+    entropy: float = 0.0
+    colours: int = 0
+    depth: str = ""
+    thumb: bytes = b""
+
+
+def scan(
+    paths: Sequence[Path], contract: ImageContract | None = None, progress: Progress | None = None
+) -> dict[Path, Scanned]:
+    """Decode every file through the door, in parallel; what was scanned before and has not changed is looked up.
+
+    Args:
+        paths: absolute paths.
+        contract: a photo that only decodes at reduced scale must decode under this one too.
+        progress: called with (photos done, photos in all).
+    """
+    found: dict[Path, Scanned] = {}
+    with ScanCache() as cache:
+        fresh = []
+        for path in dict.fromkeys(paths):
+            if (known := cache.get(path)) is not None:
+                found[path] = Scanned(*known)
+            else:
+                fresh.append(path)
+        total = len(found) + len(fresh)
+        if progress:
+            progress(len(found), total)
+        with closing(in_order(scan_one, fresh, usable_threads())) as results:
+            for path, result in zip(fresh, results, strict=True):
+                found[path] = result
+                if result.kind in (
+                    "",
+                    "damaged",
+                    "not-an-image",
+                    "empty",
+                    OVERLAY_KIND,
+                ):  # the rest may pass, with rights or memory
+                    cache.put(path, tuple(vars(result).values()))
+                if progress:
+                    progress(len(found), total)
+    if contract is not None:
+        for path, result in found.items():
+            if not result.kind and result.width * result.height > MAX_DECODED_PIXELS:
+                found[path] = _recheck(path, result, contract)
+    return found
+
+
+def scan_one(path: Path) -> Scanned:
+    """Look at one file, now."""
+    try:
+        photo, (width, height) = upright_with_size(FoundPath(path), _CONTRACT)
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            form, mode, frames, orientation = _header(path)
+        depth = _depth(path) if is_deep(mode) else ""
+    except PhotoError as error:
+        return Scanned(error.kind, error.message, format=_sniffed(path))
+    except Exception as error:  # the file went away between two looks, or its header is beyond Pillow
+        return Scanned("unreadable", f"{path}: {error}", format=_sniffed(path))
+    grey = photo.convert("L")
+    entropy, colours = _colours(photo)
+    return Scanned(
+        width=width,
+        height=height,
+        format=form,
+        mode=mode,
+        frames=frames,
+        orientation=orientation,
+        sha256=sha256,
+        pixels=hashlib.blake2b(
+            photo.tobytes(), digest_size=16, salt=f"{photo.width}x{photo.height}".encode()
+        ).hexdigest(),
+        phash=perceptual_hash(grey),
+        entropy=round(entropy, 3),
+        colours=colours,
+        depth=depth,
+        thumb=resized(grey, (_THUMB, _THUMB), None, Image.Resampling.BOX).tobytes(),
+    )
+
+
+def perceptual_hash(grey: Image.Image) -> int:
+    """64 bits: which of the 8 x 8 lowest DCT coefficients of the photo at 32 x 32 lie above their median.
+
+    Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010. Stays within a few bits under
+    recompression, scaling, colour changes; mirrored or clearly cropped photos get another hash.
+    """
+    small = np.asarray(resized(grey, (_SIDE, _SIDE), None, Image.Resampling.BOX), np.float64)
+    low = (_DCT @ small @ _DCT.T).ravel()
+    # Rounded, so that what is zero is zero on every machine; the mean (the first) takes no part in the median.
+    low = np.round(low, 3)
+    return int.from_bytes(np.packbits(low > np.sort(low[1:])[31]).tobytes(), "big")
+
+
+def dct_rows(count: int, low: int) -> NDArray[np.float64]:
+    """The ``low`` lowest rows of a DCT of ``count`` values, float64 ``[low, count]``."""
+    grid = np.outer(np.arange(low), 2 * np.arange(count) + 1)
+    return np.cos(math.pi * grid / (2 * count))
+
+
+_DCT = dct_rows(_SIDE, _LOW)
+
+
+def _colours(photo: Image.Image) -> tuple[float, int]:
+    """Entropy in bits and number of the colours on a grid; nearest neighbour, since mixing would make new ones."""
+    small = photo.resize((min(photo.width, _GRID), min(photo.height, _GRID)), Image.Resampling.NEAREST)
+    channels = np.asarray(small).astype(np.int32) >> 3
+    counts = np.bincount((channels[..., 0] << 10 | channels[..., 1] << 5 | channels[..., 2]).ravel())
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log2(shares)).sum()), len(shares)
+
+
+def _header(path: Path) -> tuple[str, str, int, int]:
+    """Format, mode, frames and orientation of a file that has been read already."""
+    with path.open("rb") as file:
+        kind = sniff(file.read(64))
+        file.seek(0)
+        image: Image.Image
+        if kind == "HEIC":
+            image = open_photo(file.read(), kind)
+        else:  # as in the door: Image.open would refuse a JPEG by its full size
+            image = JpegImagePlugin.JpegImageFile(file) if kind == "JPEG" else Image.open(file)
+        try:
+            orientation = image.getexif().get(_ORIENTATION, 1)
+        except Exception:
+            orientation = 1
+        return (
+            image.format or "",
+            image.mode,
+            int(getattr(image, "n_frames", 1)),
+            orientation if orientation in range(1, 9) else 1,
+        )
+
+
+def _depth(path: Path) -> str:
+    used = deep_grey(path.read_bytes())
+    if used is None or not (used.stretched or used.stated):
+        return ""
+    how = "as the file states" if used.stated else "stretched"
+    return f"values {used.low}..{used.high}, {how}: {used.black:.0f} is black, {used.white:.0f} white"
+
+
+_MAGIC = (
+    (b"BM", "BMP"),
+    (b"%PDF", "PDF"),
+    (b"PK\3\4", "ZIP"),
+    (b"<", "HTML or XML"),
+)
+
+
+def _sniffed(path: Path) -> str:
+    """What an unreadable file seems to be."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError:
+        return ""
+    return next((name for magic, name in _MAGIC if head.startswith(magic)), "") or sniff(head)
+
+
+def _recheck(path: Path, result: Scanned, contract: ImageContract) -> Scanned:
+    try:
+        upright_rgb(path, contract)
+    except PhotoError as error:
+        return Scanned(error.kind, error.message, format=result.format)
+    return result
+
+
+def absolute(path: Path | str) -> Path:
+    """The form in which paths are compared: absolute, links left as they are."""
+    return Path(os.path.abspath(path))

@@ -1,0 +1,1 @@
+"""What a trained network predicts on held-out photos, and how far its confidence can be trusted."""

@@ -1,0 +1,1 @@
+"""Fitting a network: phases, optimiser, frozen features, and ``train`` from folders to a finished run."""

@@ -1,0 +1,218 @@
+"""The fit: phase after phase, each resumable after every epoch, on one device or many."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from edgeclf.errors import DataError, PhotoError, UsageError
+from torch.utils.data import DataLoader
+
+from edgeclf_training.config.options import TrainOptions
+from edgeclf_training.fit.frozen_features import PooledFeatures, class_counts
+from edgeclf_training.fit.lightning_module import FineTuning, Phase
+from edgeclf_training.loading.loader_processes import loader_errors
+from edgeclf_training.loading.photo_dataset import Key, PhotoDataset, loader
+from edgeclf_training.networks import Network, freeze
+from edgeclf_training.run.history import CHECKPOINT, AtomicCheckpoints, History, trainer_rank
+from edgeclf_training.run.run_folder import resume_command
+
+Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
+
+def fit_phases(
+    network: Network,
+    phases: list[Phase],
+    train: PhotoDataset,
+    val: PhotoDataset,
+    history: History,
+    options: TrainOptions,
+    *,
+    classes: int,
+    logger: Any,
+    progress: Progress,
+    progress_bar: bool,
+    resumed: bool = False,
+) -> None:
+    """Train through the phases; afterwards ``network`` holds the best weights by validation, if any epoch was finite.
+
+    Each phase is a Trainer of its own, so that the optimiser, and what data parallelism synchronises, always match
+    the stages that are trainable.
+
+    Args:
+        network: changed in place.
+        phases: in order.
+        train, val: the photos.
+        history: what is remembered; with ``resumed``, what was.
+        options: resolved.
+        classes: number of classes.
+        logger: Lightning's, or False.
+        progress: makes a progress callback for a named stretch of work.
+        progress_bar: show Lightning's.
+        resumed: ``history`` and ``network`` come from a checkpoint.
+
+    Raises:
+        UsageError: the GPU's memory is too small.
+        DataError: a photo can no longer be read.
+        OSError: the disk is full.
+    """
+    counts = class_counts(train.labels, classes)
+    terminate = signal.getsignal(signal.SIGTERM)
+    children: list[Any] = []
+    if options.device == "cuda":
+        network.to(memory_format=torch.channels_last)  # photos come so already, and tensor cores want it
+    for number, phase in enumerate(phases):
+        if resumed and (number < history.phase or (number == history.phase and history.phase_done)):
+            continue
+        mid_phase = resumed and number == history.phase and bool(history.epochs)
+        freeze(network, phase.unfreeze)
+        trainer = make_trainer(
+            phase.epochs, options, [history, _Supervision(terminate, children)], logger, progress_bar
+        )
+        before = sum(p.epochs for p in phases[:number])
+        on_features = phase.unfreeze is None and trainer.world_size == 1
+        done = sum(e.phase == phase.name for e in history.epochs) if mid_phase else 0
+        resume = resume_command(history.folder)
+        with _as_errors(history), loader_errors(resume, options.workers or 0), _ending(children):
+            loaders = _Loaders(network, train, val, trainer, options, before, done)
+            batches = loaders.features(phase, history.folder, progress) if on_features else loaders.photos()
+            module = FineTuning(network, phase, options, counts, before, on_features)
+            history.phase, history.phase_done = number, False
+            checkpoint = history.folder / CHECKPOINT if mid_phase else None
+            trainer.fit(module, *batches, ckpt_path=checkpoint, weights_only=True)
+        network.cpu()
+    if torch.distributed.is_initialized():  # what comes after is done by one process alone
+        torch.distributed.destroy_process_group()
+    if trainer_rank() == 0:
+        history.load_best(network)
+    network.eval()
+
+
+def make_trainer(
+    epochs: int, options: TrainOptions, callbacks: list[pl.Callback], logger: Any, progress_bar: bool
+) -> pl.Trainer:
+    """Lightning's Trainer for one phase, on what the options name."""
+    gpu = options.device == "cuda"
+    many = options.devices * options.num_nodes > 1
+    precision = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[options.precision]
+    if progress_bar:
+        callbacks = [*callbacks, pl.callbacks.TQDMProgressBar(leave=False)]
+    return pl.Trainer(
+        max_epochs=epochs,
+        accelerator="gpu" if gpu else "cpu",
+        devices=options.devices,
+        num_nodes=options.num_nodes,
+        strategy="ddp" if many else "auto",
+        precision=precision,  # type: ignore[arg-type]
+        callbacks=callbacks,
+        plugins=[AtomicCheckpoints()],
+        logger=logger,
+        enable_model_summary=False,
+        enable_progress_bar=progress_bar,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        use_distributed_sampler=False,  # our sampler carries the epoch to the augmentation, and shares photos out
+        gradient_clip_val=options.clip or None,
+    )
+
+
+@dataclass(frozen=True)
+class _Loaders:
+    """Batches to train and to validate with, for one phase: ``before`` epochs of earlier ones, ``done`` of this one."""
+
+    network: Network
+    train: PhotoDataset
+    val: PhotoDataset
+    trainer: pl.Trainer
+    options: TrainOptions
+    before: int
+    done: int
+
+    def photos(self) -> tuple[DataLoader[Key], DataLoader[Key]]:
+        """This process's share of the photos."""
+        o, workers = self.options, self.options.workers or 0
+        share = {"rank": self.trainer.global_rank, "world": self.trainer.world_size}
+        return (
+            loader(self.train, o.batch_size, workers, shuffle=True, **self._epochs(), **share),
+            loader(self.val, o.batch_size, workers, shuffle=False, **share),
+        )
+
+    def features(self, phase: Phase, folder: Path, progress: Progress) -> tuple[DataLoader[Key], DataLoader[Key]]:
+        """The pooled activations of the photos, computed now."""
+        o = self.options
+        views = min(phase.epochs, o.frozen_views) if o.augment != "none" else 1
+        with progress("running the frozen base") as update:
+            train, val = (
+                PooledFeatures(
+                    self.network,
+                    photos,
+                    number,
+                    batch_size=o.batch_size,
+                    workers=o.workers or 0,
+                    device=o.device,
+                    folder=folder,
+                    progress=update,
+                )
+                for photos, number in ((self.train, views), (self.val, 1))
+            )
+        return (
+            loader(train, o.batch_size, 0, shuffle=True, **self._epochs()),
+            loader(val, o.batch_size, 0, shuffle=False),
+        )
+
+    def _epochs(self) -> dict[str, int]:
+        return {"seed": self.options.seed, "epochs_before": self.before, "epochs_done": self.done}
+
+
+class _Supervision(pl.Callback):
+    """Keeps to our answer to SIGTERM, and notes the processes that the first phase's Trainer has started.
+
+    Lightning's own answer is a broadcast that, from a second Trainer on, nobody joins.
+    """
+
+    def __init__(self, terminate: Any, children: list[Any]) -> None:
+        self._terminate, self._children = terminate, children
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._children += getattr(trainer.strategy.launcher, "procs", None) or []
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._terminate)
+
+
+@contextlib.contextmanager
+def _ending(children: list[Any]) -> Iterator[None]:
+    """If this process fails, end those that the first phase started: they would wait for it for ever."""
+    try:
+        yield
+    except BaseException:
+        for child in children:
+            child.kill()
+            child.wait()
+        raise
+
+
+@contextlib.contextmanager
+def _as_errors(history: History) -> Iterator[None]:
+    try:
+        yield
+    except SystemExit as error:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from error
+    except torch.cuda.OutOfMemoryError as error:
+        raise UsageError("the GPU's memory is too small for this", "give a smaller --batch-size") from error
+    except PhotoError as error:
+        raise _gone(error.message, history) from error
+    except RuntimeError as error:
+        if "PhotoError" in str(error):  # what a loader process makes of one: its whole trace as the message
+            raise _gone(str(error).strip().splitlines()[-1].split(": ", 1)[-1], history) from error
+        raise
+
+
+def _gone(message: str, history: History) -> DataError:
+    """A photo that was read when the run began cannot be read any more."""
+    return DataError(message, f"bring it back, then go on with `{resume_command(history.folder)}`")

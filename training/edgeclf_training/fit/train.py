@@ -1,0 +1,307 @@
+"""Training, from folders to a finished run, and going on with one that was cut off."""
+
+import contextlib
+import logging
+import shlex
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from edgeclf.cli.console import Console
+from edgeclf.cli.info import calibrated
+from edgeclf.errors import BackendError, DataError, UsageError
+from edgeclf.files.paths import PathLike, as_paths
+from edgeclf.images.contract import ImageContract
+from edgeclf.model.manifest import Provenance
+
+from edgeclf_training.config.options import TrainOptions
+from edgeclf_training.config.resolve import phases_of, resolve, resolve_machine
+from edgeclf_training.dataset.known_photos import write_known
+from edgeclf_training.dataset.samples import CONTENT, Sample, Split, write_lists
+from edgeclf_training.dataset.split import read_split
+from edgeclf_training.dataset.zip_data import open_data
+from edgeclf_training.evaluation.calibration import calibrate
+from edgeclf_training.evaluation.predictions import LOWER_RATE, ask, diverged, evaluate, write_confusion
+from edgeclf_training.fit.messages import describe, report_epoch, report_figures, say_what_is_left
+from edgeclf_training.fit.phases import fit_phases
+from edgeclf_training.fit.preflight import claim, need_space, writing
+from edgeclf_training.loading.loader_processes import loader_errors
+from edgeclf_training.loading.photo_dataset import PhotoDataset, loader
+from edgeclf_training.networks import Loaded, Network, build_network
+from edgeclf_training.report import write_report
+from edgeclf_training.run.history import CHECKPOINT, History, trainer_rank
+from edgeclf_training.run.kept_photos import keep_photos
+from edgeclf_training.run.lineage import known_photos, run_of_weights
+from edgeclf_training.run.relocate import going_on
+from edgeclf_training.run.run_folder import Run, copy_known_classes, load_run, resume_command, save_run, versions
+
+
+def train(
+    data: PathLike | Sequence[PathLike],
+    out: PathLike,
+    options: TrainOptions | None = None,
+    *,
+    start: Run | PathLike | None = None,
+    quarantine: Mapping[Path, str] | None = None,
+    logger: str = "csv",
+    report: bool = True,
+    console: Console | None = None,
+) -> Run:
+    """Fine-tune a classifier on folders of photos.
+
+    Where several processes train together, the one of rank 0 writes, talks and returns the figures.
+
+    Args:
+        data: a data folder or several, see ``read_split``, and zips of such.
+        out: the run folder; must not exist, or be empty.
+        options: what the user decided; the defaults if None. With ``start``, its architecture, head, input size and
+            resize rule hold.
+        start: an earlier run to go on from, or its folder: its network; the photos it knew stay in their parts.
+        quarantine: photos to leave out, see ``read_quarantine``.
+        logger: "csv", or "tensorboard" to write event files as well.
+        report: write report.html and metrics.json.
+        console: where to report; silent if None.
+
+    Raises:
+        DataError: the photos or weights cannot be used; or training diverged and the weights kept are ruined: the run
+            folder is complete all the same, to look at.
+        UsageError: an option makes no sense, or ``out`` is taken or cannot be written.
+        BackendError: the device or tensorboard is not to be had.
+    """
+    data, out = as_paths(data), Path(out)
+    start = start if isinstance(start, Run) or start is None else load_run(start)
+    console = _only_rank_0(console)
+    _check_logger(logger)
+    options = resolve(options or TrainOptions(), start.options if start else None)
+    contract = ImageContract(options.image_size or 0, options.resize, options.crop_fraction or 1.0)
+    if trainer_rank() == 0:
+        claim(out, data)
+    with console.progress("unpacking") as progress:
+        folders = open_data(data, progress)
+    with console.progress("reading photos") as progress:
+        before = start or run_of_weights(options.weights)
+        earlier, unknown = known_photos(before, progress) if before else ((), ())
+        split = read_split(
+            folders,
+            seed=options.seed,
+            val_split=options.val_split,
+            group_near=options.group_near_duplicates,
+            only=options.classes,
+            max_per_class=options.max_per_class,
+            earlier=earlier,
+            contract=contract,
+            quarantine=quarantine,
+            progress=progress,
+        )
+    split = replace(split, notes=(*unknown, *split.notes))
+    network, loaded = _network(options, split.classes, start)
+    phases_of(options, network)  # before anything is written: an unknown stage is a usage error
+    roots = tuple(path.absolute() for path in data)
+    origin = _provenance(options, split, loaded, start)
+    run = Run(
+        out, roots, options, split.classes, contract, split, (), origin, start.folder.absolute() if start else None
+    )
+    if trainer_rank() == 0:
+        describe(console, run, loaded, start)
+        need_space(out, network)
+        with writing(out):
+            out.mkdir(parents=True, exist_ok=True)
+            write_lists(split, out / "split")
+            write_known(split.known, out / "split" / CONTENT)
+            keep_photos(split.test or split.val, contract, out, options.seed)
+            save_run(run)
+    return _fit(run, network, start, _logger(logger, out), console, resumed=False, report=report)
+
+
+def resume(
+    folder: PathLike,
+    data: PathLike | Sequence[PathLike] = (),
+    machine: Mapping[str, Any] | None = None,
+    *,
+    logger: str = "csv",
+    report: bool = True,
+    console: Console | None = None,
+) -> Run:
+    """Go on with a run that was interrupted or killed, from its last finished epoch.
+
+    On a CPU with the same versions and photos it ends in the same weights, bit for bit, as it would have without the
+    interruption.
+
+    Args:
+        folder: the run folder.
+        data: folders or zips where its photos are now, if not where they were.
+        machine: options of ``MACHINE`` to go on with; those left out stay the run's own.
+        logger, report, console: as in ``train``.
+
+    Raises:
+        DataError: not a run folder, many of its photos are gone or changed, or its checkpoint is damaged or no
+            checkpoint; or training diverged, as in ``train``.
+        UsageError: the run has finished.
+        BackendError: the device or tensorboard is not to be had.
+    """
+    folder, data = Path(folder), as_paths(data)
+    console = _only_rank_0(console)
+    _check_logger(logger)
+    run = load_run(folder)
+    if run.figures:
+        raise UsageError(
+            f"{folder}: this run has finished", f"--from {shlex.quote(str(folder))} goes on from its weights"
+        )
+    run = going_on(run, data, console)
+    run = replace(run, options=resolve_machine(replace(run.options, **(machine or {}))))
+    begun = (folder / CHECKPOINT).exists()  # then the weights it started from are not needed any more
+    start = load_run(run.start) if run.start and not begun else None
+    network, _ = _network(replace(run.options, weights="none") if begun else run.options, run.classes, start)
+    need_space(folder, network)
+    return _fit(run, network, start, _logger(logger, folder), console, resumed=True, report=report)
+
+
+def _fit(
+    run: Run, network: Network, start: Run | None, log: Any, console: Console, *, resumed: bool, report: bool
+) -> Run:
+    """From a prepared network to a finished run folder."""
+    o, classes = run.options, len(run.classes)
+    history = History(run.folder, o.keep, o.early_stopping, partial(report_epoch, console, o.epochs))
+    resumed = resumed and history.resume(network)
+    if resumed:
+        console.line(f"going on after epoch {len(history.epochs)} of {o.epochs}")
+    bar = not console.quiet and sys.stdout.isatty() and sys.stderr.isatty()  # Lightning's writes to stdout
+    try:
+        with (
+            _quiet_lightning(),
+            writing(run.folder, f"then go on with `{resume_command(run.folder)}`"),
+        ):
+            if start is not None and not resumed:
+                with loader_errors(resume_command(run.folder), o.workers or 0):
+                    before = evaluate(network, _batches(run, run.split.val), classes, "validation", o.device)
+                right = f"{before.correct} of {before.photos} validation photos right ({before.accuracy:.1%})"
+                console.line(f"before: {right}")
+                history.start_from(network, before.accuracy)
+            fit_phases(
+                network,
+                phases_of(o, network),
+                PhotoDataset(run.split.train, run.classes, run.contract, o if o.augment != "none" else None),
+                PhotoDataset(run.split.val, run.classes, run.contract),
+                history,
+                o,
+                classes=classes,
+                logger=log,
+                progress=console.progress,
+                progress_bar=bar,
+                resumed=resumed,
+            )
+    except KeyboardInterrupt:
+        if trainer_rank() == 0:
+            say_what_is_left(history, run, console)
+        raise
+    except UsageError as error:  # the same command with another option should find its place free
+        if trainer_rank() == 0 and not history.epochs and not isinstance(error.__cause__, OSError):
+            shutil.rmtree(run.folder)
+        raise
+    if trainer_rank() != 0:
+        return run
+    return _finish(run, network, history, console, report)
+
+
+def _finish(run: Run, network: Network, history: History, console: Console, report: bool) -> Run:
+    """Count the figures with the weights that are kept, and write what a finished run holds."""
+    if history.best is None:
+        raise DataError("training diverged: no epoch has a finite validation loss", LOWER_RATE)
+    o, epochs = run.options, history.epochs
+    if len(epochs) < o.epochs:
+        console.line(f"{len(epochs)} of {o.epochs} epochs: --early-stopping, {o.early_stopping} without a better one")
+    if history.best.phase != epochs[-1].phase and o.keep != "last":
+        console.line(f"no {epochs[-1].phase} epoch did better: more --epochs, or a lower --base-rate, may")
+    which = f"epoch {history.best.epoch}" if history.best.epoch else "what the run started from"
+    console.line(f"{run.options.keep}: {which}; its weights are kept")
+    ruin = diverged([e.val_loss for e in epochs], history.best.epoch, len(run.classes))
+    if ruin and not ruin.kept:
+        console.line(f"{ruin.line}; {LOWER_RATE}")
+    held_out = [("validation", run.split.val), *([("test", run.split.test)] if run.split.test else [])]
+    answers = [
+        ask(network, samples, run.classes, run.contract, name, device=run.options.device) for name, samples in held_out
+    ]
+    calibration = calibrate(answers[0].logits, answers[0].labels)
+    figures = tuple(a.figures for a in answers)
+    run = replace(run, figures=figures, calibration=calibration, best_epoch=history.best.epoch)
+    with writing(run.folder, f"then go on with `{resume_command(run.folder)}`"):
+        write_confusion(run.figures[-1], run.classes, run.folder)
+        save_run(run)
+        (run.folder / CHECKPOINT).unlink(missing_ok=True)
+    for f in run.figures:
+        report_figures(console, f, run.classes)
+    console.line(f"calibrated: {calibrated(calibration)}")
+    if report:
+        with writing(run.folder, f"then make the report with `edgeclf report {shlex.quote(str(run.folder))}`"):
+            write_report(run, network, answers, console=console)
+        console.line(f"report: {run.folder / 'report.html'}")
+    if ruin and ruin.kept:
+        raise DataError(ruin.line, LOWER_RATE)
+    return run
+
+
+def _only_rank_0(console: Console | None) -> Console:
+    return console if console is not None and trainer_rank() == 0 else Console(quiet=True)
+
+
+def _network(options: TrainOptions, classes: Sequence[str], start: Run | None) -> tuple[Network, Loaded | None]:
+    pl.seed_everything(options.seed, verbose=False)  # the head's first weights
+    network, loaded = build_network(
+        options.arch,
+        len(classes),
+        head=options.head,
+        image_size=options.image_size,
+        weights=options.weights or "none",
+        normalize=options.normalize,
+        dropout=options.dropout,
+    )
+    if start is not None:
+        copy_known_classes(network, start.network(), classes, start.classes)
+    return network, loaded
+
+
+def _check_logger(kind: str) -> None:
+    """Before anything is written."""
+    if kind == "tensorboard":
+        try:
+            from torch.utils.tensorboard import SummaryWriter  # noqa: F401
+        except ImportError as error:
+            raise BackendError("tensorboard is not installed", "pip install tensorboard") from error
+
+
+def _logger(kind: str, out: Path) -> Any:
+    """metrics.csv is always written; this is what comes on top."""
+    if kind == "csv":
+        return False
+    return pl.loggers.TensorBoardLogger(save_dir=str(out), name="tensorboard", version="")
+
+
+def _provenance(options: TrainOptions, split: Split, loaded: Loaded | None, start: Run | None) -> Provenance:
+    lineage = start.provenance.weights if start else ()
+    if loaded is not None:
+        lineage = (f"{loaded.source}; sha256 {loaded.sha256}; {loaded.licence}",)
+    if start is not None:
+        lineage = (*lineage, f"an earlier run, {start.folder.resolve().name}")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Provenance(now, options.seed, split.fingerprint(), lineage, versions())
+
+
+def _batches(run: Run, samples: Sequence[Sample]) -> Any:
+    dataset = PhotoDataset(samples, run.classes, run.contract)
+    return loader(dataset, run.options.batch_size, run.options.workers or 0, shuffle=False)
+
+
+@contextlib.contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Its advice on worker counts, idle GPUs and step counts is for people who call it themselves."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        yield

@@ -1,0 +1,1 @@
+"""From labelled photos to batches of tensors: augmentation and loader processes."""

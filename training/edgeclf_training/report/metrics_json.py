@@ -1,0 +1,139 @@
+"""The figures of a run as plain values: what ``metrics.json`` holds and the page shows."""
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edgeclf.evaluation.metrics import balanced, confused, expected_error, per_class, reliability, remarks, wilson
+from edgeclf.model.manifest import Calibration, Figures
+
+from edgeclf_training.dataset.exclusion_counts import left_out
+from edgeclf_training.evaluation.calibration import WRONG_SHARE, confidence
+from edgeclf_training.evaluation.predictions import Answers, diverged
+from edgeclf_training.report.gradcam import Evidence
+from edgeclf_training.run.run_folder import Run
+
+SCHEMA_VERSION = 1
+
+
+def facts(
+    run: Run,
+    answers: Sequence[Answers],
+    calibration: Calibration | None,
+    evidence: Evidence,
+    recipe: Sequence[tuple[str, str]],
+) -> dict[str, Any]:
+    """Everything ``metrics.json`` holds: plain values, finite numbers, None for what is not defined.
+
+    Args:
+        run: finished or interrupted.
+        answers: of the validation photos, and of the test photos where there are any.
+        calibration: None where no validation photo could be read.
+        evidence: where heat maps lie on photos of the last split.
+        recipe: (option, value) pairs.
+    """
+    curves = read_curves(run.folder / "metrics.csv")
+    split = run.split
+    parts = {"train": split.train, "validation": split.val, "test": split.test}
+    counted = {part: Counter(sample.label for sample in samples) for part, samples in parts.items()}
+    best = best_epoch(curves, run.figures, run.options.keep) if run.best_epoch is None else run.best_epoch
+    ruin = diverged([row.get("val_loss") for row in curves], best, len(run.classes))
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "headline": answers[-1].split,
+        "run": {
+            "architecture": run.options.arch,
+            "head": run.options.head,
+            "classes": list(run.classes),
+            "contract": run.contract.to_dict(),
+            "interrupted": not run.figures,
+            **asdict(run.provenance),
+        },
+        "recipe": dict(recipe),
+        "photos": {
+            **{part: len(samples) for part, samples in parts.items()},
+            "per_class": {label: {part: counts[label] for part, counts in counted.items()} for label in run.classes},
+            "validation_origin": split.val_origin,
+            "skipped": len(split.skipped),
+            "left_out": left_out(split.skipped),
+            "notes": list(split.notes),
+            "missing": sum(len(a.missing) for a in answers),
+        },
+        "splits": {a.split: _split_facts(a, run.classes, calibration) for a in answers},
+        "calibration": None
+        if calibration is None
+        else {**asdict(calibration), "reached": calibration.wrong <= WRONG_SHARE * calibration.answered},
+        "evidence": asdict(evidence),
+        "curves": curves,
+        "best_epoch": best,
+        "diverged": ruin.line if ruin else None,
+    }
+
+
+def _split_facts(answers: Answers, classes: Sequence[str], calibration: Calibration | None) -> dict[str, Any]:
+    figures = answers.figures
+    values: dict[str, Any] = {
+        "photos": figures.photos,
+        "correct": figures.correct,
+        "accuracy": figures.accuracy if figures.photos else None,
+        "interval": list(wilson(figures.correct, figures.photos)),
+        "balanced_accuracy": balanced(figures),
+        "remarks": list(remarks(figures, classes)),
+        "missing": len(answers.missing),
+        "confusion": [list(row) for row in figures.confusion],
+        "per_class": [asdict(one) for one in per_class(figures, classes)],
+        "confused": [asdict(pair) for pair in confused(figures, classes)],
+        "calibration": None,
+    }
+    if calibration is not None and figures.photos:
+        before, right = confidence(answers.logits, answers.labels)
+        after, _ = confidence(answers.logits, answers.labels, calibration.temperature)
+        bars = {"before": reliability(before, right), "after": reliability(after, right)}
+        kept = after >= calibration.threshold
+        values["calibration"] = {
+            **{f"ece_{when}": expected_error(b) for when, b in bars.items()},
+            "reliability": {when: [asdict(one) for one in b] for when, b in bars.items()},
+            "answered": int(kept.sum()),
+            "wrong": int((kept & ~right).sum()),
+        }
+    return values
+
+
+def read_curves(path: Path) -> list[dict[str, Any]]:
+    """The rows of ``metrics.csv`` with numbers as numbers, None for what is not finite; empty if there is no file."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{k: _number(v) for k, v in row.items() if k} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        return []
+
+
+def best_epoch(curves: Sequence[Mapping[str, Any]], figures: Sequence[Figures], keep: str = "best") -> int | None:
+    """The epoch whose weights were kept, as far as it can be told of a run that does not say.
+
+    The last, or by most validation photos right, then the lowest loss.
+    0 stands for the weights the run started from, None for not known.
+    """
+    known = [row for row in curves if row.get("val_accuracy") is not None and row.get("val_loss") is not None]
+    if not known:
+        return None
+    if keep == "last":
+        return int(known[-1]["epoch"])
+    best = max(known, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
+    if figures and round(best["val_accuracy"] * figures[0].photos) < figures[0].correct:
+        return 0
+    return int(best["epoch"])
+
+
+def _number(text: str | None) -> Any:
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        return text
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() and "." not in (text or "") else value

@@ -1,0 +1,101 @@
+"""From a run to its two report files."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edgeclf.cli.console import Console
+from edgeclf.errors import DataError
+from edgeclf.files.atomic_write import write_over
+
+from edgeclf_training.dataset.samples import spread
+from edgeclf_training.evaluation.calibration import calibrate
+from edgeclf_training.evaluation.predictions import Answers, ask
+from edgeclf_training.networks import Network
+from edgeclf_training.report.gradcam import evidence
+from edgeclf_training.report.metrics_json import facts
+from edgeclf_training.report.mistakes import mistakes
+from edgeclf_training.report.page import page
+from edgeclf_training.run.run_folder import Run
+
+_EXPLAINED = 200  # photos whose heat maps are measured
+
+
+def write_report(
+    run: Run,
+    network: Network | None = None,
+    answers: Sequence[Answers] | None = None,
+    *,
+    recipe: Sequence[tuple[str, str]] | None = None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Write ``report.html`` and ``metrics.json`` into the run folder.
+
+    Args:
+        run: a finished or interrupted run.
+        network: its network on the CPU; read from the run folder if None.
+        answers: of the validation split, then of the test split if there is one; asked for if None. Photos that
+            vanished since are told, and the rest go on.
+        recipe: (option, value) pairs to show; the run's options if None.
+        console: where to report; silent if None.
+
+    Returns:
+        What ``metrics.json`` holds.
+
+    Raises:
+        DataError: the network cannot be read, no held-out photo is left, or the folder cannot be written.
+    """
+    console = console or Console(quiet=True)
+    network = network or run.network()
+    answers = answers or _ask(run, network, console)
+    if not any(len(a.labels) for a in answers):
+        raise DataError(
+            f"{run.folder}: none of its {sum(len(a.missing) for a in answers)} held-out photos can be read",
+            "name the folder or zip where they are now: --data PHOTOS",
+        )
+    shown = next(a for a in reversed(answers) if len(a.labels))
+    calibration = run.calibration
+    if calibration is None and len(answers[0].labels):  # interrupted
+        calibration = calibrate(answers[0].logits, answers[0].labels)
+    with console.progress("explaining photos") as progress:
+        found = evidence(network, spread(shown.samples, _EXPLAINED, run.options.seed), run.contract, progress)
+    with console.waiting("drawing the report"):
+        chosen = recipe if recipe is not None else [(k, str(v)) for k, v in asdict(run.options).items()]
+        metrics = facts(run, [a for a in answers if a is shown or len(a.labels)], calibration, found, chosen)
+        temperature = calibration.temperature if calibration else 1.0
+        gallery = mistakes(network, shown, run.classes, run.contract, temperature, run.data)
+        missing = [skipped for a in answers for skipped in a.missing]
+        html = page(metrics, gallery, run.folder.resolve().name, run.split.skipped, missing)
+    text = json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False)
+    try:
+        write_over(run.folder / "metrics.json", lambda f: f.write(f"{text}\n".encode()), _is_ours, "figures")
+        page_bytes = html.encode("utf-8", "backslashreplace")
+        write_over(run.folder / "report.html", lambda f: f.write(page_bytes), _is_ours, "a report")
+    except OSError as error:
+        raise DataError(
+            f"{run.folder}: the report cannot be written ({error.strerror or error})", "check the folder"
+        ) from error
+    return metrics
+
+
+def _is_ours(path: str) -> bool:
+    """A report or its figures; those of older versions say it in no one word."""
+    head = Path(path).read_bytes()
+    is_page = b'name="generator" content="edgeclf"' in head or b"right</title>" in head
+    return is_page or (b'"headline"' in head and b'"splits"' in head)
+
+
+def _ask(run: Run, network: Network, console: Console) -> list[Answers]:
+    parts = [("validation", run.split.val), *([("test", run.split.test)] if run.split.test else [])]
+    answers = []
+    for name, samples in parts:
+        with console.progress(f"asking about {name} photos") as progress:
+            answers.append(ask(network, samples, run.classes, run.contract, name, progress=progress))
+    missing = [skipped for a in answers for skipped in a.missing]
+    for skipped in missing[:5]:
+        console.line(f"left out: {skipped.reason}")
+    if len(missing) > 5:
+        console.line(f"left out: {len(missing) - 5} more")
+    return answers

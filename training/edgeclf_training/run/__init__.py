@@ -1,0 +1,1 @@
+"""The run folder: what a training leaves behind, going on with it, and finding its photos again."""

@@ -1,0 +1,68 @@
+"""Every photo that a run and the runs before it have used, so that none of them is taken for a new one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edgeclf.errors import DataError
+
+from edgeclf_training.dataset.known_photos import Known, known_as, merged, read_known
+from edgeclf_training.dataset.samples import CONTENT, SPLITS
+from edgeclf_training.dataset.scan import scan
+from edgeclf_training.run.run_folder import Run, load_run
+
+Progress = Callable[[int, int], None]
+
+
+def known_photos(run: Run, progress: Progress | None = None) -> tuple[tuple[Known, ...], tuple[str, ...]]:
+    """The photos of a run and of those it went on from, and what cannot be known, a line each.
+
+    A run of an older version kept no content: it is read from the photos that are where that run found them.
+
+    Args:
+        run: a run; only its folder, lists and start are looked at.
+        progress: called with (photos looked at, photos in all) for a run of an older version.
+
+    Raises:
+        DataError: what the run keeps is damaged.
+    """
+    try:
+        return read_known(run.folder / "split" / CONTENT), ()
+    except FileNotFoundError:
+        pass
+    notes: tuple[str, ...] = ()
+    earlier: tuple[Known, ...] = ()
+    if run.start is not None:
+        try:
+            earlier, notes = known_photos(load_run(run.start), progress)
+        except DataError:
+            notes = (f"{run.start}, an earlier run, cannot be read: the photos only that one used cannot be known",)
+    used = [(part, sample) for part in SPLITS for sample in run.split.part(part)]
+    there = [sample.path for _, sample in used if _as_it_was(sample.path, sample.size)]
+    scans = {path: found for path, found in scan(there, progress=progress).items() if not found.kind}
+    if lost := len({sample.path for _, sample in used} - set(scans)):
+        notes = (
+            *notes,
+            f"{run.folder} is of an older version and {lost} of its photos are no longer where it found them: these "
+            "are known by file size and name only; saved again they cannot be known",
+        )
+    return merged(earlier, (known_as(part, sample, scans.get(sample.path)) for part, sample in used)), notes
+
+
+def run_of_weights(weights: str | None) -> Run | None:
+    """The run that a file of weights lies in the folder of: its photos are known to a network that starts from these.
+
+    Args:
+        weights: "imagenet", "none", or a file.
+
+    Raises:
+        DataError: that run cannot be read.
+    """
+    folder = Path(weights or "none").parent
+    return load_run(folder) if weights not in (None, "imagenet", "none") and (folder / "run.json").is_file() else None
+
+
+def _as_it_was(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False

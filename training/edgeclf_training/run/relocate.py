@@ -1,0 +1,188 @@
+"""Where a run's photos are now: data folders are moved, zips unpacked anew, single photos deleted."""
+
+import contextlib
+import functools
+import hashlib
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from edgeclf.cli.console import Console
+from edgeclf.errors import DataError
+from edgeclf.files.paths import PathLike, as_paths
+from edgeclf.files.walk import image_files
+
+from edgeclf_training.dataset.known_photos import Known, name_key, read_known, write_known
+from edgeclf_training.dataset.samples import CONTENT, SPLITS, Sample, write_lists
+from edgeclf_training.dataset.scan import Progress, Scanned, absolute, scan
+from edgeclf_training.dataset.zip_data import is_zip, open_data
+from edgeclf_training.run.run_folder import Run, resume_command, save_run
+
+_MAY_BE_GONE = 0.05  # share of the photos without which a run still goes on
+
+
+def relocated(run: Run, data: PathLike | Sequence[PathLike] = (), console: Console | None = None) -> Run:
+    """The run with its photos where they are now, as far as they can be found; the others stay where they were.
+
+    A photo is where it was, or else where its content is found: under ``data``, or in the zip that the run was trained
+    from. What is found elsewhere is written into the run's lists. A run of an older version kept no content: names and
+    sizes count then.
+
+    Args:
+        run: a run.
+        data: folders or zips where the photos are now; looked through first.
+        console: where to report; silent if None.
+
+    Raises:
+        DataError: ``data`` cannot be read, or holds none of the run's photos.
+    """
+    data = as_paths(data)
+    console = console or Console(quiet=True)
+    roots = tuple(map(absolute, data))
+    given = roots != run.data and roots != ()
+    samples = [sample for part in SPLITS for sample in run.split.part(part)]
+    wanted = samples if given else [sample for sample in samples if not is_there(sample)]
+    if not wanted:
+        return run
+    with console.progress("unpacking") as progress:
+        folders = open_data(roots if given else [path for path in run.data if is_zip(path)], progress)
+    known = _known(run)
+    with console.progress("looking for photos") as progress:
+        places = _find(wanted, known, [path for folder in folders for path in _files(folder)], progress)
+    if given and not places:
+        trained, here = (", ".join(map(str, paths)) for paths in (run.data, data))
+        raise DataError(
+            f"{run.folder} trained on {trained}: none of its {len(samples)} photos is in {here}",
+            "name the folder or zip that holds them now",
+        )
+    moved = {s: place for s, place in places.items() if place != s}
+    if not moved and not given:
+        return run
+    roots = roots or run.data
+    console.line(f"{len(places)} of {len(samples)} photos found in {', '.join(map(str, roots))}")
+    parts = {part: tuple(moved.get(s, s) for s in run.split.part(part)) for part in SPLITS}
+    run = replace(run, data=roots, split=run.split.with_parts(parts))
+    called = {_key(s): place for s, place in moved.items()}
+    known = [
+        replace(k, name=called[key].path.name, size=called[key].size) if (key := _key(k)) in called else k
+        for k in known
+    ]
+    with contextlib.suppress(OSError):  # a run that can only be read is as good
+        write_lists(run.split, run.folder / "split")
+        if known:
+            write_known(known, run.folder / "split" / CONTENT)
+        save_run(run)
+    return run
+
+
+def with_photos(run: Run, data: PathLike | Sequence[PathLike] = (), console: Console | None = None) -> Run:
+    """``relocated``; what cannot be found is told and left out.
+
+    Raises:
+        DataError: see ``relocated``.
+    """
+    data = as_paths(data)
+    run = relocated(run, data, console)
+    there = {part: tuple(filter(is_there, run.split.part(part))) for part in SPLITS}
+    gone = [s.path for part in SPLITS for s in run.split.part(part) if not is_there(s)]
+    if gone and console is not None:
+        total = len(gone) + sum(map(len, there.values()))
+        console.line(
+            f"left out: {len(gone)} of {total} photos are gone or changed, the first is {gone[0]}"
+            + ("; if they were moved, say where they are now" if len(gone) > _MAY_BE_GONE * total else "")
+        )
+    return replace(run, split=run.split.with_parts(there)) if gone else run
+
+
+def going_on(run: Run, data: Sequence[Path], console: Console) -> Run:
+    """``with_photos`` for a run that goes on: it may miss a few photos, but not many.
+
+    Raises:
+        DataError: see ``with_photos``; or more than one photo and a twentieth of them is gone.
+    """
+    before = sum(len(run.split.part(part)) for part in SPLITS)
+    found = with_photos(run, data, console)
+    left = sum(len(found.split.part(part)) for part in SPLITS)
+    labels = {sample.label for sample in found.split.train}
+    if before - left > max(1, _MAY_BE_GONE * before) or labels != set(run.classes) or not found.split.val:
+        first = next(s.path for part in SPLITS for s in run.split.part(part) if not is_there(s))
+        raise DataError(
+            f"{before - left} of {before} photos of {run.folder} are gone or changed, the first is {first}",
+            f"name the folder or zip where they are now: {resume_command(run.folder)} --data PHOTOS",
+        )
+    return found
+
+
+def is_there(sample: Sample) -> bool:
+    """Whether the file is where it was, and as large as it was."""
+    try:
+        return sample.path.is_file() and sample.path.stat().st_size == sample.size
+    except OSError:
+        return False
+
+
+def _known(run: Run) -> list[Known]:
+    try:
+        return list(read_known(run.folder / "split" / CONTENT))
+    except FileNotFoundError:  # a run of an older version
+        return []
+
+
+def _find(
+    wanted: Sequence[Sample], known: Sequence[Known], files: Sequence[Path], progress: Progress | None
+) -> dict[Sample, Sample]:
+    """Where samples are now: files of the same bytes, else of the same pixels; without content, of name and size."""
+    contents: dict[tuple[str, str, int], list[Scanned]] = defaultdict(list)
+    for photo in known:
+        if photo.scan:
+            contents[_key(photo)].append(photo.scan)
+    named: dict[Hashable, list[Path]] = defaultdict(list)
+    sized: dict[int, list[Path]] = defaultdict(list)
+    for path in files:
+        with contextlib.suppress(OSError):
+            size = path.stat().st_size
+            sized[size].append(path)
+            named[name_key(path.name, size)].append(path)
+
+    @functools.cache
+    def by_bytes(size: int) -> dict[str, Path]:
+        return {_digest(path): path for path in sized[size]}
+
+    places: dict[Sample, Sample] = {}
+    left: dict[str, Sample] = {}
+    for sample in wanted:
+        scans = contents[_key(sample)]
+        bytes_ = {scan.sha256 for scan in scans}
+        candidates = sorted(named[name_key(sample.path.name, sample.size)], key=lambda p: p.parent.name != sample.label)
+        place = next((path for path in candidates if not scans or _digest(path) in bytes_), None)
+        if place is None and scans:
+            place = next((by_bytes(sample.size)[b] for b in bytes_ if b in by_bytes(sample.size)), None)
+        if place is not None:
+            places[sample] = replace(sample, path=place)
+        elif not is_there(sample):
+            left |= {scan.pixels: sample for scan in scans}
+    if left:  # edited, but for the pixels
+        taken = {place.path for place in places.values()}
+        rest = [path for path in (*files, *(s.path for s in left.values() if s.path.is_file())) if path not in taken]
+        for path, look in scan(rest, progress=progress).items():
+            if look.pixels in left and (sample := left[look.pixels]) not in places:
+                places[sample] = Sample(path, sample.label, path.stat().st_size)
+    return places
+
+
+def _key(photo: Sample | Known) -> tuple[str, str, int]:
+    """What ties the photos of a run's lists to what it knows of them."""
+    return photo.label, photo.path.name if isinstance(photo, Sample) else photo.name, photo.size
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return map(absolute, image_files(str(folder)))
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

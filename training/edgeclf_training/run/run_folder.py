@@ -1,0 +1,230 @@
+"""The run folder: everything a training run leaves behind, and reading it back.
+
+run.json         data, options, classes, preprocessing, seed, versions, figures
+recipe.toml      the options as a recipe that trains likewise
+network.pt       state dict of the best weights by validation
+checkpoint.pt    all it takes to go on, until the run has finished
+metrics.csv      one row per epoch
+split/*.txt      which photo was trained on, validated with, tested, skipped; notes on duplicates
+split/known.jsonl  the content of these photos and of all that the runs before used, to know them again
+kept/*.jpg       a few held-out photos, small, to check an export with where the photos are not
+confusion.csv    counts on the test photos, or on the validation photos where there is no test folder
+report.html      what to look at: figures, mistakes with heat maps, calibration; one self-contained file
+metrics.json     the report's figures, for programs
+"""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from edgeclf.class_names import finder
+from edgeclf.errors import DataError, EdgeclfError
+from edgeclf.files.atomic_write import write_atomically
+from edgeclf.files.paths import PathLike
+from edgeclf.images.contract import ImageContract
+from edgeclf.model.manifest import Calibration, Figures, Provenance
+from torch import Tensor
+
+from edgeclf_training.config.options import TrainOptions, with_values
+from edgeclf_training.config.recipes import write_recipe
+from edgeclf_training.dataset.exclusion_counts import QUARANTINED, left_out
+from edgeclf_training.dataset.samples import Split, read_lists
+from edgeclf_training.networks import Network, build_network, read_state
+
+RUN_SCHEMA = 3
+_READ = (2, 3)  # 2 kept no split/known.jsonl
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run; without figures it is unfinished.
+
+    Attributes:
+        folder: the run folder.
+        data: the data arguments it was started with, absolute.
+        options: with every None resolved.
+        classes: class names in index order.
+        contract: how photos become network input.
+        split: the photos.
+        figures: counted with the best weights: validation, and test where there is a test folder.
+        provenance: date, seed, data fingerprint, weights, versions.
+        start: the folder of the run this one went on from, None for none.
+        calibration: temperature and "unknown" threshold, chosen on the validation photos; None if interrupted.
+        checkpoint: where to take the best weights so far from in place of ``network.pt``.
+        best_epoch: whose weights were kept, 0 for those the run started from; None if interrupted, or not recorded.
+    """
+
+    folder: Path
+    data: tuple[Path, ...]
+    options: TrainOptions
+    classes: tuple[str, ...]
+    contract: ImageContract
+    split: Split
+    figures: tuple[Figures, ...]
+    provenance: Provenance
+    start: Path | None = None
+    calibration: Calibration | None = None
+    checkpoint: Path | None = None
+    best_epoch: int | None = None
+
+    def network(self) -> Network:
+        """The trained network, in eval mode.
+
+        Raises:
+            DataError: ``network.pt`` (or the checkpoint) is missing, damaged or of another network.
+        """
+        o = self.options
+        network, _ = build_network(
+            o.arch, len(self.classes), head=o.head, image_size=o.image_size, normalize=o.normalize, dropout=o.dropout
+        )
+        path = self.checkpoint or self.folder / "network.pt"
+        try:
+            network.load_state_dict(_best_weights(path) if self.checkpoint else read_state(path))
+        except (RuntimeError, EdgeclfError) as error:
+            raise DataError(f"{path} cannot be used ({_first_line(error)})", "train again") from error
+        return network.eval()
+
+
+def save_run(run: Run) -> None:
+    """Write ``run.json`` and ``recipe.toml``; the figures are empty until the run has finished."""
+    values = {
+        "schema_version": RUN_SCHEMA,
+        "data": [str(path) for path in run.data],
+        "start": str(run.start) if run.start else None,
+        "options": asdict(run.options),
+        "classes": run.classes,
+        "contract": run.contract.to_dict(),
+        "val_origin": run.split.val_origin,
+        "figures": [asdict(f) for f in run.figures],
+        "provenance": asdict(run.provenance),
+        "calibration": asdict(run.calibration) if run.calibration else None,
+        "best_epoch": run.best_epoch,
+    }
+    text = json.dumps(values, indent=2, sort_keys=True, allow_nan=False)
+    quarantined = left_out(run.split.skipped).get(QUARANTINED, 0)
+    write_recipe(run.options, run.folder / "recipe.toml", run.start, quarantined)
+    write_atomically(run.folder / "run.json", lambda f: f.write(f"{text}\n".encode("utf-8", "surrogateescape")))
+
+
+def load_run_or_checkpoint(path: PathLike) -> Run:
+    """Read a run folder, or the checkpoint of an unfinished run in its folder: the best weights so far count then.
+
+    Raises:
+        DataError: as ``load_run``.
+    """
+    path = Path(path)
+    if path.suffix == ".pt" and not path.exists() and path.parent.is_dir():
+        hint = f"a finished run has none: give {path.parent}"
+        raise DataError(f"{path}: no such file", hint)
+    from edgeclf_training.run.history import CHECKPOINT
+
+    return replace(load_run(path.parent), checkpoint=path) if path.name == CHECKPOINT else load_run(path)
+
+
+def _best_weights(checkpoint: Path) -> dict[str, Tensor]:
+    from edgeclf_training.run.history import History, read_checkpoint
+
+    saved = read_checkpoint(checkpoint)
+    try:
+        weights: dict[str, Tensor] = saved["callbacks"][History.__qualname__]["weights"]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{checkpoint}: not a checkpoint of a run", "give a run folder or its checkpoint.pt") from error
+    if not weights:
+        raise DataError(f"{checkpoint}: no epoch has finished well yet", "go on with `edgeclf train --resume`")
+    return weights
+
+
+def load_run(folder: PathLike) -> Run:
+    """Read a run folder.
+
+    Raises:
+        DataError: it is not one, or not of this version.
+    """
+    folder = Path(folder)
+    path = folder / "run.json"
+    if not folder.is_dir():
+        if folder.exists() and (folder.parent / "run.json").is_file():
+            raise DataError(f"{folder}: is a file of a run, not the run", f"give its folder, {folder.parent}")
+        what = "is a file" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {what}", "give a run folder, as `edgeclf train` makes it")
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        if values["schema_version"] not in _READ:
+            raise DataError(f"{path}: written by another version of edgeclf", "pip install --upgrade edgeclf")
+        options = with_values(TrainOptions(), {k: v for k, v in values["options"].items() if v is not None}, str(path))
+        provenance = {**values["provenance"], "weights": tuple(values["provenance"]["weights"])}
+        return Run(
+            folder,
+            tuple(Path(root) for root in values["data"]),
+            options,
+            tuple(values["classes"]),
+            ImageContract(**values["contract"]),
+            read_lists(folder / "split", values["classes"], values["val_origin"]),
+            tuple(Figures(**{**f, "confusion": tuple(map(tuple, f["confusion"]))}) for f in values["figures"]),
+            Provenance(**provenance),
+            Path(values["start"]) if values["start"] else None,
+            Calibration(**values["calibration"]) if values.get("calibration") else None,
+            best_epoch=values.get("best_epoch"),
+        )
+    except FileNotFoundError as error:
+        raise DataError(f"{folder}: not a run folder (no run.json)", "give a folder made by `edgeclf train`") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read ({_first_line(error)})", "train again") from error
+
+
+def copy_known_classes(network: Network, earlier: Network, classes: Sequence[str], known: Sequence[str]) -> None:
+    """Start ``network`` from an earlier one: all weights, and the last layer's rows of the classes it knew.
+
+    Args:
+        network: changed in place; same architecture and head as ``earlier``.
+        earlier: the network to go on from.
+        classes, known: class names in index order of each.
+    """
+    state = earlier.state_dict()
+    last = f"head.linears.{len(network.head.linears) - 1}"
+    own, find = network.state_dict(), finder(known)
+    for name in (f"{last}.weight", f"{last}.bias"):
+        rows = own[name].clone()
+        for index, label in enumerate(classes):
+            if (row := find(label)) is not None:
+                rows[index] = state[name][row]
+        state[name] = rows
+    network.load_state_dict(state)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what takes part in training."""
+    import platform
+
+    import albumentations
+    import edgeclf
+    import PIL
+    import pytorch_lightning
+    import torchvision
+
+    return {
+        "python": platform.python_version(),
+        **{
+            name: str(module.__version__)
+            for name, module in (
+                ("edgeclf", edgeclf),
+                ("torch", torch),
+                ("torchvision", torchvision),
+                ("pytorch-lightning", pytorch_lightning),
+                ("albumentations", albumentations),
+                ("pillow", PIL),
+            )
+        },
+    }
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def resume_command(folder: Path) -> str:
+    """What goes on with a run, to be pasted into a shell."""
+    return f"edgeclf train --resume {shlex.quote(str(folder))}"
