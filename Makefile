@@ -5,9 +5,10 @@ VENV ?= .venv
 DEMO ?= demo
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
+DOCS_READY = $(VENV)/.ready-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-cpus test-versions check format bench fuzz study default-model clean
+.PHONY: help demo test test-wheel test-cpus test-versions check format docs bench fuzz study default-model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +16,10 @@ help: ## list the targets
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $@
+
+$(DOCS_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
 	@touch $@
 
 demo: $(READY) ## draw penguins, fine-tune, export FP32 and INT8, predict with a heat map
@@ -42,6 +47,11 @@ format: $(READY) ## fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(DOCS_READY) ## the site, into site/; a broken link or a missing docstring is an error
+	$(BIN)/python tools/cli_reference.py --check
+	$(BIN)/python tools/docstrings.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 bench: $(READY) ## one photo from the shell, against a hand-written onnxruntime script
 	$(BIN)/python benchmarks/one_photo.py
 
@@ -55,4 +65,4 @@ default-model: $(READY) ## make the model in the wheel; PHOTOS=folder of everyda
 	$(BIN)/python tools/make_default_model.py $(PHOTOS)
 
 clean: ## remove the environment and what the demo made
-	rm -rf $(VENV) $(DEMO) dist
+	rm -rf $(VENV) $(DEMO) dist site

@@ -1,6 +1,8 @@
 """What the documents and --help say about the command line is what the command line does."""
 
+import importlib
 import re
+import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +13,15 @@ import typer
 from edgeclf.cli.app import _app, _plugins
 from helpers import ROOT
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 SHELL = re.compile(r"```(?:sh|console|bash)\n(.*?)```", re.DOTALL)
 FENCED = re.compile(r"```.*?```", re.DOTALL)
 INLINE = re.compile(r"`([^`]+)`")
+LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+DOTTED = re.compile(r"\bedgeclf(?:_training|_export|_samples)?(?:\.[A-Za-z_]\w*)+")
 # Options of other programs that documents name: pip's, systemd's, docker's.
 FOREIGN = {"--no-index", "--find-links", "--platform", "--only-binary", "--no-deps", "--now", "--user", "--reload"}
 
@@ -99,6 +106,93 @@ def test_every_option_named_in_the_documents_exists(document: Path) -> None:
         for word in span.split():
             if re.fullmatch(r"--[a-z][a-z0-9-]*", word):
                 assert word in known, f"{document.name}: {span}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_linked_file_exists(document: Path) -> None:
+    for target in LINK.findall(FENCED.sub("", document.read_text("utf-8"))):
+        assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_module_named_in_the_documents_exists(document: Path) -> None:
+    for dotted in DOTTED.findall(document.read_text("utf-8")):
+        if not dotted.endswith((".commands", ".md", ".html")):  # the entry-point group, files
+            assert resolves(dotted), f"{document.name}: {dotted}"
+
+
+def resolves(dotted: str) -> bool:
+    """Whether a dotted name is a module, or an attribute of one."""
+    module, _, attribute = dotted.rpartition(".")
+    try:
+        importlib.import_module(dotted)
+    except ModuleNotFoundError as error:
+        if not dotted.startswith(str(error.name)):
+            raise
+        return bool(module) and "." in dotted and hasattr(importlib.import_module(module), attribute)
+    return True
+
+
+def test_the_test_sees_names_that_do_not_exist() -> None:
+    assert DOTTED.findall("see `edgeclf.files.walk` and edgeclf_export.api.") == [
+        "edgeclf.files.walk",
+        "edgeclf_export.api",
+    ]
+    assert resolves("edgeclf.files.walk")
+    assert resolves("edgeclf.classifier.Classifier")
+    assert not resolves("edgeclf.classifier.Clasifier")
+    assert LINK.findall("[a](b.md#c), [d](https://e.f), [g](#h)") == ["b.md"]
+
+
+@pytest.mark.parametrize("document", [ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")], ids=lambda p: p.name)
+def test_every_path_named_in_the_documents_exists(document: Path) -> None:
+    for span in INLINE.findall(FENCED.sub("", document.read_text("utf-8"))):
+        if re.fullmatch(r"(runtime|training|export|tests|tools|benchmarks)/[\w/.]+", span):
+            assert (ROOT / span).exists(), f"{document.name}: {span}"
+
+
+def test_the_folders_shown_in_the_architecture_are_those_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    shown: dict[str, set[str]] = {}
+    for line in FENCED.findall(text)[0].splitlines():
+        if found := re.match(r"((?:runtime|training|export)/\w+)/", line):
+            package = found[1]
+            shown[package] = set()
+        elif found := re.match(r"  (\w+)/", line):
+            shown[package].add(found[1])
+    for package, rooms in shown.items():
+        real = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+        assert rooms == real, package
+    assert len(shown) == 4
+
+
+def test_the_reference_of_the_command_line_is_what_the_commands_say() -> None:
+    """Mended by ``python tools/cli_reference.py``."""
+    tool = runpy.run_path(str(ROOT / "tools" / "cli_reference.py"))
+    assert tool["PAGE"].read_text("utf-8") == tool["page"]()
+
+
+def test_the_reference_of_the_command_line_has_every_option_that_is_not_hidden() -> None:
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text("utf-8")
+    sections = dict(re.findall(r"^## edgeclf ([a-z -]+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    seen = 0
+    for command in all_commands():
+        for section in (text for name, text in sections.items() if name.split()[-1] == command.name):
+            shown = [param for param in command.params if not getattr(param, "hidden", False)]
+            for name in {name for param in shown for name in param.opts if name.startswith("--")}:
+                assert re.search(rf"`{name}[ `]", section), f"{command.name} {name}"
+                seen += 1
+    assert seen > 80, "the test sees none"
+
+
+def test_public_names_in_the_reference_have_docstrings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    griffe = pytest.importorskip("griffe")
+    tool = runpy.run_path(str(ROOT / "tools" / "docstrings.py"))
+    assert tool["main"]() == 0
+    (tmp_path / "bare.py").write_text(
+        '"""A module."""\nclass A:\n    """A."""\n    def b(self): ...\n    def _c(self): ...\n'
+    )
+    assert list(tool["undocumented"](griffe.load("bare", search_paths=[tmp_path]))) == ["bare.A.b"]
 
 
 def test_readme_mentions_every_command() -> None:

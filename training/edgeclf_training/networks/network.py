@@ -40,6 +40,7 @@ class Head(nn.Module):
         return self.linears[-1](self.dropout(x)), hidden
 
     def forward(self, pooled: Tensor) -> Tensor:
+        """Pooled features float32 ``[N, channels, *cells]`` -> logits float32 ``[N, C]``."""
         return self.trace(pooled)[0]
 
 
