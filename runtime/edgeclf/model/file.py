@@ -22,7 +22,7 @@ from edgeclf.files.timed_io import read_ends
 from edgeclf.model.manifest import Manifest
 from edgeclf.model.verified_bytes import ModelBytes, sealed_copy
 
-MANIFEST_KEY = "edgeclf.model.manifest"
+MANIFEST_KEY = "edgeclf.manifest"
 SEAL_LENGTH = 84
 # Entry of ModelProto.metadata_props (field 14): 82 bytes, key (field 1) of 14 bytes, value (field 2) of 64 bytes.
 _SEAL_HEAD = b"\x72\x52\x0a\x0eedgeclf.sha256\x12\x40"
