@@ -92,9 +92,15 @@ def _help(param: Any) -> str:
 
 
 def _outside_code(text: str) -> str:
-    """Text in which only `code` is Markdown: no emphasis by asterisks and underscores, no tags."""
-    pieces = re.split(r"(`[^`]*`)", text)
-    return "".join(p if p.startswith("`") else re.sub(r"([\\*_<>\[\]])", r"\\\1", p) for p in pieces)
+    """Text in which only `code` is Markdown, options made code: no emphasis by asterisks and underscores, no tags."""
+    pieces = re.split(r"(`[^`]*`|(?<![\w-])--[a-z][a-z0-9-]*)", text)
+    return "".join(_piece(piece) for piece in pieces)
+
+
+def _piece(piece: str) -> str:
+    if piece.startswith("`"):
+        return piece
+    return f"`{piece}`" if piece.startswith("--") else re.sub(r"([\\*_<>\[\]])", r"\\\1", piece)
 
 
 def _cell(text: str) -> str:
