@@ -70,9 +70,9 @@ def export(
     """
     require("export", "torch", "torchvision", "onnx", "onnxscript")
     from edgeclf.cli.console import Console
-    from edgeclf.cli.info import calibrated
     from edgeclf.cli.signals import loading
     from edgeclf.errors import DataError, ExportError, UsageError
+    from edgeclf.evaluation.calibration_text import calibration_text
 
     # What can be told before torch is imported, which takes seconds.
     if int8 and fp16:
@@ -125,5 +125,5 @@ def export(
     if done.photos < _FEW:
         print(f"{done.photos} photos are too few to tell a small loss; more in test/ or val/ would")
     if trained.calibration:
-        print(f"calibrated: {calibrated(trained.calibration)}")
+        print(f"calibrated: {calibration_text(trained.calibration)}")
     print(f"wrote {done.path}{'' if done.gate.passed else ', by force'}")

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from edgeclf.events import Event, Message, Progress
+
 
 def printable(text: str) -> str:
     """File names may hold anything, terminal escapes included: what is no text is shown as Python would write it."""
@@ -20,12 +22,26 @@ class Console:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
+        self._bars: dict[str, _Bar] = {}
 
     def line(self, text: str) -> None:
         """Print one line, in place of what a progress bar left on the current one."""
         if not self.quiet:
             erase = "\r\x1b[K" if sys.stderr.isatty() else ""
             print(f"{erase}{text}", file=sys.stderr, flush=True)
+
+    def listener(self, event: Event) -> None:
+        """Print an event of a library: a message as a line, progress as a bar. Pass it as ``on_event``."""
+        if isinstance(event, Message):
+            self.line(event.text)
+        elif isinstance(event, Progress):
+            bar = self._bars.get(event.task) or _Bar(event.task, self._live())
+            if event.ended:
+                self._bars.pop(event.task, None)
+                bar.erase()
+            else:
+                self._bars[event.task] = bar
+                bar.update(event.done, event.total)
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
@@ -40,21 +56,33 @@ class Console:
 
         ``all`` may be 0 for as long as nobody knows; ``live=False`` shows nothing.
         """
-        live = live and not self.quiet and sys.stderr.isatty()
-        began, shown = time.monotonic(), 0.0
-
-        def update(done: int, total: int) -> None:
-            nonlocal shown
-            now = time.monotonic()
-            if live and (done == total or now - shown > 0.1):
-                shown = now
-                print(f"\r{what}{_count(done, total, now - began)}\x1b[K", end="", file=sys.stderr, flush=True)
-
+        bar = _Bar(what, live and self._live())
         try:
-            yield update
+            yield bar.update
         finally:
-            if live and shown:
-                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            bar.erase()
+
+    def _live(self) -> bool:
+        return not self.quiet and sys.stderr.isatty()
+
+
+class _Bar:
+    """One line of a terminal that shows how far a task is; ``live`` is False where nothing is to be shown."""
+
+    def __init__(self, task: str, live: bool) -> None:
+        self.task, self.live = task, live
+        self.began, self.shown = time.monotonic(), 0.0
+
+    def update(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self.live and (done == total or now - self.shown > 0.1):
+            self.shown = now
+            count = _count(done, total, now - self.began)
+            print(f"\r{self.task}{count}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def erase(self) -> None:
+        if self.live and self.shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _count(done: int, total: int, seconds: float) -> str:

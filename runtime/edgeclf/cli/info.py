@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from edgeclf.model.manifest import Calibration, Gate
+    from edgeclf.model.manifest import Gate
 
 _MOST_CLASSES = 30  # listed
-_WRONG_SHARE = 0.05  # of the answers: what training aims at
 
 
 def info(
@@ -29,6 +28,7 @@ def info(
     from edgeclf.class_names import natural_order
     from edgeclf.classifier import default_model
     from edgeclf.cli.console import printable
+    from edgeclf.evaluation.calibration_text import calibration_text
     from edgeclf.evaluation.metrics import right_of
     from edgeclf.model.file import read_model_file
 
@@ -52,7 +52,7 @@ def info(
         ("needs", f"onnxruntime {m.min_onnxruntime} or newer (opset {m.opset}, IR {m.ir_version})"),
         *((f.split, f"{right_of(f)}{counted}") for f in m.figures),
         *([("this file", _judged(m.gate))] if m.gate else []),
-        *([("calibrated", calibrated(m.calibration))] if m.calibration else []),
+        *([("calibrated", calibration_text(m.calibration))] if m.calibration else []),
         *([("self-test", f"{len(m.golden.photos)} photos inside, see `edgeclf doctor MODEL`")] if m.golden else []),
         ("trained", origin.trained + (f", seed {origin.seed}" if origin.seed is not None else "")),
         *(("weights", line) for line in origin.weights),
@@ -68,20 +68,6 @@ def info(
         print(f"  {index:>4}  {m.classes[index]}  {m.display_names.get(m.classes[index], '')}".rstrip())
     if len(shown) < len(m.classes):
         print(f"   ...  {len(m.classes) - len(shown)} more: edgeclf info --json, or Classifier.labels")
-
-
-def calibrated(c: "Calibration") -> str:
-    """One line: below which probability a photo is unknown, and what that gave. ``train`` and ``export`` say it too."""
-    shares = f"{c.answered / c.photos:.0%}" if c.photos else "none"
-    line = (
-        f"temperature {c.temperature:.3g}; unknown below {c.threshold:.4g}: on {c.photos} validation photos "
-        f"{c.answered} answered ({shares}), {c.wrong} of them wrong"
-    )
-    if c.answered:
-        line += f" ({c.wrong / c.answered:.1%})"
-    if c.wrong > _WRONG_SHARE * c.answered:
-        line += f"; {_WRONG_SHARE:.0%} wrong was out of reach: trust an answer as far as its probability says"
-    return line
 
 
 def _judged(g: "Gate") -> str:

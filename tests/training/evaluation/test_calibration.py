@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from edgeclf.cli.info import calibrated
+from edgeclf.evaluation.calibration_text import calibration_text
 from edgeclf_training.evaluation.calibration import (
     ANSWERED_SHARE,
     TEMPERATURES,
@@ -120,7 +120,7 @@ def test_a_mediocre_network_answers_however_many_photos_judge_it(photos: int, se
     found = calibrate(logits, labels)
     assert found.answered >= 0.9 * photos
     assert found.threshold < 0.5
-    line = calibrated(found)
+    line = calibration_text(found)
     assert "was out of reach" in line
     assert f"{found.answered} answered" in line
 
@@ -132,4 +132,4 @@ def test_a_good_network_keeps_its_promise(photos: int) -> None:
     found = calibrate(logits, labels)
     assert found.answered >= 0.9 * photos
     assert found.wrong <= 0.05 * found.answered
-    assert "out of reach" not in calibrated(found)
+    assert "out of reach" not in calibration_text(found)

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 from edgeclf.cli.console import Console
-from edgeclf.cli.info import calibrated
 from edgeclf.errors import BackendError, DataError, UsageError
+from edgeclf.evaluation.calibration_text import calibration_text
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.images.contract import ImageContract
 from edgeclf.model.manifest import Provenance
@@ -237,7 +237,7 @@ def _finish(run: Run, network: Network, history: History, console: Console, repo
         (run.folder / CHECKPOINT).unlink(missing_ok=True)
     for f in run.figures:
         report_figures(console, f, run.classes)
-    console.line(f"calibrated: {calibrated(calibration)}")
+    console.line(f"calibrated: {calibration_text(calibration)}")
     if report:
         with writing(run.folder, f"then make the report with `edgeclf report {shlex.quote(str(run.folder))}`"):
             write_report(run, network, answers, console=console)
