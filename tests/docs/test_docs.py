@@ -23,7 +23,17 @@ INLINE = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 DOTTED = re.compile(r"\bedgeclf(?:_training|_export|_samples)?(?:\.[A-Za-z_]\w*)+")
 # Options of other programs that documents name: pip's, systemd's, docker's.
-FOREIGN = {"--no-index", "--find-links", "--platform", "--only-binary", "--no-deps", "--now", "--user", "--reload"}
+FOREIGN = {
+    "--no-index",
+    "--find-links",
+    "--platform",
+    "--python-version",
+    "--only-binary",
+    "--no-deps",
+    "--now",
+    "--user",
+    "--reload",
+}
 
 
 def root() -> tuple[Any, Any]:
