@@ -1,31 +1,21 @@
 """The classifier: one model file, photos in, rankings and heat maps out."""
 
 import os
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable
 from functools import cached_property
-from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from edgeclf.argument_checks import check_whole, number
-from edgeclf.concurrency import in_order
-from edgeclf.errors import BackendError, ExplainError, ModelError, PhotoError, UsageError
-from edgeclf.hardware import memory
+from edgeclf.errors import ExplainError, ModelError, PhotoError, UsageError
 from edgeclf.images.contract import ImageContract
-from edgeclf.images.preprocess import (
-    Photo,
-    is_network_input,
-    is_one_photo,
-    network_input,
-    read_photo_file,
-    upright_with_size,
-)
+from edgeclf.images.preprocess import Photo, fit, is_network_input, network_input, upright_for_each
 from edgeclf.images.resize import shrunk
+from edgeclf.many_photos import check_several, side_by_side
 from edgeclf.model.file import Model, read_model_file
 from edgeclf.model.manifest import Manifest
 from edgeclf.model.session import usable_threads
@@ -33,9 +23,12 @@ from edgeclf.model.session_pool import Sessions
 from edgeclf.ranking import ranked
 from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction
 
+Result = TypeVar("Result")
+
 DEFAULT_MODEL = Path(__file__).parent / "models" / "imagenet_efficientnet_lite0_int8.onnx"
 MODEL_VARIABLE = "EDGECLF_MODEL"
-_BESIDE = 64 * 2**20  # bytes that a photo of a phone takes while it is decoded and answered, with room to spare
+# Bytes that a photo of a phone takes while it is decoded and answered, and explained and drawn, with room to spare.
+_BYTES, _BYTES_DRAWN = 64 * 2**20, 160 * 2**20
 
 # For showing a photo: any contract whose input is the display; only its reduced-scale decoding is used.
 _DISPLAY = ImageContract(size=DISPLAY_SIDE, resize="pad", draft_margin=1.0)
@@ -183,11 +176,15 @@ class Classifier:
             UsageError: ``top_k`` below 1, or ``photos`` is a single photo.
         """
         check_whole("top_k", top_k)
-        if is_one_photo(photos):
-            raise UsageError(
-                f"predict_many takes several photos, not one {type(photos).__name__}", "give [photo], or call predict"
-            )
-        return self._answers(iter(photos), top_k, logits)
+        several = check_several(photos, "predict_many")
+        return side_by_side(
+            several,
+            lambda photo: network_input(photo, self.manifest.contract),
+            lambda session, image: self._predict(session, image, top_k, logits),
+            self._sessions,
+            1 if self._low_memory else self.threads,
+            _BYTES,
+        )
 
     def explain(self, photo: Photo, label: str | None = None, top_k: int = 5) -> Explanation:
         """Show where in the photo the evidence for a class lies.
@@ -204,29 +201,42 @@ class Classifier:
         """
         check_whole("top_k", top_k)
         wanted = self.index(label) if label is not None else None
-        if not isinstance(photo, str | os.PathLike) and hasattr(photo, "read"):
-            photo = read_photo_file(photo)  # decoded twice below: once for the network, once for the eye
-        scores, cams, cam_class = self.infer(network_input(photo, self.manifest.contract))
-        explained = [int(index) for index in cam_class]
-        wanted = explained[0] if wanted is None and explained else wanted
-        everything = self.rank(scores, len(self.labels))
-        prediction = Prediction(everything.ranking[:top_k], everything.unknown)
-        if wanted is None or wanted not in explained:
-            raise ExplainError(
-                f"no heat map for {label or 'this photo'}: the model carries those of the "
-                f"{len(explained)} best-ranked classes of a photo",
-                "choose a class that ranks higher",
-                prediction,
-            )
-        shown, photo_size = upright_with_size(photo, _DISPLAY)
-        return Explanation(
-            prediction=prediction,
-            label=next(entry for entry in everything.ranking if entry.index == wanted),
-            cam=cams[explained.index(wanted)],
-            photo=shrunk(shown, DISPLAY_SIDE),
-            photo_size=photo_size,
-            contract=self.manifest.contract,
-        )
+        return self._explain(None, self._for_eye_too(photo), wanted, label, top_k)
+
+    def explain_many(
+        self,
+        photos: Iterable[Photo | PhotoError],
+        then: Callable[[Explanation], Result],
+        label: str | None = None,
+        top_k: int = 5,
+    ) -> Generator[Result | ExplainError | PhotoError, None, None]:
+        """Explain photos lazily, side by side and in order, as ``predict_many`` answers them.
+
+        Args:
+            photos: as for ``predict_many``.
+            then: called with each explanation, in the thread that made it, so that drawing and encoding are done side
+                by side too; what it returns is yielded. A few results wait in memory: return what is small.
+            label, top_k: as for ``explain``.
+
+        Returns:
+            What ``then`` returned, or the photo's error; an ExplainError holds the prediction.
+
+        Raises:
+            ModelError, UsageError: as ``predict_many``.
+            UsageError: the model has no such class.
+        """
+        check_whole("top_k", top_k)
+        wanted = self.index(label) if label is not None else None
+
+        def explained(session: Any, photo: _ForEyeToo) -> Result | ExplainError:
+            try:
+                return then(self._explain(session, photo, wanted, label, top_k))
+            except ExplainError as error:  # without the frames it came through, which hold the photo
+                return ExplainError(error.message, error.remedy, error.prediction)
+
+        several = check_several(photos, "explain_many")
+        threads = 1 if self._low_memory else self.threads
+        return side_by_side(several, self._for_eye_too, explained, self._sessions, threads, _BYTES_DRAWN)
 
     def infer(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         """The network alone, without the door: for those who time it, or decode a photo once for several networks.
@@ -241,10 +251,7 @@ class Classifier:
         Raises:
             ModelError: a logit or a map is not finite.
         """
-        scores, cams, cam_class = self._run(None, image, "logits", "cam", "cam_class")
-        self._check_finite(scores)
-        self._check_finite(cams)
-        return scores[0], cams[0], cam_class[0]
+        return self._infer(None, image)
 
     def rank(self, scores: NDArray[np.float32], top_k: int = 5, *, logits: bool = False) -> Prediction:
         """What logits, float32 ``[classes]``, mean: ``top_k`` and ``logits`` as for ``predict``.
@@ -272,63 +279,49 @@ class Classifier:
             raise ModelError(what, "the model cannot be used; export it again, from a run that did not diverge")
 
     def _predict(self, session: Any, image: NDArray[np.uint8], top_k: int, logits: bool) -> Prediction:
-        (scores,) = self._run(session, image, "logits")
+        (scores,) = self._sessions.run(session, image, "logits")
         return self.rank(scores[0], top_k, logits=logits)
 
-    def _run(self, session: Any, image: NDArray[np.uint8], *outputs: str) -> Any:
-        """Run a session, or the first one in its turn if None."""
-        with self._sessions.turn() if session is None else nullcontext(session) as chosen:
-            try:
-                return chosen.run(outputs, {"image": image[None]})
-            except Exception as error:  # onnxruntime's own classes, and MemoryError
-                reason = " ".join(str(error).split())[:300] or type(error).__name__
-                what = f"onnxruntime failed on a photo ({reason})"
-                raise BackendError(what, "if memory ran out, try --low-memory or a smaller model") from error
+    def _infer(
+        self, session: Any, image: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+        scores, cams, cam_class = self._sessions.run(session, image, "logits", "cam", "cam_class")
+        self._check_finite(scores)
+        self._check_finite(cams)
+        return scores[0], cams[0], cam_class[0]
 
-    def _answers(
-        self, photos: Iterator[Photo | PhotoError], top_k: int, logits: bool
-    ) -> Generator[Prediction | PhotoError, None, None]:
-        def answer(photo: _Taken) -> Prediction | PhotoError:
-            try:
-                if isinstance(photo, PhotoError):
-                    return photo
-                image = photo.image if isinstance(photo, _Input) else network_input(photo, self.manifest.contract)
-                return self._predict(many, image, top_k, logits)
-            except PhotoError as error:
-                return error.alone()
+    def _for_eye_too(self, photo: Photo) -> "_ForEyeToo":
+        """Read and decode a photo once, for the network and for the eye."""
+        contract = self.manifest.contract
+        decoded = upright_for_each(photo, contract, _DISPLAY)
+        image = fit(next(decoded)[0], contract)
+        shown, photo_size = next(decoded)
+        return image, shrunk(shown, DISPLAY_SIDE), photo_size
 
-        many = None  # what several photos run on; one alone is decoded while its session may still be opening
-        taken = (_take(photo, self.manifest.contract) for photo in photos)
-        if self._low_memory or self.threads == 1:
-            yield from map(answer, taken)
-            return
-        first = list(islice(taken, 2))
-        if len(first) < 2:  # a single photo has all threads to itself
-            yield from map(answer, first)
-            return
-        many = self._sessions.many()
-        room = memory().available
-        threads = self.threads if room is None else min(self.threads, max(1, room // _BESIDE))
-        yield from in_order(answer, chain(first, taken), threads)
-
-
-@dataclass(frozen=True)
-class _Input:
-    """A photo that went through the door already."""
-
-    image: NDArray[np.uint8]
+    def _explain(
+        self, session: Any, photo: "_ForEyeToo", wanted: int | None, label: str | None, top_k: int
+    ) -> Explanation:
+        image, shown, photo_size = photo
+        scores, cams, cam_class = self._infer(session, image)
+        explained = [int(index) for index in cam_class]
+        wanted = explained[0] if wanted is None and explained else wanted
+        everything = self.rank(scores, len(self.labels))
+        prediction = Prediction(everything.ranking[:top_k], everything.unknown)
+        if wanted is None or wanted not in explained:
+            raise ExplainError(
+                f"no heat map for {label or 'this photo'}: the model carries those of the "
+                f"{len(explained)} best-ranked classes of a photo",
+                "choose a class that ranks higher",
+                prediction,
+            )
+        return Explanation(
+            prediction=prediction,
+            label=next(entry for entry in everything.ranking if entry.index == wanted),
+            cam=cams[explained.index(wanted)],
+            photo=shown,
+            photo_size=photo_size,
+            contract=self.manifest.contract,
+        )
 
 
-_Taken: TypeAlias = str | os.PathLike[str] | bytes | _Input | PhotoError
-
-
-def _take(photo: Photo | PhotoError, contract: ImageContract) -> _Taken:
-    """A photo that can wait for its turn in another thread: nothing its giver may close, move on, or write to again."""
-    if isinstance(photo, str | os.PathLike | bytes | PhotoError):
-        return photo
-    try:
-        if hasattr(photo, "read"):
-            return read_photo_file(photo)
-        return _Input(network_input(photo, contract))
-    except PhotoError as error:
-        return error.alone()
+_ForEyeToo = tuple[NDArray[np.uint8], Image.Image, tuple[int, int]]  # network input; photo reduced; its size in full

@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgeclf import Classifier, PhotoError
+from edgeclf import Classifier, ExplainError, PhotoError, UsageError
 from edgeclf.cli import console
 from edgeclf.cli.photo_sources import counting
 from edgeclf.concurrency import AHEAD, in_order
 from edgeclf.evaluation.compare import compare
 from edgeclf.hardware import Memory
-from edgeclf.results import Prediction
+from edgeclf.results import Explanation, Prediction
 from helpers import draw, workers
 from PIL import Image
 
@@ -82,14 +83,14 @@ def test_little_memory_means_few_photos_at_a_time(
     expected = list(classifier.predict_many(files))
     for mebibytes, threads in ((10, 1), (140, 2), (10_000, WORKERS), (None, WORKERS)):
         room = None if mebibytes is None else mebibytes * 2**20
-        monkeypatch.setattr("edgeclf.classifier.memory", lambda room=room: Memory(None, room))
+        monkeypatch.setattr("edgeclf.many_photos.memory", lambda room=room: Memory(None, room))
         asked: list[int] = []
 
         def noting(work: Any, items: Any, workers: int, asked: list[int] = asked) -> Iterator[Any]:
             asked.append(workers)
             return in_order(work, items, workers)
 
-        monkeypatch.setattr("edgeclf.classifier.in_order", noting)
+        monkeypatch.setattr("edgeclf.many_photos.in_order", noting)
         assert list(classifier.predict_many(files)) == expected
         assert asked == [threads]
 
@@ -263,3 +264,55 @@ def test_interrupting_a_folder_ends_at_once(model: Path, tmp_path: Path) -> None
     answered, talk = process.communicate(timeout=60)
     assert (process.returncode, talk) == (130, b"")
     assert len(answered.splitlines()) < 890
+
+
+@pytest.mark.parametrize("low_memory", [False, True])
+def test_maps_and_overlays_are_those_of_one_by_one(
+    make_model: Callable[..., Path], files: list[Path], tmp_path: Path, low_memory: bool
+) -> None:
+    classifier = Classifier(make_model(int8=True), threads=WORKERS, low_memory=low_memory)
+    drawers: set[int] = set()
+
+    def drawn(explanation: Explanation) -> tuple[Prediction, bytes, bytes]:
+        drawers.add(threading.get_ident())
+        return explanation.prediction, explanation.cam.tobytes(), explanation.overlay().tobytes()
+
+    expected = [drawn(classifier.explain(path)) for path in files]
+    drawers.clear()
+    given = list(classifier.explain_many([*files[:9], tmp_path / "none.jpg", np.asarray(draw(3)), *files[9:]], drawn))
+    missing, array = given.pop(9), given.pop(9)
+    assert isinstance(missing, PhotoError)
+    assert missing.kind == "not-found"
+    assert array == drawn(classifier.explain(draw(3)))
+    assert given == expected
+    assert (threading.get_ident() in drawers) == low_memory or len(drawers) > 1
+
+
+def test_a_class_without_a_map_is_an_error_in_its_turn(model: Path, files: list[Path]) -> None:
+    classifier = Classifier(model, threads=WORKERS)
+    label = classifier.predict(files[0], 3).ranking[-1].label
+    given = list(classifier.explain_many(files, lambda found: found.cam.tobytes(), label))
+    assert any(isinstance(one, ExplainError) for one in given)
+    for path, one in zip(files, given, strict=True):
+        if isinstance(one, ExplainError):
+            with pytest.raises(ExplainError, match=re.escape(str(one))) as raised:
+                classifier.explain(path, label)
+            assert raised.value.prediction == one.prediction
+        else:
+            assert one == classifier.explain(path, label).cam.tobytes()
+    with pytest.raises(UsageError, match="explain_many"):
+        classifier.explain_many(files[0], lambda found: found)  # type: ignore[arg-type]
+
+
+def test_command_line_draws_a_folder_as_one_by_one(
+    edgeclf: Callable[..., Any], model: Path, files: list[Path], tmp_path: Path
+) -> None:
+    for threads in (1, WORKERS):
+        done = edgeclf(
+            "predict", files[0].parent, "-m", model, "--cam", tmp_path / f"maps{threads}", "--threads", threads
+        )
+        assert done.returncode == 0
+    one, many = (sorted((tmp_path / f"maps{threads}").iterdir()) for threads in (1, WORKERS))
+    assert [path.name for path in one] == [path.name for path in many]
+    assert len(one) == len(files)
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(one, many, strict=True))

@@ -1,5 +1,6 @@
 """From command-line arguments to photos, and from photos to overlay files."""
 
+import io
 import os
 import re
 import sys
@@ -9,11 +10,10 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, TypeAlias, TypeVar
 
 from PIL import Image
 
-from edgeclf.classifier import Classifier
 from edgeclf.errors import EdgeclfError, PhotoError, UsageError
 from edgeclf.files.atomic_write import check_writable, write_new, write_over
 from edgeclf.files.glob_patterns import is_pattern, matching
@@ -23,11 +23,12 @@ from edgeclf.files.walk import image_files
 from edgeclf.images.camera_raw import Tally
 from edgeclf.images.overlay_mark import OVERLAY_ENDING, is_overlay, save_marked
 from edgeclf.images.preprocess import read_photo_file
-from edgeclf.results import Prediction
 
 STDIN = "-"
 _FORMAT = re.compile(r"\.[a-z]{2,4}")  # a file's suffix, and not the end of a folder's name, such as maps-2024.05
 T = TypeVar("T")
+Answer = TypeVar("Answer")
+Source: TypeAlias = str | bytes | PhotoError
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Found:
     """One photo to answer: ``path`` as the user gave it (or as found in the folder given), and what to read."""
 
     path: str
-    source: str | bytes | PhotoError
+    source: Source
 
 
 def find_photos(arguments: list[str], raws: Tally | None = None) -> Iterator[Found]:
@@ -93,12 +94,17 @@ def _in_folder(folder: str, raws: Tally) -> Iterator[Found]:
 
 
 def answer_each(
-    classifier: Classifier, items: Iterable[tuple[T, str | bytes | PhotoError]], top_k: int
-) -> Generator[tuple[T, Prediction | PhotoError], None, None]:
-    """Answer photos lazily, in order, each beside the item it came with; what is an error already stays one."""
+    items: Iterable[tuple[T, Source]], answers: Callable[[Iterator[Source]], Generator[Answer, None, None]]
+) -> Generator[tuple[T, Answer], None, None]:
+    """Answer photos lazily, in order, each beside the item it came with.
+
+    Args:
+        items: an item and its photo, or the error that stands for it.
+        answers: one answer a photo, such as ``Classifier.predict_many`` gives.
+    """
     ahead, named = tee(items)
-    with closing(classifier.predict_many((source for _, source in ahead), top_k)) as answers:
-        for answer, (item, _) in zip(answers, named, strict=True):
+    with closing(answers(source for _, source in ahead)) as given:
+        for answer, (item, _) in zip(given, named, strict=True):
             yield item, answer
 
 
@@ -160,8 +166,14 @@ class OverlayFiles:
             raise UsageError(f"--cam {target}: is the photo itself", "name another file")
         check_writable(target, is_overlay, "a heat map")
 
-    def save(self, overlay: Image.Image, photo: str) -> Path:
-        """Write one overlay and return where.
+    def encode(self, overlay: Image.Image) -> bytes:
+        """An overlay as the bytes of its file; from any thread."""
+        buffer = io.BytesIO()
+        save_marked(overlay, buffer, self._file.suffix if self._file is not None else OVERLAY_ENDING)
+        return buffer.getvalue()
+
+    def save(self, overlay: bytes, photo: str) -> Path:
+        """Write one overlay, as ``encode`` gave it, and return where.
 
         Raises:
             UsageError: the folder or file cannot be written.
@@ -169,7 +181,7 @@ class OverlayFiles:
         path = self._file or self._folder
 
         def write(file: IO[bytes]) -> None:
-            save_marked(overlay, file, path.suffix)
+            file.write(overlay)
 
         try:
             if self._file is not None:

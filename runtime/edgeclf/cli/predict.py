@@ -5,20 +5,22 @@ import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeclf.cli.console import Console, printable
-from edgeclf.errors import ExplainError, PhotoError, UsageError
+from edgeclf.errors import EdgeclfError, ExplainError, PhotoError, UsageError
 
 if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
-    from edgeclf.cli.photo_sources import Found, OverlayFiles
+    from edgeclf.cli.photo_sources import Found, OverlayFiles, Source
     from edgeclf.cli.signals import Stopping
     from edgeclf.field.photo_id import PhotoFile
     from edgeclf.field.record_file import RecordFile
+    from edgeclf.results import Explanation, Prediction
 
 # Options of every command that runs a model.
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="What to compute on.")]
@@ -117,7 +119,7 @@ def predict(
         threshold=threshold,
         wait=out is not None,
         low_memory=low_memory or not several,  # measured: for one photo, keeping memory for the next saves nothing
-        for_many=several and overlays is None,
+        for_many=several,
     )
     maps_of = "best-ranked"
     if cam_class is not None:  # an unknown class is a usage error before any photo is read
@@ -168,29 +170,40 @@ def _answers(
     """What ``--json`` prints, for one photo after another, in order."""
     from edgeclf.cli.photo_sources import answer_each
 
-    if overlays is None:
-        with closing(answer_each(classifier, ((one.path, one.source) for one in found), top_k)) as answered:
-            for path, prediction in answered:
-                # The device waits for the session: a model that cannot be used is said before any answer.
-                yield {"path": path, **answer_fields(prediction), "device": classifier.device}
-        return
-    for one in found:
-        answer: dict[str, Any] = {"path": one.path}
-        try:
-            if isinstance(one.source, PhotoError):
-                raise one.source
-            explanation = classifier.explain(one.source, cam_class, top_k)
-            answer |= answer_fields(explanation.prediction)
-            answer["cam"] = str(overlays.save(explanation.overlay(), one.path))
-            answer["cam_class"] = explanation.label.label
-            answer["padding_share"] = round(explanation.padding_share, 4)
-        except ExplainError as error:
-            answer |= answer_fields(error.prediction)
-            answer["error"] = {"kind": "no-heat-map", "message": str(error)}
-        except PhotoError as error:
-            answer |= answer_fields(error)
-        answer["device"] = classifier.device
-        yield answer
+    def drawn(explanation: "Explanation") -> "_Drawn":
+        picture = overlays.encode(explanation.overlay()) if overlays is not None else b""
+        return _Drawn(explanation.prediction, explanation.label.label, explanation.padding_share, picture)
+
+    def answers(photos: Iterator["Source"]) -> Generator["Prediction | _Drawn | EdgeclfError", None, None]:
+        if overlays is None:
+            return classifier.predict_many(photos, top_k)
+        return classifier.explain_many(photos, drawn, cam_class, top_k)
+
+    with closing(answer_each(((one.path, one.source) for one in found), answers)) as answered:
+        for path, given in answered:
+            answer: dict[str, Any] = {"path": path}
+            if isinstance(given, ExplainError):
+                answer |= answer_fields(given.prediction)
+                answer["error"] = {"kind": "no-heat-map", "message": str(given)}
+            elif isinstance(given, _Drawn) and overlays is not None:
+                answer |= answer_fields(given.prediction)
+                answer["cam"] = str(overlays.save(given.picture, path))
+                answer["cam_class"] = given.label
+                answer["padding_share"] = round(given.padding_share, 4)
+            else:
+                answer |= answer_fields(given)
+            # The device waits for the session: a model that cannot be used is said before any answer.
+            yield {**answer, "device": classifier.device}
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What stays of an explanation: the overlay's file, and what a record says."""
+
+    prediction: "Prediction"
+    label: str
+    padding_share: float
+    picture: bytes
 
 
 def _record(

@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,10 +17,12 @@ from edgeclf.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
+    from edgeclf.cli.photo_sources import Source
     from edgeclf.field.photo_id import PhotoFile
     from edgeclf.field.record_file import RecordFile
     from edgeclf.field.review import ReviewFolder
     from edgeclf.field.watcher import FolderWatch
+    from edgeclf.results import Prediction
 
 _PATIENCE = 10  # times --settle, until a photo that could not be read is tried again
 
@@ -165,7 +167,10 @@ class _Work:
                     return
                 yield photo, FoundPath(photo.path)
 
-        with closing(answer_each(self._classifier, found(), self._top_k)) as answers:
+        def predictions(photos: Iterator["Source"]) -> Generator["Prediction | PhotoError", None, None]:
+            return self._classifier.predict_many(photos, self._top_k)
+
+        with closing(answer_each(found(), predictions)) as answers:
             for photo, prediction in answers:
                 if isinstance(prediction, PhotoError) and prediction.kind == OVERLAY_KIND:
                     self._records.known.add(photo.digest())  # no photo: nothing to record

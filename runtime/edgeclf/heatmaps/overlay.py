@@ -11,6 +11,7 @@ from edgeclf.images.resize import resized
 _RAMP = np.array(
     [[10, 8, 60], [70, 12, 120], [150, 30, 120], [215, 60, 80], [250, 120, 40], [255, 195, 50], [255, 250, 190]], float
 )
+_DRAWN = 2**15  # pixels drawn at a time: they stay in the processor's cache, and in memory beside the photo
 _BLOCK = 2**20  # pixels enlarged at a time: Pillow needs several times as much memory as the map it makes
 
 
@@ -38,17 +39,31 @@ def draw(
     x0, y0, x1, y1 = _rounded(placement.input_on_photo(), (left, top))
     seen = np.zeros(heat.shape, bool)
     seen[max(y0, 0) : y1, max(x0, 0) : x1] = True
-    pixels = np.asarray(canvas, dtype=np.float32)
-    grey = pixels.mean(axis=2, keepdims=True)
-    opacity = (strength * np.minimum(heat * 1.6, 1.0))[..., None]
-    # The background loses some colour so that the heat's own colour reads as heat.
-    warmed = (pixels * 0.7 + grey * 0.3) * (1 - opacity) + _colour(heat) * opacity
-    drawn = np.where(seen[..., None], warmed, grey * 0.45 + 20)
-    picture = Image.fromarray(np.clip(drawn, 0, 255).astype(np.uint8))
+    pixels, drawn = np.asarray(canvas), np.empty((height, width, 3), np.uint8)
+    rows = max(1, _DRAWN // width)
+    for start in range(0, height, rows):
+        part = slice(start, start + rows)
+        drawn[part] = _blended(pixels[part], heat[part], seen[part], strength)
+    picture = Image.fromarray(drawn)
     if not seen.all():
         line = max(1, max(picture.size) // 400)
         ImageDraw.Draw(picture).rectangle((x0, y0, x1 - 1, y1 - 1), outline="white", width=line)
     return _with_caption(picture, caption) if caption else picture
+
+
+def _blended(
+    photo: NDArray[np.uint8], heat: NDArray[np.float32], seen: NDArray[np.bool_], strength: float
+) -> NDArray[np.uint8]:
+    """Rows of a photo with the heat on them, uint8 ``[h, w, 3]``; dimmed where they were not seen."""
+    red, green, blue = planes = [photo[..., channel].astype(np.float32) for channel in range(3)]
+    grey = (red + green + blue) / np.float32(3)
+    opacity = strength * np.minimum(heat * 1.6, 1.0)
+    drawn = np.empty_like(photo)
+    for channel, plane in enumerate(planes):
+        # The background loses some colour so that the heat's own colour reads as heat.
+        warmed = (plane * 0.7 + grey * 0.3) * (1 - opacity) + _colour(heat, channel) * opacity
+        drawn[..., channel] = np.where(seen, warmed, grey * 0.45 + 20).clip(0, 255)
+    return drawn
 
 
 def _on_canvas(cam: NDArray[np.float32], placement: Placement) -> tuple[NDArray[np.float32], tuple[int, int]]:
@@ -88,9 +103,10 @@ def _rounded(box: tuple[float, float, float, float], shift: tuple[int, int]) -> 
     return x0 + shift[0], y0 + shift[1], max(x1, x0 + 1) + shift[0], max(y1, y0 + 1) + shift[1]
 
 
-def _colour(heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    stops = np.linspace(0, 1, len(_RAMP))
-    return np.stack([np.interp(heat, stops, _RAMP[:, channel]) for channel in range(3)], axis=2).astype(np.float32)
+def _colour(heat: NDArray[np.float32], channel: int) -> NDArray[np.float32]:
+    """One channel of the colours of heat 0..1, float32 0..255."""
+    colour: NDArray[np.float32] = np.interp(heat, np.linspace(0, 1, len(_RAMP)), _RAMP[:, channel]).astype(np.float32)
+    return colour
 
 
 def _hatch(canvas: Image.Image) -> None:

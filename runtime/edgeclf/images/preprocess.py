@@ -27,9 +27,10 @@ Rules, the same everywhere:
 * A file whose disk does not answer is given up: ``edgeclf.files.timed_io``.
 """
 
+import io
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -113,29 +114,78 @@ def upright_rgb(photo: Photo, contract: ImageContract | None = None) -> Image.Im
 
 def upright_with_size(photo: Photo, contract: ImageContract | None) -> tuple[Image.Image, tuple[int, int]]:
     """``upright_rgb``, and the upright photo's width and height in full, whatever scale it was decoded at."""
+    return next(upright_for_each(photo, contract))
+
+
+def upright_for_each(photo: Photo, *contracts: ImageContract | None) -> Iterator[_Upright]:
+    """``upright_with_size`` for one contract after another, lazily.
+
+    The photo is read once. It is decoded once for neighbours that ask for the same pixels: those of a JPEG decoded at
+    the same scale, or those of one version of the rules. What was decoded before is not kept.
+
+    Raises:
+        PhotoError: the photo cannot be read; ``kind`` says why.
+        TypeError: it is no photo.
+    """
+    decode, pixels_for = _decoder(photo)
+    upright = key = None
+    for contract in contracts:
+        wanted = pixels_for(contract) if len(contracts) > 1 else None
+        if upright is None or wanted != key:
+            upright = None  # before the next one takes memory
+            upright, key = decode(contract), wanted
+        yield upright
+
+
+def _decoder(photo: Photo) -> tuple[Callable[[ImageContract | None], _Upright], Callable[[ImageContract | None], Any]]:
+    """Read a photo: a function that decodes it for a contract, and one that says which pixels that would give."""
     if isinstance(photo, np.ndarray):
-        image = _to_rgb(_from_array(photo), contract)
-        return image, image.size
+        image = _from_array(photo)
+        return lambda contract: (_to_rgb(image, contract), image.size), _version
     if isinstance(photo, Image.Image):
         _check_pixels(photo.size, None)
         stated, negative = stated_by(photo), is_negative(photo)
-        return _guarded(lambda: _finish(photo.copy(), photo.size, contract, stated, negative), None)
+        return lambda contract: _guarded(
+            lambda: _finish(photo.copy(), photo.size, contract, stated, negative), None
+        ), _version
+    data, name = _file_bytes(photo)
+    return lambda contract: _decode(data, name, contract), lambda contract: _pixels_for(data, contract)
+
+
+def _file_bytes(photo: Any) -> tuple[bytes, str | None]:
+    """What is in a photo's file, and the name it was given by."""
     if isinstance(photo, bytes | bytearray | memoryview):
         if len(photo) > MAX_FILE_BYTES:
             raise too_many_bytes(None, MAX_FILE_BYTES)
-        return _decode(bytes(photo), None, contract)
+        return bytes(photo), None
     if isinstance(photo, str | os.PathLike):
         name = os.fspath(photo)
         data = read_regular(name, MAX_FILE_BYTES)
         if isinstance(name, FoundPath) and is_marked(data):
             raise not_a_photo(name)
-        return _decode(data, name, contract)
+        return data, name
     if hasattr(photo, "read"):
-        return upright_with_size(read_photo_file(photo), contract)
+        return _file_bytes(read_photo_file(photo))
     raise TypeError(
         f"a photo is a path, bytes, a binary file, a PIL image or a uint8 array, not {type(photo).__name__}"
         + (" (several photos: predict_many)" if isinstance(photo, list | tuple) else "")
     )
+
+
+def _version(contract: ImageContract | None) -> int:
+    return contract.door if contract else PREPROCESSING_VERSION
+
+
+def _pixels_for(data: bytes, contract: ImageContract | None) -> Any:
+    """Something that is equal for two contracts under which a file has the same pixels."""
+    if sniff(data) != "JPEG":
+        return _version(contract)
+    try:
+        image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+        _reduce(image, contract)
+    except Exception:  # said by whoever decodes it
+        return contract
+    return image.size
 
 
 def fit(upright: Image.Image, contract: ImageContract) -> NDArray[np.uint8]:
@@ -204,9 +254,7 @@ def _decode_jpeg(data: bytes, name: str | None, contract: ImageContract | None) 
     def decode(file: Any) -> Image.Image:
         # Straight to the plugin: Image.open refuses by the file's own size what decodes small at reduced scale.
         image = JpegImagePlugin.JpegImageFile(file)
-        if contract is not None:
-            needed = contract.placement(*image.size).scale * contract.draft_margin
-            image.draft(None, tuple(math.ceil(side * needed) for side in image.size))  # type: ignore[arg-type]
+        _reduce(image, contract)
         _check_pixels(image.size, name)
         image.load()
         return image
@@ -218,6 +266,13 @@ def _decode_jpeg(data: bytes, name: str | None, contract: ImageContract | None) 
             what = f"is a {header.rare} JPEG, which cannot be read here"
             raise UnfitError("unsupported", what, "save it as a plain JPEG") from error
         raise
+
+
+def _reduce(image: JpegImagePlugin.JpegImageFile, contract: ImageContract | None) -> None:
+    """Have a JPEG decoded at the smallest scale that the contract allows."""
+    if contract is not None:
+        needed = contract.placement(*image.size).scale * contract.draft_margin
+        image.draft(None, tuple(math.ceil(side * needed) for side in image.size))  # type: ignore[arg-type]
 
 
 def _guarded(decode: Callable[[], _Upright], name: str | None) -> _Upright:

@@ -2,9 +2,13 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeclf.errors import BackendError
 from edgeclf.model import fork_safety as forks
 from edgeclf.model.file import ModelFile
 from edgeclf.model.session import CPU, open_session
@@ -67,6 +71,28 @@ class Sessions:
         else:
             with self._turns:
                 yield session
+
+    def run(self, session: Any, image: NDArray[np.uint8], *outputs: str) -> Any:
+        """One inference of a session, or of the first one in its turn if None.
+
+        Args:
+            session: as ``many`` gives it.
+            image: RGB uint8 ``[size, size, 3]``.
+            outputs: names of the outputs wanted.
+
+        Returns:
+            The outputs as arrays, each of a batch of one.
+
+        Raises:
+            BackendError: onnxruntime failed.
+        """
+        with self.turn() if session is None else nullcontext(session) as chosen:
+            try:
+                return chosen.run(outputs, {"image": image[None]})
+            except Exception as error:  # onnxruntime's own classes, and MemoryError
+                reason = " ".join(str(error).split())[:300] or type(error).__name__
+                what = f"onnxruntime failed on a photo ({reason})"
+                raise BackendError(what, "if memory ran out, try --low-memory or a smaller model") from error
 
     def _open_first(self) -> tuple[Any, str] | None:
         with forks.opening:

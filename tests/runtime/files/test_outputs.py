@@ -89,6 +89,10 @@ def test_a_file_that_appears_meanwhile_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "target").read_bytes() == b"foreign"
 
 
+def saved(files: OverlayFiles, picture: Image.Image, photo: str) -> Path:
+    return files.save(files.encode(picture), photo)
+
+
 def overlay_into_a_file(target: Path) -> None:
     OverlayFiles(str(target), ["photo.jpg"])
 
@@ -97,7 +101,7 @@ def overlay_later(target: Path) -> None:
     target.rename(target.with_suffix(".aside"))
     files = OverlayFiles(str(target), ["photo.jpg"])
     target.with_suffix(".aside").rename(target)
-    files.save(draw(2), "photo.jpg")
+    saved(files, draw(2), "photo.jpg")
 
 
 OUTPUTS: dict[str, Callable[[Path], object]] = {
@@ -136,8 +140,8 @@ def test_overlays_in_a_folder_make_way_for_other_files(tmp_path: Path) -> None:
     draw(1).save(foreign)
     (tmp_path / "a-2-cam.jpg").symlink_to(tmp_path / "nowhere")
     before = foreign.read_bytes()
-    assert OverlayFiles(str(tmp_path), ["a.jpg"]).save(draw(2), "a.jpg").name == "a-3-cam.jpg"
-    assert OverlayFiles(str(tmp_path), ["a.jpg"]).save(draw(2), "a.jpg").name == "a-3-cam.jpg", "one of ours"
+    assert saved(OverlayFiles(str(tmp_path), ["a.jpg"]), draw(2), "a.jpg").name == "a-3-cam.jpg"
+    assert saved(OverlayFiles(str(tmp_path), ["a.jpg"]), draw(2), "a.jpg").name == "a-3-cam.jpg", "one of ours"
     assert foreign.read_bytes() == before
     assert not (tmp_path / "nowhere").exists()
 
@@ -151,7 +155,7 @@ def test_what_edgeclf_makes_is_recognised(model: Path, tmp_path: Path) -> None:
     for schema in OLD_MODELS.glob("*.onnx"):
         assert is_model_file(str(schema)), "of any version"
     for suffix in (".jpg", ".png", ".webp"):
-        path = OverlayFiles(str(tmp_path / f"map{suffix}"), ["photo.jpg"]).save(draw(1), "photo.jpg")
+        path = saved(OverlayFiles(str(tmp_path / f"map{suffix}"), ["photo.jpg"]), draw(1), "photo.jpg")
         assert is_overlay(path)
         draw(1).save(tmp_path / f"photo{suffix}")
         assert not is_overlay(tmp_path / f"photo{suffix}")
@@ -180,7 +184,7 @@ def test_what_a_file_system_refuses_is_done_without(
     copy = ReviewFolder(tmp_path / "review", tmp_path / "in").copy(str(tmp_path / "photo.jpg"), "king")
     assert copy is not None
     assert copy.read_bytes() == (tmp_path / "photo.jpg").read_bytes()
-    assert OverlayFiles(str(tmp_path / "maps"), ["x"]).save(draw(1), "photo.jpg").exists()
+    assert saved(OverlayFiles(str(tmp_path / "maps"), ["x"]), draw(1), "photo.jpg").exists()
     with RecordFile(tmp_path / "out.jsonl", "0" * 64, 2) as records:
         records.add(None, {"path": "-", "predictions": []})
     assert (tmp_path / "b").read_bytes() == b"b"
@@ -210,7 +214,7 @@ def test_files_have_the_mode_bits_that_the_user_asked_for(tmp_path: Path) -> Non
 @pytest.mark.parametrize("target", ["maps-2024.05/", "maps-2024.05", "maps.jpg/", "v1.2.3"])
 def test_what_looks_like_a_folder_is_one(target: str, tmp_path: Path) -> None:
     files = OverlayFiles(f"{tmp_path}/{target}", [str(tmp_path)])
-    assert files.save(draw(1), "photo.jpg") == tmp_path / target / "photo-cam.jpg"
+    assert saved(files, draw(1), "photo.jpg") == tmp_path / target / "photo-cam.jpg"
 
 
 def test_overlays_saved_by_python_carry_the_mark(model: Path, photo: Path, tmp_path: Path) -> None:

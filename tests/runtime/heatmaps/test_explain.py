@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from edgeclf import Classifier
 from edgeclf.errors import ExplainError, UsageError
+from edgeclf.files.timed_io import read_regular
+from edgeclf.images import preprocess
 from edgeclf.images.contract import ImageContract
+from edgeclf.images.jpeg_complete import decode_whole
+from edgeclf.images.resize import shrunk
 from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction, RankedLabel
 from helpers import draw
 from numpy.typing import NDArray
@@ -215,3 +219,29 @@ def test_the_map_lies_on_the_photo_in_full_and_the_overlay_on_a_smaller_one(
     assert explanation.photo_map.shape == (2400, 1700)
     assert max(explanation.photo.size) == DISPLAY_SIDE
     assert explanation.overlay(caption=False).height == DISPLAY_SIDE
+
+
+@pytest.mark.parametrize(("size", "times"), [((160, 120), 1), ((4000, 3000), 2)])
+def test_a_photo_is_read_once_and_decoded_once_where_the_scale_is_the_same(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], times: int
+) -> None:
+    path = tmp_path / "photo.jpg"
+    of_size(*size).save(path)
+    read, decoded = [], []
+
+    def reading(name: str, limit: int) -> bytes:
+        read.append(name)
+        return read_regular(name, limit)
+
+    def decoding(*arguments: Any) -> Any:
+        decoded.append(arguments)
+        return decode_whole(*arguments)
+
+    monkeypatch.setattr(preprocess, "read_regular", reading)
+    monkeypatch.setattr(preprocess, "decode_whole", decoding)
+    explanation = classifier.explain(path)
+    assert (len(read), len(decoded)) == (1, times)
+    shown, full = preprocess.upright_with_size(path, ImageContract(1600, "pad", draft_margin=1.0))
+    assert explanation.photo_size == full == size
+    assert explanation.photo.tobytes() == shrunk(shown, 1600).tobytes()
+    assert explanation.prediction == classifier.predict(path)
