@@ -13,7 +13,7 @@ from edgeclf.evaluation.compare import compare
 from edgeclf.evaluation.metrics import paired_interval
 from edgeclf.results import Prediction
 from edgeclf_export.api.export_run import export_run
-from edgeclf_export.verify.predictions import Answers, torch_answers, truth
+from edgeclf_export.verify.predictions import Predictions, network_predictions, truth
 from edgeclf_training.dataset.samples import spread
 from edgeclf_training.run.run_folder import Run
 from numpy.typing import NDArray
@@ -56,8 +56,8 @@ def measure(name: str, run: Run, out: Path) -> dict[str, Any]:
 
 def _as_trained(run: Run, logits: Logits) -> dict[str, Any]:
     """Whether the FP32 file answers as torch does: photos with the same best class, the largest difference."""
-    torch = torch_answers(run.network(), run.contract, run.split.test, lambda done: None)
-    file = Answers("fp32", logits, 0)
+    torch = network_predictions(run.network(), run.contract, run.split.test, lambda done: None)
+    file = Predictions("fp32", logits, 0)
     return {"agreeing": file.agreeing(torch), "difference": file.difference(torch)}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from edgeclf.images.preprocess import network_input
 from edgeclf_export.pack.build import draft_manifest, export_network
-from edgeclf_export.verify.predictions import Answers, torch_answers, truth
+from edgeclf_export.verify.predictions import Predictions, network_predictions, truth
 from edgeclf_training.dataset.samples import spread
 from edgeclf_training.run.run_folder import Run
 
@@ -27,7 +27,7 @@ def rows(name: str, run: Run) -> list[dict[str, Any]]:
     """One row per rule: counts on all test photos here, and on some of them on Haswell."""
     network, contract, samples = run.network(), run.contract, run.split.test
     labels = truth(samples, run.classes)
-    reference = torch_answers(network, contract, samples, lambda done: None)
+    reference = network_predictions(network, contract, samples, lambda done: None)
     chosen = spread(run.split.train, CALIBRATION_PHOTOS, run.options.seed)
     pixels = [network_input(sample.path, contract) for sample in chosen]
     emulated = spread(samples, NETWORKS[name], run.options.seed)
@@ -38,7 +38,7 @@ def rows(name: str, run: Run) -> list[dict[str, Any]]:
             path = Path(folder, "int8.onnx")
             with weights_by(rule):
                 path.write_bytes(export_network(network, manifest, pixels))
-            answers = Answers("int8", logits_of(path, [str(sample.path) for sample in samples]), 0)
+            answers = Predictions("int8", logits_of(path, [str(sample.path) for sample in samples]), 0)
             row = {"name": name, "rule": rule, "photos": len(samples), **_counts(answers, reference, labels)}
             try:
                 row |= _on_haswell(path, run, [Path(sample.path) for sample in emulated], truth(emulated, run.classes))
@@ -48,7 +48,7 @@ def rows(name: str, run: Run) -> list[dict[str, Any]]:
     return found
 
 
-def _counts(answers: Answers, reference: Answers, labels: np.ndarray[Any, Any]) -> dict[str, Any]:
+def _counts(answers: Predictions, reference: Predictions, labels: np.ndarray[Any, Any]) -> dict[str, Any]:
     apart = np.sqrt(np.mean((answers.logits - reference.logits) ** 2, dtype=np.float64))
     return {
         "trained_correct": reference.correct(labels),

@@ -61,7 +61,7 @@ def export(
 
     Before the file is put in place it answers held-out photos through the runtime; size, accuracy and agreement with
     the trained network are printed side by side. A file that loses more than the budget is not written (exit code 6):
-    INT8 is first tried with other calibrations, then with the most harmful layers in float.
+    INT8 is first tried with other calibrations, then with the most sensitive layers in float.
 
     \b
     A drop beyond the budget fails
@@ -105,7 +105,7 @@ def export(
             golden=golden,
             budget=Budget(max_drop, max_class_drop),
             force=force,
-            console=console,
+            on_event=console.listener,
         )
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -113,7 +113,9 @@ def export(
         what = f"{error.filename or tempfile.gettempdir()}: {error.strerror}; nothing was written"
         raise ExportError(what, "make room there; TMPDIR names another folder for temporary files") from error
     if as_json:
-        print(json.dumps({**asdict(done), "path": str(done.path)}, allow_nan=False))
+        facts = {**asdict(done), "path": str(done.path)}
+        facts["harms"] = facts.pop("sensitivities")  # the key of version 0.1
+        print(json.dumps(facts, allow_nan=False))
         return
     print(f"{'':<12} {'size':>9}  {done.split + ' right':>18}  {'agrees':>11}  largest difference")
     for row in done.rows:
@@ -123,7 +125,7 @@ def export(
         )
     print(verdict(done.gate))
     if done.photos < _FEW:
-        print(f"{done.photos} photos are too few to tell a small loss; more in test/ or val/ would")
+        print(f"{done.photos} photos are too few to detect a small loss; add test photos")
     if trained.calibration:
         print(f"calibrated: {calibration_text(trained.calibration)}")
     print(f"wrote {done.path}{'' if done.gate.passed else ', by force'}")

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from edgeclf.classifier import Classifier
-from edgeclf.cli.console import Console
 from edgeclf.errors import DataError, ExportError, NotAModelError, UsageError
+from edgeclf.events import Listener, log, progress, say
 from edgeclf.files.atomic_write import check_writable, write_over
 from edgeclf.files.paths import PathLike
 from edgeclf.images.preprocess import network_input
@@ -19,14 +20,15 @@ from edgeclf_training.run.relocate import with_photos
 from edgeclf_training.run.run_folder import Run, load_run_or_checkpoint
 from numpy.typing import NDArray
 
+from edgeclf_export.api.console_like import ConsoleLike
 from edgeclf_export.api.display_names import check_display_names
 from edgeclf_export.graph.to_onnx import to_onnx
 from edgeclf_export.int8.calibration_search import search_int8, verdict
-from edgeclf_export.int8.layer_sensitivity import Harm
+from edgeclf_export.int8.layer_sensitivity import LayerSensitivity
 from edgeclf_export.pack.build import draft_manifest, manifest_of, pack, with_manifest
 from edgeclf_export.verify.gate import Budget, HeldOut, measure
 from edgeclf_export.verify.golden import CANDIDATES, with_golden
-from edgeclf_export.verify.predictions import Answers, file_answers, torch_answers, truth
+from edgeclf_export.verify.predictions import Predictions, file_predictions, network_predictions, truth
 
 # Relative to the largest logit: what reordering float sums can do, and no more.
 FP32_TOLERANCE = 1e-4
@@ -65,7 +67,7 @@ class Exported:
     Attributes:
         gate: the judgement on the file written; not passed where it was forced.
         tried: the judgements on everything tried, in order; the last one is not always the one chosen.
-        harms: what quantizing each layer alone does, the most harmful first; empty where it was not needed.
+        sensitivities: what quantizing each layer alone does, the most sensitive first; empty where it was not needed.
     """
 
     path: Path
@@ -74,7 +76,7 @@ class Exported:
     rows: tuple[Row, ...]
     gate: Gate
     tried: tuple[Gate, ...]
-    harms: tuple[Harm, ...] = ()
+    sensitivities: tuple[LayerSensitivity, ...] = ()
 
 
 def export_run(
@@ -90,13 +92,13 @@ def export_run(
     golden: bool = True,
     budget: Budget | None = None,
     force: bool = False,
-    console: Console | None = None,
+    on_event: Listener = log,
 ) -> Exported:
     """Write a run's network as one model file.
 
     The finished file answers held-out photos (the test split, else the validation split) through the runtime's
     ``Classifier`` before it is put in place, and must be within the budget. INT8 that is not is tried again with other
-    calibrations and then with the most harmful layers in float.
+    calibrations and then with the most sensitive layers in float.
 
     Args:
         run: a run, or its folder or checkpoint; of an unfinished one the best weights so far.
@@ -111,7 +113,10 @@ def export_run(
         golden: embed a few held-out photos, small and without EXIF, for the self-test.
         budget: what the file may lose; the default budget if None.
         force: write it even if it is out of budget; its manifest says so.
-        console: where to report; silent if None.
+        on_event: gets a ``Message`` for what a person should know and ``Progress`` while something takes long.
+
+    Returns:
+        The file's path, and how it compares with the trained network on the held-out photos.
 
     Raises:
         DataError: the run folder or ``data`` cannot be used; or photos are needed, and none of the run's is there.
@@ -120,8 +125,7 @@ def export_run(
             is written then.
     """
     run = run if isinstance(run, Run) else load_run_or_checkpoint(run)
-    out, console = Path(out), console or Console(quiet=True)
-    budget = budget or Budget()
+    out, budget = Path(out), budget or Budget()
     if int8 and fp16:
         raise UsageError("INT8 and FP16 at once", "choose one of --int8 and --fp16")
     if out.suffix != ".onnx" or out.is_dir():
@@ -130,9 +134,9 @@ def export_run(
     network = run.network()
     manifest = _manifest(run, card or Card())
     if not run.figures:
-        console.line("this run is unfinished: its best weights so far are exported, without figures")
+        say(on_event, "this run is unfinished: its best weights so far are exported, without figures")
     split = "test" if run.split.test else "validation"
-    run = with_photos(run, data, console)
+    run = with_photos(run, data, cast(Any, ConsoleLike(on_event)))
     if int8 and not run.split.train:
         raise DataError(
             f"INT8 is calibrated with training photos, and none of those of {run.folder} can be found",
@@ -142,17 +146,17 @@ def export_run(
         split = "test" if run.split.test else "validation"
         samples = spread(run.split.test or run.split.val, check_photos, run.options.seed)
     else:
-        samples = spread(_kept(run, console), check_photos, run.options.seed)
+        samples = spread(_kept(run, on_event), check_photos, run.options.seed)
 
-    def ask(data: bytes) -> Answers:
+    def predict(data: bytes) -> Predictions:
         """As the field will: through the runtime."""
-        with console.progress("checking") as progress:
-            return file_answers(
-                Classifier(data, device="cpu"), samples, len(data), lambda done: progress(done, len(samples))
+        with progress(on_event, "checking") as update:
+            return file_predictions(
+                Classifier(data, device="cpu"), samples, len(data), lambda done: update(done, len(samples))
             )
 
-    with console.progress("asking the trained network") as progress:
-        reference = torch_answers(network, run.contract, samples, lambda done: progress(done, len(samples)))
+    with progress(on_event, "predicting with the trained network") as update:
+        reference = network_predictions(network, run.contract, samples, lambda done: update(done, len(samples)))
     held_out = HeldOut(
         split,
         run.classes,
@@ -162,11 +166,11 @@ def export_run(
     )
     model = to_onnx(network, run.contract.size)
     packed = pack(model, network, manifest, "fp32")
-    answers = [reference, ask(packed)]
-    _check_parity(reference, answers[1])
-    gate = measure(held_out, answers[1], budget)
+    predictions = [reference, predict(packed)]
+    _check_parity(reference, predictions[1])
+    gate = measure(held_out, predictions[1], budget)
     tried: tuple[Gate, ...] = (gate,)
-    harms: tuple[Harm, ...] = ()
+    sensitivities: tuple[LayerSensitivity, ...] = ()
     if int8:
         chosen = spread(run.split.train, calibration_photos, run.options.seed)
         probes = spread(samples, _PROBES, run.options.seed)
@@ -178,33 +182,36 @@ def export_run(
             held_out,
             budget,
             lambda quantized, precision: pack(quantized, network, manifest, precision),
-            ask,
-            console,
+            predict,
+            on_event,
         )
-        packed, gate, tried, harms = found.chosen.data, found.chosen.gate, found.tried, found.harms
-        answers.append(found.chosen.answers)
+        packed, gate, tried, sensitivities = found.chosen.data, found.chosen.gate, found.tried, found.sensitivities
+        predictions.append(found.chosen.predictions)
     elif fp16:
         packed = pack(model, network, manifest, "fp16")
-        answers.append(ask(packed))
-        gate = measure(held_out, answers[-1], budget)
+        predictions.append(predict(packed))
+        gate = measure(held_out, predictions[-1], budget)
         tried = (gate,)
     if not gate.passed and not force:
         raise ExportError(f"{verdict(gate)}; nothing was written", _remedy(tried, int8))
     if gate.ece_after > gate.ece_before + _CALIBRATION_SLACK:
-        console.line(
-            f"its confidence is less to be believed: expected calibration error {gate.ece_after:.3f}, "
-            f"{gate.ece_before:.3f} before"
+        say(
+            on_event,
+            f"calibration got worse: expected calibration error {gate.ece_after:.3f}, {gate.ece_before:.3f} before",
+            "warning",
         )
     packed = with_manifest(packed, replace(manifest_of(packed), gate=gate))
     if golden:
         packed, count = with_golden(packed, [(s.path, s.label) for s in spread(samples, CANDIDATES, run.options.seed)])
-        console.line(f"embeds {count} held-out photos, small and without EXIF; --no-golden leaves them out")
+        say(on_event, f"embeds {count} held-out photos, small and without EXIF; --no-golden leaves them out")
     _write(out, packed)
-    rows = tuple(_row(a, reference, held_out.labels) for a in (*answers[:-1], replace(answers[-1], size=len(packed))))
-    return Exported(out, held_out.split, len(samples), rows, gate, tried, harms)
+    rows = tuple(
+        _row(a, reference, held_out.labels) for a in (*predictions[:-1], replace(predictions[-1], size=len(packed)))
+    )
+    return Exported(out, held_out.split, len(samples), rows, gate, tried, sensitivities)
 
 
-def _kept(run: Run, console: Console) -> list[Sample]:
+def _kept(run: Run, on_event: Listener) -> list[Sample]:
     """The small copies that a run keeps, for want of its photos; what they cannot tell is said."""
     samples = kept_photos(run.folder)
     if not samples:
@@ -212,9 +219,11 @@ def _kept(run: Run, console: Console) -> list[Sample]:
             f"none of the held-out photos of {run.folder} can be found, and it keeps no copies to check a file with",
             "name the folder or zip where they are now with --data",
         )
-    console.line(
+    say(
+        on_event,
         f"checked on {len(samples)} small copies of held-out photos that the run keeps, for want of the photos: they "
-        "tell that the file answers as the network does, but hardly what it loses in accuracy, least of all by class"
+        "tell that the file answers as the network does, but hardly what it loses in accuracy, least of all by class",
+        "warning",
     )
     return samples
 
@@ -260,8 +269,8 @@ def _manifest(run: Run, card: Card) -> Manifest:
     return manifest
 
 
-def _check_parity(reference: Answers, answers: Answers) -> None:
-    difference = answers.difference(reference)
+def _check_parity(reference: Predictions, predictions: Predictions) -> None:
+    difference = predictions.difference(reference)
     if not difference <= FP32_TOLERANCE:  # so put that NaN does not pass
         raise ExportError(
             f"the FP32 file's logits differ from the network's by {difference:.1e} of the largest, "
@@ -270,11 +279,11 @@ def _check_parity(reference: Answers, answers: Answers) -> None:
         )
 
 
-def _row(answers: Answers, reference: Answers, labels: NDArray[np.int64]) -> Row:
+def _row(predictions: Predictions, reference: Predictions, labels: NDArray[np.int64]) -> Row:
     return Row(
-        answers.name,
-        answers.size,
-        answers.correct(labels),
-        answers.agreeing(reference),
-        answers.difference(reference),
+        predictions.name,
+        predictions.size,
+        predictions.correct(labels),
+        predictions.agreeing(reference),
+        predictions.difference(reference),
     )

@@ -16,7 +16,7 @@ def store_in_half(graph: onnx.GraphProto, names: str | None = None) -> None:
     value beyond 65504, or of values so small that a thousandth of its largest one would be lost.
 
     Args:
-        graph: changed in place; every taker goes on taking the name it took.
+        graph: changed in place; every consumer keeps the input names that it had.
         names: only tensors whose names begin so; all if None.
     """
     casts = []

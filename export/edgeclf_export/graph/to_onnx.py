@@ -91,11 +91,11 @@ def multiply_adds(network: Network, size: int) -> int:
 
 def _mark(graph: onnx.GraphProto) -> None:
     """Name the nodes that the heat-map branch is attached to."""
-    takers = [node for node in graph.node if "activation" in node.input]
+    consumers = [node for node in graph.node if "activation" in node.input]
     linears = [node for node in graph.node if node.op_type == "Gemm"]
-    assert len(takers) == 1, "one node takes the last convolution's activation"
+    assert len(consumers) == 1, "one node takes the last convolution's activation"
     assert [node.output[0] for node in linears][-1:] == ["logits"], "the head ends in a Linear"
-    takers[0].name = AFTER_ACTIVATION
+    consumers[0].name = AFTER_ACTIVATION
     for number, node in enumerate(linears):
         node.name = LINEAR.format(number)
 

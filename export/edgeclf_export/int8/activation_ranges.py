@@ -23,7 +23,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ActivationStats:
     """What an activation's channels did on calibration photos: extremes and mean, float64 ``[channels]`` each."""
 
     low: NDArray[np.float64]
@@ -46,7 +46,7 @@ class Histogram:
         return np.asarray(self.low + width * (np.arange(len(self.counts)) + 0.5))
 
 
-def observe(model: onnx.ModelProto, photos: Photos, progress: Progress | None = None) -> dict[str, Seen]:
+def observe(model: onnx.ModelProto, photos: Photos, progress: Progress | None = None) -> dict[str, ActivationStats]:
     """Watch every activation that may be quantized; its second axis counts as channels.
 
     Args:
@@ -57,7 +57,7 @@ def observe(model: onnx.ModelProto, photos: Photos, progress: Progress | None = 
     Raises:
         BackendError: onnxruntime is not installed.
     """
-    found: dict[str, Seen] = {}
+    found: dict[str, ActivationStats] = {}
     watch = _watcher(model)
     for done, photo in enumerate(photos, 1):
         for name, values in watch(photo).items():
@@ -67,13 +67,13 @@ def observe(model: onnx.ModelProto, photos: Photos, progress: Progress | None = 
             if before := found.get(name):
                 low, high = np.minimum(low, before.low), np.maximum(high, before.high)
                 mean = before.mean + (mean - before.mean) / done
-            found[name] = Seen(low, high, mean)
+            found[name] = ActivationStats(low, high, mean)
         if progress:
             progress(done)
     return found
 
 
-def minmax(seen: Mapping[str, Seen]) -> dict[str, tuple[float, float]]:
+def minmax(seen: Mapping[str, ActivationStats]) -> dict[str, tuple[float, float]]:
     """The lowest and highest value of every activation."""
     return {name: (float(one.low.min()), float(one.high.max())) for name, one in seen.items()}
 

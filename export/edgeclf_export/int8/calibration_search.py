@@ -1,4 +1,4 @@
-"""INT8 within the budget: the best calibration first, then the others, then the most harmful layers back to float.
+"""INT8 within the budget: the best calibration first, then the others, then the most sensitive layers back to float.
 
 Bounded by counts, never by time: the same run must give the same file.
 """
@@ -9,14 +9,14 @@ from typing import Protocol
 
 import numpy as np
 import onnx
-from edgeclf.cli.console import Console
+from edgeclf.events import Listener, log, progress, say
 from edgeclf.model.manifest import Gate
 from numpy.typing import NDArray
 
 from edgeclf_export.int8.activation_ranges import (
+    ActivationStats,
     Histogram,
     Ranges,
-    Seen,
     extremes,
     histograms,
     least_error,
@@ -24,14 +24,14 @@ from edgeclf_export.int8.activation_ranges import (
     observe,
     percentile,
 )
-from edgeclf_export.int8.equalize import correct_bias, equalise
-from edgeclf_export.int8.layer_sensitivity import Harm, apart, logit_error, measure_harm
+from edgeclf_export.int8.equalize import correct_bias, cross_layer_equalize
+from edgeclf_export.int8.layer_sensitivity import LayerSensitivity, logit_error, measure_sensitivity, rmse
 from edgeclf_export.int8.quantize import layer_names, quantize
 from edgeclf_export.verify.gate import Budget, HeldOut, measure
-from edgeclf_export.verify.predictions import Answers
+from edgeclf_export.verify.predictions import Predictions
 
-_HARM_PHOTOS = 16
-MOST_FLOAT_LAYERS = 8  # and at most half of all: beyond that FP16 serves better
+_SENSITIVITY_PHOTOS = 16
+MAX_FLOAT_LAYERS = 8  # and at most half of all: beyond that FP16 serves better
 
 # How a range is chosen from a histogram. None is best for every network; probe photos say which is tried first.
 CALIBRATIONS: dict[str, Callable[[Histogram], tuple[float, float]]] = {
@@ -50,10 +50,10 @@ class PhotoSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """One way to quantize: the file's bytes, what it answered and how it was judged."""
+    """One way to quantize: the file's bytes, what it predicted and what the gate found."""
 
     data: bytes
-    answers: Answers
+    predictions: Predictions
     gate: Gate
     error: float  # root mean square difference of the logits from the trained network's
 
@@ -65,12 +65,12 @@ class Found:
     Attributes:
         chosen: the first attempt that passed, else the one that lost least.
         tried: the judgements of all attempts, in order.
-        harms: of all layers, the most harmful first; empty if it did not come to that.
+        sensitivities: of all layers, the most sensitive first; empty if they were not measured.
     """
 
     chosen: Attempt
     tried: tuple[Gate, ...]
-    harms: tuple[Harm, ...]
+    sensitivities: tuple[LayerSensitivity, ...]
 
 
 def search_int8(
@@ -81,8 +81,8 @@ def search_int8(
     held_out: HeldOut,
     budget: Budget,
     pack: Callable[[onnx.ModelProto, str], bytes],
-    ask: Callable[[bytes], Answers],
-    console: Console,
+    predict: Callable[[bytes], Predictions],
+    on_event: Listener = log,
 ) -> Found:
     """Quantize until the budget is kept, or until there is nothing left to try.
 
@@ -90,74 +90,74 @@ def search_int8(
         model: a float graph of ``to_onnx``.
         photos: calibration photos; read twice.
         count: how many there are.
-        probes: a few other photos, on which calibrations are compared and layers' harm is measured: what is wrong with
-            the ranges may be the calibration photos themselves.
+        probes: a few other photos, on which calibrations are compared and the sensitivity of layers is measured. The
+            calibration photos themselves may be the reason for bad ranges.
         held_out: what the gate judges by.
         budget: what may be lost.
         pack: makes a file of a quantized graph and its precision.
-        ask: a file's answers on the held-out photos.
-        console: told of every attempt beyond the first, and of each layer's harm.
+        predict: a file's predictions on the held-out photos.
+        on_event: gets a message for every attempt beyond the first, and of the sensitivity of each layer.
     """
     attempts: list[Attempt] = []
 
     def attempt(calibration: str, quantized: onnx.ModelProto, in_float: tuple[str, ...] = ()) -> bool:
         data = pack(quantized, "mixed" if in_float else "int8")
-        answers = ask(data)
-        gate = measure(held_out, answers, budget, calibration, in_float)
-        attempts.append(Attempt(data, answers, gate, apart(answers.logits, held_out.reference.logits)))
+        predictions = predict(data)
+        gate = measure(held_out, predictions, budget, calibration, in_float)
+        attempts.append(Attempt(data, predictions, gate, rmse(predictions.logits, held_out.reference.logits)))
         if not (gate.passed and len(attempts) == 1):
-            console.line(f"{_described(gate)}: {verdict(gate)}")
+            say(on_event, f"{_described(gate)}: {verdict(gate)}")
         return gate.passed
 
-    with console.progress("calibrating") as progress:
-        seen = observe(model, photos(), lambda done: progress(done, count))
-    model, seen = equalise(model, seen)
-    with console.progress("calibrating, second pass") as progress:
-        counted = histograms(model, photos(), minmax(seen), lambda done: progress(done, count))
+    with progress(on_event, "calibrating") as update:
+        stats = observe(model, photos(), lambda done: update(done, count))
+    model, stats = cross_layer_equalize(model, stats)
+    with progress(on_event, "calibrating, second pass") as update:
+        counted = histograms(model, photos(), minmax(stats), lambda done: update(done, count))
     tables = {name: {key: choose(one) for key, one in counted.items()} for name, choose in CALIBRATIONS.items()}
-    asked = list(probes())
-    for name, quantized in _best_first(model, seen, tables, asked):
+    probe_photos = list(probes())
+    for name, quantized in _best_first(model, stats, tables, probe_photos):
         if attempt(name, quantized):
             break
-    harms: tuple[Harm, ...] = ()
+    sensitivities: tuple[LayerSensitivity, ...] = ()
     if not attempts[-1].gate.passed:
         best = min(attempts, key=lambda a: a.error).gate.calibration
-        harms = _harms(model, seen, tables[best], asked[:_HARM_PHOTOS], console)
-        for number in range(1, min(MOST_FLOAT_LAYERS, len(layer_names(model.graph)) // 2) + 1):
-            in_float = tuple(harm.layer for harm in harms[:number])
-            if attempt(best, quantize(correct_bias(model, seen, in_float), tables[best], in_float), in_float):
+        sensitivities = _sensitivities(model, stats, tables[best], probe_photos[:_SENSITIVITY_PHOTOS], on_event)
+        for number in range(1, min(MAX_FLOAT_LAYERS, len(layer_names(model.graph)) // 2) + 1):
+            in_float = tuple(one.layer for one in sensitivities[:number])
+            if attempt(best, quantize(correct_bias(model, stats, in_float), tables[best], in_float), in_float):
                 break
     chosen = next((a for a in attempts if a.gate.passed), None)
     chosen = chosen or min(attempts, key=lambda a: (a.gate.drop, a.error))
-    return Found(chosen, tuple(a.gate for a in attempts), harms)
+    return Found(chosen, tuple(a.gate for a in attempts), sensitivities)
 
 
 def _best_first(
     model: onnx.ModelProto,
-    seen: Mapping[str, Seen],
+    stats: Mapping[str, ActivationStats],
     tables: Mapping[str, Ranges],
     photos: Sequence[NDArray[np.uint8]],
 ) -> list[tuple[str, onnx.ModelProto]]:
     """The network by every table of ranges, by the error of its logits."""
-    corrected = correct_bias(model, seen)
+    corrected = correct_bias(model, stats)
     quantized = {name: quantize(corrected, ranges) for name, ranges in tables.items()}
     errors = dict(zip(quantized, logit_error(model, list(quantized.values()), photos), strict=True))
     return [(name, quantized[name]) for name in sorted(quantized, key=errors.__getitem__)]
 
 
-def _harms(
+def _sensitivities(
     model: onnx.ModelProto,
-    seen: Mapping[str, Seen],
+    stats: Mapping[str, ActivationStats],
     ranges: Ranges,
     photos: Sequence[NDArray[np.uint8]],
-    console: Console,
-) -> tuple[Harm, ...]:
-    with console.progress("measuring each layer's harm") as progress:
-        harms = measure_harm(model, seen, ranges, photos, progress)
-    console.line("error of the logits when only this layer is quantized:")
-    for harm in harms[: 2 * MOST_FLOAT_LAYERS]:
-        console.line(f"  {harm.error:8.4f}  {harm.layer}")
-    return harms
+    on_event: Listener,
+) -> tuple[LayerSensitivity, ...]:
+    with progress(on_event, "measuring the sensitivity of each layer") as update:
+        sensitivities = measure_sensitivity(model, stats, ranges, photos, update)
+    say(on_event, "error of the logits when only this layer is quantized:")
+    for one in sensitivities[: 2 * MAX_FLOAT_LAYERS]:
+        say(on_event, f"  {one.error:8.4f}  {one.layer}")
+    return sensitivities
 
 
 def verdict(gate: Gate) -> str:

@@ -13,7 +13,7 @@ import onnx
 from onnx import numpy_helper
 
 from edgeclf_export.graph.to_onnx import drop_unused
-from edgeclf_export.int8.activation_ranges import Seen
+from edgeclf_export.int8.activation_ranges import ActivationStats
 from edgeclf_export.int8.quantize import LAYERS, rounded_weights
 
 # Scaled channels reach at most so much of the largest one's range: an activation function that cuts off (ReLU6) then
@@ -22,7 +22,9 @@ _REACH = 0.5
 _MOST_SCALE = 64.0
 
 
-def equalise(model: onnx.ModelProto, seen: Mapping[str, Seen]) -> tuple[onnx.ModelProto, dict[str, Seen]]:
+def cross_layer_equalize(
+    model: onnx.ModelProto, seen: Mapping[str, ActivationStats]
+) -> tuple[onnx.ModelProto, dict[str, ActivationStats]]:
     """Scale up the small channels between a convolution and the depthwise one that follows it.
 
     One range holds an activation, and in it small channels have few steps. Both layers' weights are rounded channel by
@@ -54,18 +56,20 @@ def equalise(model: onnx.ModelProto, seen: Mapping[str, Seen]) -> tuple[onnx.Mod
                 tensors[own].CopyFrom(numpy_helper.from_array(values, own))
                 layer.input[place] = own
         for name in (first.output[0], function.output[0]):
-            after[name] = Seen(seen[name].low * scale, seen[name].high * scale, seen[name].mean * scale)
+            after[name] = ActivationStats(seen[name].low * scale, seen[name].high * scale, seen[name].mean * scale)
     drop_unused(scaled.graph)
     return scaled, after
 
 
-def correct_bias(model: onnx.ModelProto, seen: Mapping[str, Seen], in_float: Collection[str] = ()) -> onnx.ModelProto:
+def correct_bias(
+    model: onnx.ModelProto, seen: Mapping[str, ActivationStats], in_float: Collection[str] = ()
+) -> onnx.ModelProto:
     """Take from each bias what rounding the weights will add on average over the calibration photos.
 
     At borders, where zeros are taken, that is a little too much.
 
     Args:
-        model: a float graph, of ``to_onnx`` or ``equalise``; not changed.
+        model: a float graph, of ``to_onnx`` or ``cross_layer_equalize``; not changed.
         seen: what its activations do.
         in_float: names of the layers whose weights will not be rounded.
     """
@@ -93,19 +97,19 @@ def correct_bias(model: onnx.ModelProto, seen: Mapping[str, Seen], in_float: Col
 def _before_depthwise(
     graph: onnx.GraphProto, tensors: Mapping[str, onnx.TensorProto]
 ) -> Iterator[tuple[onnx.NodeProto, onnx.NodeProto, onnx.NodeProto]]:
-    """Convolution, ReLU or ReLU6, depthwise convolution: each the only taker of the one before."""
-    takers: dict[str, list[onnx.NodeProto]] = {}
+    """Convolution, ReLU or ReLU6, depthwise convolution: each the only consumer of the one before."""
+    consumers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
-            takers.setdefault(name, []).append(node)
+            consumers.setdefault(name, []).append(node)
 
-    def only_taker(node: onnx.NodeProto, *kinds: str) -> onnx.NodeProto | None:
-        found = takers.get(node.output[0], [])
+    def only_consumer(node: onnx.NodeProto, *kinds: str) -> onnx.NodeProto | None:
+        found = consumers.get(node.output[0], [])
         return found[0] if len(found) == 1 and found[0].op_type in kinds else None
 
     for first in graph.node:
-        function = only_taker(first, "Relu", "Clip") if first.op_type == "Conv" else None
-        second = function and only_taker(function, "Conv")
+        function = only_consumer(first, "Relu", "Clip") if first.op_type == "Conv" else None
+        second = function and only_consumer(function, "Conv")
         if function and second and _from_zero(function, tensors) and _is_depthwise(second, tensors):
             yield first, function, second
 

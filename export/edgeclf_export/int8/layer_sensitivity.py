@@ -9,16 +9,16 @@ from edgeclf.model.session import import_onnxruntime, usable_threads
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from edgeclf_export.int8.activation_ranges import Ranges, Seen
+from edgeclf_export.int8.activation_ranges import ActivationStats, Ranges
 from edgeclf_export.int8.equalize import correct_bias
 from edgeclf_export.int8.quantize import layer_names, rounded_weights
-from edgeclf_export.int8.stable_add import steps_of
+from edgeclf_export.int8.stable_add import quant_params
 
 Photos = Sequence[NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
-class Harm:
+class LayerSensitivity:
     """A layer, by its node's name, and the root mean square error of the logits when only it is quantized."""
 
     layer: str
@@ -26,39 +26,39 @@ class Harm:
 
 
 def logit_error(model: onnx.ModelProto, others: Sequence[onnx.ModelProto], photos: Photos) -> list[float]:
-    """Root mean square difference of each other graph's logits from ``model``'s; arguments as for ``measure_harm``."""
+    """RMSE of each other graph's logits against those of ``model``; arguments as for ``measure_sensitivity``."""
     reference = _logits(model, photos)
-    return [apart(_logits(other, photos), reference) for other in others]
+    return [rmse(_logits(other, photos), reference) for other in others]
 
 
-def measure_harm(
+def measure_sensitivity(
     model: onnx.ModelProto,
-    seen: Mapping[str, Seen],
+    seen: Mapping[str, ActivationStats],
     ranges: Ranges,
     photos: Photos,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[Harm, ...]:
+) -> tuple[LayerSensitivity, ...]:
     """Quantize each layer alone, its weights and its input, and compare the logits with the float network's.
 
     Args:
-        model: a float graph of ``to_onnx`` or ``equalise``; not changed.
+        model: a float graph of ``to_onnx`` or ``cross_layer_equalize``; not changed.
         seen: what its activations do.
         ranges: of its activations.
         photos: as the network takes them, uint8 ``[size, size, 3]``.
         progress: called with (layers done, all layers).
 
     Returns:
-        The most harmful first; of equals the earliest layer.
+        The most sensitive layer first; of equals the earliest layer.
     """
     names = layer_names(model.graph)
     reference = _logits(model, photos)
     found = []
     for done, name in enumerate(names, 1):
         corrected = correct_bias(model, seen, in_float=set(names) - {name})
-        found.append(Harm(name, apart(_logits(_one_rounded(corrected, name, ranges), photos), reference)))
+        found.append(LayerSensitivity(name, rmse(_logits(_one_rounded(corrected, name, ranges), photos), reference)))
         if progress:
             progress(done, len(names))
-    return tuple(sorted(found, key=lambda harm: -harm.error))
+    return tuple(sorted(found, key=lambda one: -one.error))
 
 
 def _one_rounded(model: onnx.ModelProto, name: str, ranges: Ranges) -> onnx.ModelProto:
@@ -68,9 +68,9 @@ def _one_rounded(model: onnx.ModelProto, name: str, ranges: Ranges) -> onnx.Mode
     for tensor in graph.initializer:
         if tensor.name == node.input[1]:
             tensor.CopyFrom(numpy_helper.from_array(rounded_weights(numpy_helper.to_array(tensor)), tensor.name))
-    found = steps_of(*ranges[node.input[0]])
+    found = quant_params(*ranges[node.input[0]])
     graph.initializer.append(numpy_helper.from_array(np.array(found.scale), "harm_scale"))
-    graph.initializer.append(numpy_helper.from_array(np.array(found.zero, np.uint8), "harm_zero"))
+    graph.initializer.append(numpy_helper.from_array(np.array(found.zero_point, np.uint8), "harm_zero"))
     source = node.input[0]
     node.input[0] = "harm_input"
     steps = ["harm_scale", "harm_zero"]
@@ -79,7 +79,7 @@ def _one_rounded(model: onnx.ModelProto, name: str, ranges: Ranges) -> onnx.Mode
     return model
 
 
-def apart(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+def rmse(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
     """Root of the mean squared difference of two arrays of one shape."""
     return float(np.sqrt(np.mean(np.square(logits - reference, dtype=np.float64))))
 

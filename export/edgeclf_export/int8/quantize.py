@@ -3,7 +3,7 @@
 AVX2 machines without VNNI multiply uint8 by int8 in pairs and add each pair in a saturating 16-bit register
 (``vpmaddubsw``), so full-range weights give other answers there. The usual cure, 7-bit weights, costs accuracy. Only
 the sum of two *adjacent* products must fit, so each output channel is scaled by its worst adjacent pair instead. How
-sums of activations are kept from rounding apart on ARM: ``sums.py``.
+sums of activations are rounded to the same number on ARM: ``stable_add.py``.
 """
 
 import logging
@@ -21,7 +21,7 @@ from onnx import numpy_helper
 
 from edgeclf_export.graph.to_onnx import drop_unused
 from edgeclf_export.int8.activation_ranges import OPERATORS, Ranges
-from edgeclf_export.int8.stable_add import Steps, steady, steps_of, unsteady_sums
+from edgeclf_export.int8.stable_add import QuantParams, quant_params, stable_sum, unstable_sums
 
 LAYERS = ("Conv", "Gemm")
 _MOVING = ("MaxPool", "Flatten", "Reshape", "Transpose")  # kept in their input's steps
@@ -89,9 +89,10 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] =
     finally:
         root.setLevel(level)
     _unround(quantized.graph, excluded)
-    if apart := unsteady_sums(quantized.graph):
+    if unstable := unstable_sums(quantized.graph):
         raise ExportError(
-            f"{', '.join(apart)}: not rounded alike on every CPU", "please report this with the versions in use"
+            f"{', '.join(unstable)}: not rounded to the same number on every CPU",
+            "please report this with the versions in use",
         )
     return quantized
 
@@ -115,9 +116,9 @@ def _with_passing(graph: onnx.GraphProto, in_float: Collection[str]) -> set[str]
 
 
 def _unround(graph: onnx.GraphProto, excluded: Collection[str]) -> None:
-    """Let float nodes take what was there before it was rounded, and drop the rounding nobody takes any more.
+    """Let float nodes take what was there before it was rounded, and drop the rounding that has no consumer any more.
 
-    onnxruntime's quantizer gives a rounded tensor to all its takers, excluded ones too.
+    onnxruntime's quantizer gives a rounded tensor to all its consumers, excluded ones too.
     """
     producers = {output: node for node in graph.node for output in node.output}
     for node in graph.node:
@@ -182,14 +183,14 @@ def _activation_steps(
     graph: onnx.GraphProto, ranges: Ranges, excluded: Collection[str]
 ) -> dict[str, list[dict[str, Any]]]:
     """Scale and zero point of every activation, as overrides."""
-    takers: dict[str, int] = {}
+    consumers: dict[str, int] = {}
     for node in graph.node:
         for name in node.input:
-            takers[name] = takers.get(name, 0) + 1
+            consumers[name] = consumers.get(name, 0) + 1
     producers = {output: node for node in graph.node for output in node.output}
-    steps = {name: steps_of(low, high) for name, (low, high) in ranges.items()}
+    steps = {name: quant_params(low, high) for name, (low, high) in ranges.items()}
 
-    def kept_as(name: str) -> Steps | None:
+    def kept_as(name: str) -> QuantParams | None:
         """onnxruntime keeps what an operator only moves in its input's steps."""
         while name in producers and producers[name].op_type in _MOVING:
             name = producers[name].input[0]
@@ -199,16 +200,16 @@ def _activation_steps(
     folded = {
         node.input[0]: node.output[0]
         for node in graph.node
-        if node.op_type in ("Relu", "Clip") and node.name not in excluded and takers[node.input[0]] == 1
+        if node.op_type in ("Relu", "Clip") and node.name not in excluded and consumers[node.input[0]] == 1
     }
     steps |= {before: steps[after] for before, after in folded.items() if after in steps}
     for node in graph.node:
         total, sides = node.output[0], [kept_as(name) for name in node.input]
         if node.op_type == "Add" and total in steps and sides[0] and sides[1]:
-            steps[total] = steady(sides[0], sides[1], steps[total])
+            steps[total] = stable_sum(sides[0], sides[1], steps[total])
             if total in folded:
                 steps[folded[total]] = steps[total]
     return {
-        name: [{"scale": np.array(one.scale), "zero_point": np.array(one.zero, np.uint8)}]
+        name: [{"scale": np.array(one.scale), "zero_point": np.array(one.zero_point, np.uint8)}]
         for name, one in steps.items()
     }

@@ -19,7 +19,7 @@ from edgeclf_export.graph.fp16_weights import store_in_half
 from edgeclf_export.graph.gradcam import CAM_TABLE, affordable_maps, attach_cam
 from edgeclf_export.graph.to_onnx import IR_VERSION, MIN_ONNXRUNTIME, OPSET, strip, to_onnx
 from edgeclf_export.int8.activation_ranges import minmax, observe
-from edgeclf_export.int8.equalize import correct_bias, equalise
+from edgeclf_export.int8.equalize import correct_bias, cross_layer_equalize
 from edgeclf_export.int8.quantize import quantize
 
 UNTRAINED = Provenance("1970-01-01T00:00:00+00:00")  # of networks nobody trained
@@ -50,7 +50,7 @@ def export_network(
     model = to_onnx(network, manifest.contract.size)
     if calibration is None:
         return pack(model, network, manifest, "fp16" if fp16 else "fp32")
-    model, seen = equalise(model, observe(model, calibration, progress))
+    model, seen = cross_layer_equalize(model, observe(model, calibration, progress))
     return pack(quantize(correct_bias(model, seen), minmax(seen)), network, manifest, "int8")
 
 

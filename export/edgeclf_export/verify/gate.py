@@ -1,6 +1,6 @@
 """The gate: is the file as good as the trained network, as far as the held-out photos can tell?
 
-Both answered the same photos, so what counts are the photos they disagree on: those *lost* (right before, wrong now)
+Both predicted the same photos, so what counts are the photos they disagree on: those *lost* (right before, wrong now)
 and those *gained*. One file loses 3 and gains 2, another loses 1: the same drop, and the second one is better known.
 """
 
@@ -12,7 +12,7 @@ from edgeclf.model.manifest import Gate
 from edgeclf_training.evaluation.calibration import confidence
 from numpy.typing import NDArray
 
-from edgeclf_export.verify.predictions import Answers, not_finite
+from edgeclf_export.verify.predictions import Predictions, not_finite
 
 MAX_DROP = 0.5
 MAX_CLASS_DROP = 2.0
@@ -32,20 +32,20 @@ class Budget:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """The photos of a gate, and what the trained network answers.
+    """The photos of a gate, and what the trained network predictions.
 
     Attributes:
         split: "validation" or "test".
         classes: class names in index order.
         labels: true class indices, int64 ``[photos]``.
-        reference: the trained network's answers.
+        reference: the trained network's predictions.
         temperature: logits are divided by it before the softmax, > 0.
     """
 
     split: str
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
-    reference: Answers
+    reference: Predictions
     temperature: float = 1.0
 
 
@@ -71,7 +71,11 @@ def within_budget(lost: int, gained: int, photos: int, budget: float, doubt: flo
 
 
 def measure(
-    held_out: HeldOut, answers: Answers, budget: Budget, calibration: str = "none", float_layers: tuple[str, ...] = ()
+    held_out: HeldOut,
+    predictions: Predictions,
+    budget: Budget,
+    calibration: str = "none",
+    float_layers: tuple[str, ...] = (),
 ) -> Gate:
     """Compare a file with the trained network.
 
@@ -80,21 +84,21 @@ def measure(
     a few by chance.
 
     Args:
-        held_out: the photos and the network's answers.
-        answers: the file's.
+        held_out: the photos and the network's predictions.
+        predictions: the file's.
         budget: what it may lose.
         calibration: how INT8 ranges were chosen, "none" for floats.
         float_layers: layers left in float; both are only recorded.
 
     Raises:
-        ExportError: the file or the network answers with something that is no number.
+        ExportError: logits of the file or of the network are not finite.
     """
-    for side in (held_out.reference, answers):
+    for side in (held_out.reference, predictions):
         if not np.isfinite(side.logits).all():
             raise not_finite(side.name)
     labels, classes = held_out.labels, len(held_out.classes)
     before = held_out.reference.logits.argmax(1) == labels
-    after = answers.logits.argmax(1) == labels
+    after = predictions.logits.argmax(1) == labels
     lost, gained = before & ~after, after & ~before
     counts = [np.bincount(labels[part], minlength=classes) for part in (lost, gained, np.ones_like(lost))]
     level = 1 - 0.05 / classes
@@ -112,14 +116,14 @@ def measure(
         photos=photos,
         correct_before=int(before.sum()),
         correct_after=int(after.sum()),
-        agreeing=answers.agreeing(held_out.reference),
+        agreeing=predictions.agreeing(held_out.reference),
         drop=_points(net / photos if photos else 0.0),
         drop_low=_points(low),
         drop_high=_points(high),
         worst_class=held_out.classes[-index] if drops else None,
         worst_drop=_points(worst),
         ece_before=_calibration_error(held_out.reference, held_out),
-        ece_after=_calibration_error(answers, held_out),
+        ece_after=_calibration_error(predictions, held_out),
         max_drop=budget.drop,
         max_class_drop=budget.class_drop,
         calibration=calibration,
@@ -132,5 +136,5 @@ def _points(share: float) -> float:
     return round(100 * share, 4)
 
 
-def _calibration_error(answers: Answers, held_out: HeldOut) -> float:
-    return round(expected_error(reliability(*confidence(answers.logits, held_out.labels, held_out.temperature))), 6)
+def _calibration_error(predictions: Predictions, held_out: HeldOut) -> float:
+    return round(expected_error(reliability(*confidence(predictions.logits, held_out.labels, held_out.temperature))), 6)

@@ -1,4 +1,4 @@
-"""Does the file answer as the trained network does? On real photos, through the runtime's own classifier."""
+"""Predictions of the trained network and of the file, on real photos, through the runtime's own classifier."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _BATCH = 8
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """Logits of a set of photos, float32 ``[photos, classes]``, from one way of computing them."""
 
     name: str
@@ -28,19 +28,32 @@ class Answers:
         """Photos whose best-ranked class is the true one."""
         return int((self.logits.argmax(1) == truth).sum())
 
-    def agreeing(self, other: "Answers") -> int:
+    def agreeing(self, other: "Predictions") -> int:
         """Photos on which both rank the same class first."""
         return int((self.logits.argmax(1) == other.logits.argmax(1)).sum())
 
-    def difference(self, other: "Answers") -> float:
+    def difference(self, other: "Predictions") -> float:
         """Largest difference between logits, relative to the largest logit or 1."""
         return float(np.abs(self.logits - other.logits).max() / max(1.0, np.abs(other.logits).max()))
 
 
-def torch_answers(
+def network_predictions(
     network: Network, contract: ImageContract, samples: Sequence[Sample], progress: Callable[[int], None]
-) -> Answers:
-    """What the network itself answers, in torch."""
+) -> Predictions:
+    """Predict with the network itself, in torch.
+
+    Args:
+        network: in eval mode, on the CPU.
+        contract: how photos become its input.
+        samples: the photos.
+        progress: called with the number of photos done.
+
+    Returns:
+        Logits, and the size of the weights in bytes.
+
+    Raises:
+        PhotoError: a photo cannot be read.
+    """
     rows = []
     with torch.inference_mode():
         for start in range(0, len(samples), _BATCH):
@@ -49,16 +62,26 @@ def torch_answers(
             rows.append(network(torch.from_numpy(images)).numpy())
             progress(start + len(batch))
     size = sum(tensor.nbytes for tensor in network.state_dict().values())
-    return Answers("torch fp32", np.concatenate(rows), size)
+    return Predictions("torch fp32", np.concatenate(rows), size)
 
 
-def file_answers(
+def file_predictions(
     classifier: Classifier, samples: Sequence[Sample], size: int, progress: Callable[[int], None]
-) -> Answers:
-    """What a model file answers, asked as the field will ask it.
+) -> Predictions:
+    """Predict with a model file, exactly as a user of the file does.
+
+    Args:
+        classifier: of the file.
+        samples: the photos.
+        size: of the file, bytes.
+        progress: called with the number of photos done.
+
+    Returns:
+        Logits and size.
 
     Raises:
-        ExportError: with numbers that are not finite.
+        ExportError: logits are not finite.
+        PhotoError: a photo cannot be read.
     """
     name, rows = f"onnx {classifier.manifest.precision}", []
     for done, sample in enumerate(samples, 1):
@@ -69,7 +92,7 @@ def file_answers(
         assert logits is not None
         rows.append(logits)
         progress(done)
-    return Answers(name, np.stack(rows), size)
+    return Predictions(name, np.stack(rows), size)
 
 
 def not_finite(name: str) -> ExportError:

@@ -8,9 +8,9 @@ import onnxruntime
 import pytest
 import torch
 from edgeclf_export.graph.to_onnx import to_onnx
-from edgeclf_export.int8.activation_ranges import Seen, minmax, observe
-from edgeclf_export.int8.equalize import correct_bias, equalise
-from edgeclf_export.int8.layer_sensitivity import logit_error, measure_harm
+from edgeclf_export.int8.activation_ranges import ActivationStats, minmax, observe
+from edgeclf_export.int8.equalize import correct_bias, cross_layer_equalize
+from edgeclf_export.int8.layer_sensitivity import logit_error, measure_sensitivity
 from edgeclf_export.int8.quantize import layer_names, quantize, rounded_weights
 from edgeclf_training.networks import build_network
 from helpers import CLASSES, draw
@@ -57,7 +57,7 @@ def constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
 def test_equalised_channels_compute_the_same_and_use_their_range(uneven: onnx.ModelProto) -> None:
     before = uneven.SerializeToString()
     seen = observe(uneven, PHOTOS)
-    model, after = equalise(uneven, seen)
+    model, after = cross_layer_equalize(uneven, seen)
     assert uneven.SerializeToString() == before
     others = [np.asarray(draw(i, SIZE, SIZE)) for i in range(20, 28)]
     logits = onnxruntime.InferenceSession(before).run(["logits"], {"image": np.stack(others)})[0]
@@ -75,10 +75,10 @@ def test_equalised_channels_compute_the_same_and_use_their_range(uneven: onnx.Mo
 
 def test_equalised_depthwise_layers_do_less_harm(uneven: onnx.ModelProto) -> None:
     seen = observe(uneven, PHOTOS)
-    model, after = equalise(uneven, seen)
+    model, after = cross_layer_equalize(uneven, seen)
     depthwise = {node.name for node in uneven.graph.node if any(a.name == "group" and a.i > 1 for a in node.attribute)}
     before_after = [
-        max(harm.error for harm in measure_harm(graph, of, minmax(of), PHOTOS[:4]) if harm.layer in depthwise)
+        max(harm.error for harm in measure_sensitivity(graph, of, minmax(of), PHOTOS[:4]) if harm.layer in depthwise)
         for graph, of in ((uneven, seen), (model, after))
     ]
     assert before_after[1] < 0.5 * before_after[0]
@@ -87,7 +87,7 @@ def test_equalised_depthwise_layers_do_less_harm(uneven: onnx.ModelProto) -> Non
 def test_networks_without_depthwise_filters_are_left_alone() -> None:
     model = float_graph("cnn4")
     seen = observe(model, PHOTOS[:3])
-    scaled, after = equalise(model, seen)
+    scaled, after = cross_layer_equalize(model, seen)
     assert scaled.SerializeToString() == model.SerializeToString()
     assert after == seen
 
@@ -200,8 +200,8 @@ def test_a_layer_between_two_depthwise_filters_is_scaled_by_both() -> None:
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
     peaks = np.array([1, 0.1, 0.01, 0.5])
-    seen = {name: Seen(-peaks, peaks, peaks / 2) for name in ("a0", "b0", "a1", "b1")}
-    scaled, _ = equalise(model, seen)
+    seen = {name: ActivationStats(-peaks, peaks, peaks / 2) for name in ("a0", "b0", "a1", "b1")}
+    scaled, _ = cross_layer_equalize(model, seen)
     names = [tensor.name for tensor in scaled.graph.initializer]
     assert len(names) == len(set(names)) == 3
     x = rng.normal(size=(1, 3, 8, 8)).astype(np.float32)

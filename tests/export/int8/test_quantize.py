@@ -79,8 +79,8 @@ def test_logits_leave_an_int8_file_in_float(make_model: Callable[..., Path]) -> 
     graph = onnx.load(make_model(int8=True)).graph
     (last,) = [n for n in graph.node if "logits" in n.output]
     assert last.op_type == "Gemm"
-    takers = [n.op_type for n in graph.node if "logits" in n.input]
-    assert takers == ["TopK"]
+    consumers = [n.op_type for n in graph.node if "logits" in n.input]
+    assert consumers == ["TopK"]
 
 
 @pytest.mark.parametrize("name", list(ARCHITECTURES))

@@ -12,23 +12,23 @@ from edgeclf_export.graph.to_onnx import to_onnx
 from edgeclf_export.int8 import stable_add as sums
 from edgeclf_export.int8.activation_ranges import minmax, observe
 from edgeclf_export.int8.quantize import layer_names, quantize
-from edgeclf_export.int8.stable_add import Steps, is_steady, steady, steps_of, unsteady_sums
+from edgeclf_export.int8.stable_add import QuantParams, is_stable, quant_params, stable_sum, unstable_sums
 from edgeclf_training.networks import build_network
 from onnx import TensorProto, helper, numpy_helper
 
 
-def chosen_at_random(seed: int) -> tuple[Steps, Steps, Steps]:
+def chosen_at_random(seed: int) -> tuple[QuantParams, QuantParams, QuantParams]:
     rng = np.random.default_rng(seed)
-    first, second = (Steps(np.float32(rng.uniform(0.01, 0.1)), int(rng.integers(0, 256))) for _ in range(2))
-    return first, second, Steps(np.float32(rng.uniform(0.05, 0.15)), int(rng.integers(0, 256)))
+    first, second = (QuantParams(np.float32(rng.uniform(0.01, 0.1)), int(rng.integers(0, 256))) for _ in range(2))
+    return first, second, QuantParams(np.float32(rng.uniform(0.05, 0.15)), int(rng.integers(0, 256)))
 
 
-def graph_of(first: Steps, second: Steps, total: Steps) -> onnx.GraphProto:
+def graph_of(first: QuantParams, second: QuantParams, total: QuantParams) -> onnx.GraphProto:
     """All sums, as a quantizer writes them down: dequantized, added, quantized."""
     constants, nodes = [], []
     for name, steps in (("a", first), ("b", second), ("c", total)):
         constants.append(numpy_helper.from_array(np.array(steps.scale), f"{name}_scale"))
-        constants.append(numpy_helper.from_array(np.array(steps.zero, np.uint8), f"{name}_zero"))
+        constants.append(numpy_helper.from_array(np.array(steps.zero_point, np.uint8), f"{name}_zero"))
     nodes = [
         helper.make_node("DequantizeLinear", ["a", "a_scale", "a_zero"], ["a_float"]),
         helper.make_node("DequantizeLinear", ["b", "b_scale", "b_zero"], ["b_float"]),
@@ -40,7 +40,7 @@ def graph_of(first: Steps, second: Steps, total: Steps) -> onnx.GraphProto:
     return helper.make_graph(nodes, "sums", inputs, outputs, constants)
 
 
-def computed_here(*steps: Steps) -> np.ndarray:
+def computed_here(*steps: QuantParams) -> np.ndarray:
     model = helper.make_model(graph_of(*steps), opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     a, b = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8), indexing="ij")
     given = {"a": a.reshape(1, 256, 16, 16), "b": b.reshape(1, 256, 16, 16)}
@@ -54,29 +54,31 @@ def test_what_this_cpu_computes_is_foreseen(seed: int) -> None:
     ways = list(sums._ways(*chosen))
     assert any(np.array_equal(computed_here(*chosen), way) for way in ways)
     first, second, total = chosen
-    wider = steady(*chosen)
+    wider = stable_sum(*chosen)
     assert 1 <= wider.scale / total.scale < 1.02
-    assert wider.zero == total.zero
-    exact = (sums._A - first.zero) * np.float64(first.scale) + (sums._B - second.zero) * np.float64(second.scale)
-    expected = np.clip(np.rint(exact / np.float64(wider.scale) + wider.zero), 0, 255)
+    assert wider.zero_point == total.zero_point
+    exact = (sums._A - first.zero_point) * np.float64(first.scale) + (sums._B - second.zero_point) * np.float64(
+        second.scale
+    )
+    expected = np.clip(np.rint(exact / np.float64(wider.scale) + wider.zero_point), 0, 255)
     assert np.array_equal(computed_here(first, second, wider), expected)
 
 
 def test_some_scales_are_rounded_apart() -> None:
     """The counter-example: what there is to find."""
-    found = [seed for seed in range(24) if not is_steady(*chosen_at_random(seed))]
+    found = [seed for seed in range(24) if not is_stable(*chosen_at_random(seed))]
     assert 3 <= len(found) <= 21
     apart = [seed for seed in found if len({way.tobytes() for way in sums._ways(*chosen_at_random(seed))}) > 1]
     assert apart
 
 
 def test_a_graph_with_unsteady_sums_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    bad = next(steps for steps in map(chosen_at_random, range(24)) if not is_steady(*steps))
-    assert unsteady_sums(graph_of(*bad)) == ["the_sum"]
-    assert unsteady_sums(graph_of(bad[0], bad[1], steady(*bad))) == []
+    bad = next(steps for steps in map(chosen_at_random, range(24)) if not is_stable(*steps))
+    assert unstable_sums(graph_of(*bad)) == ["the_sum"]
+    assert unstable_sums(graph_of(bad[0], bad[1], stable_sum(*bad))) == []
     monkeypatch.setattr(sums, "_TRIES", 1)
     with pytest.raises(ExportError, match="alike on every CPU"):
-        steady(*bad)
+        stable_sum(*bad)
 
 
 def test_any_layer_of_a_residual_network_can_return_to_float() -> None:
@@ -87,20 +89,20 @@ def test_any_layer_of_a_residual_network_can_return_to_float() -> None:
     ranges = minmax(observe(model, [rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(2)]))
     for layer in layer_names(model.graph)[:9]:  # some of them take a sum
         mixed = quantize(model, ranges, [layer])
-        assert not unsteady_sums(mixed.graph)
+        assert not unstable_sums(mixed.graph)
 
 
 def test_a_tie_is_unsteady() -> None:
     """Halves are rounded to even on x86, away from zero on ARM."""
-    half = Steps(np.float32(0.5), 0)
-    assert not is_steady(half, half, Steps(np.float32(1), 0))
-    assert is_steady(half, half, replace(half, scale=np.float32(0.5)))
+    half = QuantParams(np.float32(0.5), 0)
+    assert not is_stable(half, half, QuantParams(np.float32(1), 0))
+    assert is_stable(half, half, replace(half, scale=np.float32(0.5)))
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 2.0), (0.5, 3.0), (-4.0, -1.0), (0.0, 0.0)])
 def test_steps_hold_the_range_and_zero(low: float, high: float) -> None:
-    steps = steps_of(low, high)
-    assert 0 <= steps.zero <= 255
-    ends = [float(steps.scale) * (end - steps.zero) for end in (0, 255)]
+    steps = quant_params(low, high)
+    assert 0 <= steps.zero_point <= 255
+    ends = [float(steps.scale) * (end - steps.zero_point) for end in (0, 255)]
     if low != high:
         assert ends == pytest.approx([min(low, 0), max(high, 0)], abs=float(steps.scale) / 2 + 1e-6)

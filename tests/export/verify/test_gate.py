@@ -14,6 +14,7 @@ import torch
 from edgeclf import Classifier
 from edgeclf.cli.app import main
 from edgeclf.errors import ExportError
+from edgeclf.events import Event, Message, Progress
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.preprocess import network_input
 from edgeclf.model.file import read_model_file
@@ -31,10 +32,10 @@ from edgeclf_export.int8.activation_ranges import (
     observe,
     percentile,
 )
-from edgeclf_export.int8.layer_sensitivity import measure_harm
+from edgeclf_export.int8.layer_sensitivity import measure_sensitivity
 from edgeclf_export.int8.quantize import layer_names, quantize
 from edgeclf_export.verify.gate import Budget, HeldOut, measure, within_budget
-from edgeclf_export.verify.predictions import Answers
+from edgeclf_export.verify.predictions import Predictions
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.fit.train import train
 from edgeclf_training.run.run_folder import Run
@@ -118,7 +119,7 @@ def test_what_doubt_excuses_and_what_not() -> None:
 
 
 def held_out(labels: np.ndarray, logits: np.ndarray) -> HeldOut:
-    return HeldOut("test", ("a", "b", "c"), labels, Answers("torch fp32", logits, 0))
+    return HeldOut("test", ("a", "b", "c"), labels, Predictions("torch fp32", logits, 0))
 
 
 def test_a_class_that_is_sacrificed_fails_the_file() -> None:
@@ -126,7 +127,7 @@ def test_a_class_that_is_sacrificed_fails_the_file() -> None:
     right = np.eye(3, dtype=np.float32)[labels] * 3
     answered = labels.copy()
     answered[1150:1170] = 0  # 20 of the 400 photos of c
-    answers = Answers("onnx int8", np.eye(3, dtype=np.float32)[answered] * 3, 0)
+    answers = Predictions("onnx int8", np.eye(3, dtype=np.float32)[answered] * 3, 0)
     gate = measure(held_out(labels, right), answers, Budget(2.0, 2.0), "minmax")
     assert (gate.worst_class, gate.worst_drop) == ("c", 5.0)
     assert (gate.correct_before, gate.correct_after, gate.agreeing) == (1200, 1180, 1180)
@@ -135,11 +136,11 @@ def test_a_class_that_is_sacrificed_fails_the_file() -> None:
     assert gate.ece_after != gate.ece_before
     assert not gate.passed
     assert measure(held_out(labels, right), answers, Budget(2.0, 5.0), "minmax").passed
-    same = measure(held_out(labels, right), Answers("onnx int8", right, 0), Budget(0, 0))
+    same = measure(held_out(labels, right), Predictions("onnx int8", right, 0), Budget(0, 0))
     assert same.passed
     assert same.worst_class is None
     with pytest.raises(ExportError, match="not finite"):
-        measure(held_out(labels, right), Answers("onnx int8", right * np.float32("nan"), 0), Budget())
+        measure(held_out(labels, right), Predictions("onnx int8", right * np.float32("nan"), 0), Budget())
 
 
 def test_good_int8_passes_at_once_and_says_so(
@@ -192,7 +193,7 @@ def test_force_writes_and_says_so(
 ) -> None:
     calibrate_darkly(0)
     monkeypatch.setattr(search, "CALIBRATIONS", {"minmax": extremes})
-    monkeypatch.setattr(search, "MOST_FLOAT_LAYERS", 2)
+    monkeypatch.setattr(search, "MAX_FLOAT_LAYERS", 2)
     out = tmp_path / "model.onnx"
     done = export_run(run, out, int8=True, force=True, calibration_photos=24)
     assert not done.gate.passed
@@ -212,7 +213,7 @@ def test_an_impossible_budget_is_refused_on_the_command_line(
 ) -> None:
     calibrate_darkly(0)
     monkeypatch.setattr(search, "CALIBRATIONS", {"minmax": extremes})
-    monkeypatch.setattr(search, "MOST_FLOAT_LAYERS", 1)
+    monkeypatch.setattr(search, "MAX_FLOAT_LAYERS", 1)
     out = tmp_path / "model.onnx"
     arguments = ["export", run.folder, "-o", out, "--int8", "--calibration-photos", 3, "--check-photos", 24]
     monkeypatch.setattr("sys.argv", ["edgeclf", *map(str, arguments)])
@@ -223,22 +224,22 @@ def test_an_impossible_budget_is_refused_on_the_command_line(
     assert not out.exists()
 
 
-def test_the_most_harmful_layer_returns_to_float(
-    lopsided: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "model.onnx"
-    done = export_run(lopsided, out, int8=True, calibration_photos=24, console=exporting.Console())
+def test_the_most_harmful_layer_returns_to_float(lopsided: Run, tmp_path: Path) -> None:
+    out, events = tmp_path / "model.onnx", list[Event]()
+    done = export_run(lopsided, out, int8=True, calibration_photos=24, on_event=events.append)
     assert not done.tried[0].passed, "one range for both channels ought to fail"
     assert done.gate.passed
     assert read_model_file(out).manifest.precision == "mixed"
-    assert done.gate.float_layers == tuple(harm.layer for harm in done.harms[: len(done.gate.float_layers)])
+    assert done.gate.float_layers == tuple(one.layer for one in done.sensitivities[: len(done.gate.float_layers)])
     assert len(done.gate.float_layers) == 1
     layers = layer_names(to_onnx(lopsided.network(), SIZE).graph)
     assert done.gate.float_layers == (layers[1],), "the one that takes the lopsided activation"
     assert out.stat().st_size < 0.5 * done.rows[1].size
-    told = capsys.readouterr().err
+    told = "\n".join(event.text for event in events if isinstance(event, Message))
     assert "OUT OF BUDGET" in told
-    assert f"{done.harms[0].error:.4f}  {layers[1]}" in told
+    assert f"{done.sensitivities[0].error:.4f}  {layers[1]}" in told
+    tasks = {event.task for event in events if isinstance(event, Progress) and event.ended}
+    assert {"checking", "calibrating", "measuring the sensitivity of each layer"} <= tasks
     assert Classifier(out).explain(lopsided.split.test[0].path).cam.max() > 0
 
 
@@ -261,9 +262,9 @@ def test_a_layer_in_float_takes_what_was_never_rounded(run: Run) -> None:
         n.op_type in ("Conv", "Gemm") and producers.get(n.input[1]) == "DequantizeLinear" for n in one.graph.node
     )
     assert model.SerializeToString() == before, "the float graph is not changed"
-    harms = measure_harm(model, seen, ranges, photos)
-    assert sorted(harm.layer for harm in harms) == sorted(names)
-    assert all(harm.error > 0 for harm in harms)
+    found = measure_sensitivity(model, seen, ranges, photos)
+    assert sorted(one.layer for one in found) == sorted(names)
+    assert all(one.error > 0 for one in found)
 
 
 def test_streamed_histograms_hold_every_value(run: Run) -> None:
