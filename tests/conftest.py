@@ -1,5 +1,6 @@
-"""Shared by all tests: no network, drawn photos, and a two-convolution classifier exported for real."""
+"""Shared by all tests: no network, drawn photos, and a two-convolution classifier in a file."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -8,14 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from edgeclf.telemetry import hush
-from helpers import CLASSES, SHARED, SIZE, draw, manifest_for, write_class_folders
+from helpers import SHARED, draw, write_class_folders
+from small_models import Small, committed, exported
 
 
 def pytest_configure() -> None:
@@ -83,52 +84,63 @@ def class_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Exports a small random network for real: make_model(resize="pad", classes=(...), head="mlp", int8=True).
+    """Gives a small random network as a file: make_model(resize="pad", classes=(...), head="mlp", int8=True).
 
-    ``calibration`` is written into the manifest as given; ``golden=True`` embeds drawn photos for the self-test.
+    The keywords are those of ``small_models.Small``. The files are those committed; the tests of training and of the
+    export get fresh ones.
     """
-    import torch
-    from edgeclf.images.contract import ImageContract
-    from edgeclf_export.pack.build import export_network
-    from edgeclf_export.verify.golden import with_golden
-    from edgeclf_training.networks import Head, Network
-    from torch import nn
+    return _maker(tmp_path_factory.mktemp("models"), committed)
 
-    folder = tmp_path_factory.mktemp("models")
-    made: dict[Any, Path] = {}
 
-    def make(
-        *,
-        resize: str = "crop",
-        classes: tuple[str, ...] = CLASSES,
-        display: dict[str, str] | None = None,
-        head: str = "linear",
-        int8: bool = False,
-        calibration: Any = None,
-        golden: bool = False,
-    ) -> Path:
-        key = (resize, classes, tuple((display or {}).items()), head, int8, calibration, golden)
+@pytest.fixture(scope="session")
+def export_model(tmp_path_factory: pytest.TempPathFactory, once: Callable[..., Path]) -> Callable[..., Path]:
+    """``make_model`` through torch and the exporter, each file once for all processes of a run."""
+
+    def export(wanted: Small) -> bytes:
+        def make(path: Path) -> None:
+            path.write_bytes(exported(wanted))
+
+        return once(f"{sha256(repr(wanted).encode()).hexdigest()[:16]}.onnx", make).read_bytes()
+
+    return _maker(tmp_path_factory.mktemp("exported"), export)
+
+
+def _maker(folder: Path, data_of: Callable[[Small], bytes]) -> Callable[..., Path]:
+    made: dict[str, Path] = {}
+
+    def make(**options: Any) -> Path:
+        wanted = Small(**options)
+        key = repr(wanted)
         if key not in made:
-            torch.manual_seed(7)
-            stages = [
-                ("one", nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU())),
-                ("two", nn.Sequential(nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU())),
-            ]
-            hidden = (12,) if head == "mlp" else ()
-            network = Network(
-                stages, None, Head(16, (SIZE // 4) ** 2, hidden, len(classes)), (127.0,) * 3, (64.0,) * 3
-            ).eval()
-            manifest = manifest_for(SIZE, classes, ImageContract(SIZE, resize), display or {})  # type: ignore[arg-type]
-            manifest = replace(manifest, calibration=calibration)
-            photos = [np.asarray(draw(i).resize((SIZE, SIZE))) for i in range(8)] if int8 else None
-            made[key] = folder / f"model{len(made)}.onnx"
-            data = export_network(network, manifest, photos)
-            if golden:
-                data, _ = with_golden(data, [(draw(i), classes[i % len(classes)]) for i in range(12)])
-            made[key].write_bytes(data)
+            path = folder / f"model{len(made)}.onnx"
+            path.write_bytes(data_of(wanted))
+            made[key] = path
         return made[key]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Makes a file or folder that all processes of a run share: once(name, make), where make(path) makes it.
+
+    Whoever comes first makes it while the others wait; read-only by agreement.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "once"
+    folder.mkdir(exist_ok=True)
+
+    def get(name: str, make: Callable[[Path], None]) -> Path:
+        path = folder / name
+        with open(folder / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # let go at the latest when its process ends
+            if not path.exists():
+                unfinished = folder / f"{name}.unfinished"
+                make(unfinished)
+                unfinished.rename(path)
+        return path
+
+    return get
 
 
 @pytest.fixture(scope="session")

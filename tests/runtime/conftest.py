@@ -15,9 +15,7 @@ def every_map(make_model: Callable[..., Path]) -> Callable[..., Path]:
     """``make_model`` for models that carry the heat maps of all their classes, however small the network."""
 
     def make(**options: object) -> Path:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("edgeclf_export.pack.build.affordable_maps", lambda network, *_: network.head.widths[-1])
-            return make_model(classes=("adelie", "gentoo", "king", "emperor"), **options)
+        return make_model(classes=("adelie", "gentoo", "king", "emperor"), every_map=True, **options)
 
     return make
 
