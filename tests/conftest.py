@@ -40,10 +40,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "shared" in item.keywords and not SHARED.is_dir():
             item.add_marker(skip_shared)
         if "gpu" in item.keywords:
-            import torch
+            try:
+                import torch
 
-            if not torch.cuda.is_available():
-                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+                found = torch.cuda.is_available()
+            except ModuleNotFoundError:
+                found = False
+            if not found:
+                item.add_marker(pytest.mark.skip(reason="needs torch and a CUDA device"))
 
 
 @pytest.fixture(autouse=True)
