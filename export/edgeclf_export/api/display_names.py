@@ -18,6 +18,9 @@ _TOLD = 10  # classes named where one is not known
 def read_display_names(path: PathLike, classes: Sequence[str]) -> dict[str, str]:
     """Read a JSON object of class name -> display name, and check it.
 
+    Returns:
+        Display names by the exact names of their classes.
+
     Raises:
         UsageError: not such a file, or ``check_display_names`` refuses what it holds.
     """

@@ -46,6 +46,10 @@ def export_network(
     Returns:
         The file's bytes: input ``image``; outputs ``logits``, ``cam``, ``cam_class``; manifest; seal. The same network,
         manifest and photos give the same bytes on the same machine.
+
+    Raises:
+        BackendError: ``calibration`` is given and onnxruntime is not installed.
+        ExportError: sums of two activations cannot be made to round to the same number on every CPU.
     """
     model = to_onnx(network, manifest.contract.size)
     if calibration is None:
