@@ -50,7 +50,7 @@ format: $(READY) ## fix what ruff can fix
 docs: $(DOCS_READY) ## the site, into site/; a broken link or a missing docstring is an error
 	$(BIN)/python tools/cli_reference.py --check
 	$(BIN)/python tools/docstrings.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict # not --quiet: that also hides warnings from --strict
 
 bench: $(READY) ## one photo from the shell, against a hand-written onnxruntime script
 	$(BIN)/python benchmarks/one_photo.py
