@@ -127,7 +127,7 @@ def test_single_photos_that_are_gone_are_told_and_left_out(away: tuple[Path, Pat
     run.split.val[0].path.unlink()
     run.split.train[0].path.write_bytes(b"something else")
     lines = Lines()
-    done = export_run(load_run(folder), tmp_path / "model.onnx", int8=True, force=True, console=lines)
+    done = export_run(load_run(folder), tmp_path / "model.onnx", int8=True, force=True, on_event=lines.listener)
     assert done.photos == 5
     (line,) = [line for line in lines.said if line.startswith("left out")]
     assert line.startswith("left out: 2 of 30 photos are gone or changed, the first is ")
@@ -140,7 +140,7 @@ def test_a_run_without_any_photo_still_exports_and_int8_says_what_it_needs(
     folder, photos = away
     out, lines = tmp_path / "model.onnx", Lines()
     for fp16 in (False, True):
-        done = export_run(load_run(folder), out, fp16=fp16, force=True, console=lines)
+        done = export_run(load_run(folder), out, fp16=fp16, force=True, on_event=lines.listener)
         assert (done.photos, done.split) == (6, "validation")
         assert done.rows[1].difference < 1e-4
     assert sum("6 small copies" in line and "hardly what it loses" in line for line in lines.said) == 2
