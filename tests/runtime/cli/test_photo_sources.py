@@ -91,7 +91,7 @@ def test_data_check_notes_heat_maps(tmp_path: Path) -> None:
 def test_reading_a_photo_tells_a_heat_map_without_a_second_look(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgeclf.files.atomic_write import timed_io as reading
+    from edgeclf.files import timed_io as reading
 
     put(tmp_path / "a.jpg")
     put_map(tmp_path / "b.jpg")

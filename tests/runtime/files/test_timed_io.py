@@ -111,7 +111,7 @@ def test_slow_read_that_gets_on_is_waited_for(monkeypatch: pytest.MonkeyPatch) -
 
 CHILD = """
 import sys, time
-from edgeclf.files.atomic_write import timed_io as reading
+from edgeclf.files import timed_io as reading
 from edgeclf.errors import PhotoError
 if sys.argv[2] == "hang":
     reading._open = lambda name, flags: time.sleep(3600)
