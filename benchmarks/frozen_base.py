@@ -10,24 +10,24 @@ import tempfile
 import time
 from pathlib import Path
 
-from edgeclf.cli.console import Console
+from edgeclf.events import Event, Message
 from edgeclf_training.config.options import TrainOptions
+from edgeclf_training.fit.messages import EpochEnd
 from edgeclf_training.fit.train import train
 
 FROZEN = 30
 
 
-class _Watch(Console):
+class _Watch:
     """Notes when training began and when its epochs ended; validation and the features' pass are in between."""
 
     def __init__(self) -> None:
-        super().__init__(quiet=True)
         self.began = self.ended = 0.0
 
-    def line(self, text: str) -> None:
-        if text.startswith("run folder"):
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Message) and event.text.startswith("run folder"):
             self.began = time.perf_counter()
-        if text.startswith("epoch"):
+        if isinstance(event, EpochEnd):
             self.ended = time.perf_counter()
 
 
@@ -53,7 +53,7 @@ def main() -> None:
                 augment="none",
                 early_stopping=0,
             )
-            train([given.photos], Path(folder) / name, options, report=False, console=watch)
+            train([given.photos], Path(folder) / name, options, report=False, on_event=watch)
             seconds[name] = watch.ended - watch.began
     ordinary, all_frozen = seconds["one ordinary epoch"], seconds["frozen epochs"]
     print(

@@ -25,5 +25,5 @@ about="edgeclf's demo: trained on drawn penguins, not meant for real ones"
 step "asking the INT8 file about photos it has never seen"
 "$edgeclf" predict "$demo"/unseen/*/*_0001.jpg -m "$demo/penguins-int8.onnx" -k 2 --cam "$demo/overlays"
 
-printf '\nLook at %s (why each was decided), %s (who was taken for whom)\nand, on your own photos:  %s predict PHOTO -m %s --cam why.png\n' \
+printf '\nLook at %s (why each was decided), %s (which classes are confused)\nand, on your own photos:  %s predict PHOTO -m %s --cam why.png\n' \
   "$demo/overlays/" "$demo/run/report.html" "$edgeclf" "$demo/penguins-int8.onnx"

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 from edgeclf.classifier import Classifier
@@ -20,7 +19,6 @@ from edgeclf_training.run.relocate import with_photos
 from edgeclf_training.run.run_folder import Run, load_run_or_checkpoint
 from numpy.typing import NDArray
 
-from edgeclf_export.api.console_like import ConsoleLike
 from edgeclf_export.api.display_names import check_display_names
 from edgeclf_export.graph.to_onnx import to_onnx
 from edgeclf_export.int8.calibration_search import search_int8, verdict
@@ -136,7 +134,7 @@ def export_run(
     if not run.figures:
         say(on_event, "this run is unfinished: its best weights so far are exported, without figures")
     split = "test" if run.split.test else "validation"
-    run = with_photos(run, data, cast(Any, ConsoleLike(on_event)))
+    run = with_photos(run, data, on_event)
     if int8 and not run.split.train:
         raise DataError(
             f"INT8 is calibrated with training photos, and none of those of {run.folder} can be found",

@@ -33,7 +33,7 @@ class Console:
     def listener(self, event: Event) -> None:
         """Print an event of a library: a message as a line, progress as a bar. Pass it as ``on_event``."""
         if isinstance(event, Message):
-            self.line(event.text)
+            self.line(printable(event.text))
         elif isinstance(event, Progress):
             bar = self._bars.get(event.task) or _Bar(event.task, self._live())
             if event.ended:

@@ -15,11 +15,13 @@ import torch
 import torchvision
 from edgeclf.cli.console import Console
 from edgeclf.errors import BackendError, DataError, UsageError
+from edgeclf.events import Event, Progress
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.dataset.samples import Split
 from edgeclf_training.dataset.split import read_split
 from edgeclf_training.evaluation.predictions import evaluate
 from edgeclf_training.fit import lightning_module as fine_tuning
+from edgeclf_training.fit.messages import EpochEnd
 from edgeclf_training.fit.train import train
 from edgeclf_training.loading.photo_dataset import PhotoDataset, loader
 from edgeclf_training.run.run_folder import Run, load_run
@@ -37,6 +39,22 @@ def run(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def rows(run: Run) -> list[dict[str, str]]:
     with (run.folder / "metrics.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def test_training_sends_events_and_prints_nothing(
+    class_folders: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    events: list[Event] = []
+    run = train([class_folders], tmp_path / "run", replace(QUICK, epochs=2), on_event=events.append)
+    ends = [event for event in events if isinstance(event, EpochEnd)]
+    assert [(end.epoch.epoch, end.epochs) for end in ends] == [(1, 2), (2, 2)]
+    assert [f"{end.epoch.val_loss:.3f}" for end in ends] == [f"{float(row['val_loss']):.3f}" for row in rows(run)]
+    steps = [e for e in events if isinstance(e, Progress) and e.task == "epoch 1/2, step"]
+    assert len(run.split.train) == 24
+    assert [(e.done, e.total, e.ended) for e in steps] == [(1, 3, False), (2, 3, False), (3, 3, False), (3, 3, True)]
+    tasks = {e.task for e in events if isinstance(e, Progress)}
+    assert {e.task for e in events if isinstance(e, Progress) and e.ended} == tasks  # no bar stays behind
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_run_folder_holds_everything(run: Run) -> None:
@@ -153,7 +171,7 @@ def test_ctrl_c_says_what_is_left(
         monkeypatch.setattr(fine_tuning.FineTuning, "training_step", interrupted)
         out = tmp_path / f"run{epochs_done}"
         with pytest.raises(KeyboardInterrupt):
-            train([class_folders], out, QUICK, console=Console())
+            train([class_folders], out, QUICK, on_event=Console().listener)
         assert message in capsys.readouterr().err.splitlines()[-1]
         assert out.exists() == (epochs_done > 0)
         if epochs_done:

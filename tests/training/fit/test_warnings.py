@@ -62,7 +62,7 @@ def test_a_run_that_diverged_after_the_kept_epoch_says_so(
 ) -> None:
     real = fine_tuning.rate_factor
     monkeypatch.setattr(fine_tuning, "rate_factor", lambda step, *more: real(step, *more) if step < 9 else 1e9)
-    run = train(class_folders, tmp_path / "run", replace(QUICK, epochs=4, head_rate=2e-3), console=Console())
+    run = train(class_folders, tmp_path / "run", replace(QUICK, epochs=4, head_rate=2e-3), on_event=Console().listener)
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "training diverged" in line]
     assert f"the weights of epoch {run.best_epoch}, from before that, are kept" in line
     assert json.loads((run.folder / "metrics.json").read_text())["diverged"] in line
@@ -76,7 +76,7 @@ def test_what_the_accuracy_hides_is_told_by_train_and_the_report(
     for label, kept in (("gentoo", 2), ("king", 1)):
         for path in sorted((root / label).iterdir())[kept:]:
             path.unlink()
-    run = train(root, tmp_path / "run", replace(QUICK, balance=False, head_rate=1e-5), console=Console())
+    run = train(root, tmp_path / "run", replace(QUICK, balance=False, head_rate=1e-5), on_event=Console().listener)
     said = capsys.readouterr().err
     assert run.figures[0].confusion == ((6, 0, 0), (1, 0, 0), (0, 0, 0))
     told = json.loads((run.folder / "metrics.json").read_text())["splits"]["validation"]

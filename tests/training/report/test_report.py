@@ -192,7 +192,7 @@ def test_what_was_left_out_comes_back_and_each_reason_is_told_by_its_name(
     assert "2 duplicates of photos in the same class, 1 cannot be read" in text
     assert all(note in text for note in run.split.notes)
     assert "2 photos left out: copies of a training photo" in run.split.notes
-    describe(Console(), run, None)
+    describe(Console().listener, run, None)
     assert "left out: 2 duplicates of photos in the same class, 1 cannot be read" in capsys.readouterr().err
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from edgeclf.classifier import Classifier
-from edgeclf.cli.console import Console
 from edgeclf.errors import DataError
+from edgeclf.events import Listener, Message
 from edgeclf_export.api.export_run import export_run
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.dataset.samples import CONTENT
@@ -22,21 +22,15 @@ from edgeclf_training.run.kept_photos import FOLDER, kept_photos
 from edgeclf_training.run.relocate import is_there, relocated, with_photos
 from edgeclf_training.run.run_folder import Run, load_run
 from PIL import Image
-from test_resume import Stop
+from test_resume import stop_after
 
 OPTIONS = TrainOptions(arch="cnn4", weights="none", epochs=2, image_size=64, batch_size=8, workers=0)
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-class Lines(Console):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.said: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.said.append(text)
+def heard(said: list[str]) -> Listener:
+    """Keeps the texts of messages in a list."""
+    return lambda event: said.append(event.text) if isinstance(event, Message) else None
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +87,9 @@ def test_photos_are_found_by_content_and_the_run_knows_them_from_then_on(
 ) -> None:
     folder, photos = away
     change(photos)
-    run, lines = load_run(folder), Lines()
-    found = relocated(run, [photos], lines)
-    assert lines.said == [f"30 of 30 photos found in {photos}"]
+    run, said = load_run(folder), list[str]()
+    found = relocated(run, [photos], heard(said))
+    assert said == [f"30 of 30 photos found in {photos}"]
     assert all(path.is_relative_to(photos) and path.is_file() for path in every(found))
     assert [s.label for s in found.split.train] == [s.label for s in run.split.train], "the run's own classes and order"
     again = load_run(folder)
@@ -126,10 +120,10 @@ def test_single_photos_that_are_gone_are_told_and_left_out(away: tuple[Path, Pat
     run = relocated(load_run(folder), [photos])
     run.split.val[0].path.unlink()
     run.split.train[0].path.write_bytes(b"something else")
-    lines = Lines()
-    done = export_run(load_run(folder), tmp_path / "model.onnx", int8=True, force=True, on_event=lines.listener)
+    said: list[str] = []
+    done = export_run(load_run(folder), tmp_path / "model.onnx", int8=True, force=True, on_event=heard(said))
     assert done.photos == 5
-    (line,) = [line for line in lines.said if line.startswith("left out")]
+    (line,) = [line for line in said if line.startswith("left out")]
     assert line.startswith("left out: 2 of 30 photos are gone or changed, the first is ")
     assert len(load_run(folder).split.val) == 6, "the lists keep what was used"
 
@@ -138,12 +132,12 @@ def test_a_run_without_any_photo_still_exports_and_int8_says_what_it_needs(
     away: tuple[Path, Path], tmp_path: Path
 ) -> None:
     folder, photos = away
-    out, lines = tmp_path / "model.onnx", Lines()
+    out, said = tmp_path / "model.onnx", list[str]()
     for fp16 in (False, True):
-        done = export_run(load_run(folder), out, fp16=fp16, force=True, on_event=lines.listener)
+        done = export_run(load_run(folder), out, fp16=fp16, force=True, on_event=heard(said))
         assert (done.photos, done.split) == (6, "validation")
         assert done.rows[1].difference < 1e-4
-    assert sum("6 small copies" in line and "hardly what it loses" in line for line in lines.said) == 2
+    assert sum("6 small copies" in line and "hardly what it loses" in line for line in said) == 2
     assert Classifier(out, device="cpu").manifest.golden is not None
     with pytest.raises(DataError, match=r"INT8 is calibrated with training photos.*--data"):
         export_run(load_run(folder), out, int8=True)
@@ -168,7 +162,7 @@ def test_an_interrupted_run_goes_on_where_its_photos_are_now(class_folders: Path
     photos, moved, out = tmp_path / "photos", tmp_path / "moved", tmp_path / "run"
     shutil.copytree(class_folders, photos)
     with pytest.raises(KeyboardInterrupt):
-        train([photos], out, OPTIONS, console=Stop(1))
+        train([photos], out, OPTIONS, on_event=stop_after(1))
     photos.rename(moved)
     shutil.copytree(out, tmp_path / "other")
     with pytest.raises(DataError, match=r"30 of 30 photos .*gone.*edgeclf train --resume .* --data PHOTOS"):

@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 import torch
-from edgeclf.cli.console import Console
 from edgeclf.errors import DataError, UsageError
+from edgeclf.events import Event, Listener
 from edgeclf_training.config.options import TrainOptions
+from edgeclf_training.fit.messages import EpochEnd
 from edgeclf_training.fit.train import resume, train
 from edgeclf_training.run.run_folder import Run, load_run
 
@@ -29,16 +30,14 @@ OPTIONS = TrainOptions(
 )
 
 
-class Stop(Console):
+def stop_after(epoch: int) -> Listener:
     """Interrupts like Ctrl-C when the given epoch has been reported."""
 
-    def __init__(self, epoch: int) -> None:
-        super().__init__()
-        self._epoch = epoch
-
-    def line(self, text: str) -> None:
-        if text.startswith(f"epoch {self._epoch}/"):
+    def on_event(event: Event) -> None:
+        if isinstance(event, EpochEnd) and event.epoch.epoch == epoch:
             os.kill(os.getpid(), signal.SIGINT)
+
+    return on_event
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +50,7 @@ def stopped(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A run interrupted after its first epoch; copy it before going on with it."""
     out = tmp_path_factory.mktemp("runs") / "stopped"
     with pytest.raises(KeyboardInterrupt):
-        train([class_folders], out, OPTIONS, console=Stop(1))
+        train([class_folders], out, OPTIONS, on_event=stop_after(1))
     return out
 
 
@@ -72,7 +71,7 @@ def test_going_on_ends_in_the_same_weights_bit_for_bit(
     whole: Run, class_folders: Path, tmp_path: Path, epochs_done: int, workers: int
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train([class_folders], tmp_path / "run", replace(OPTIONS, workers=workers), console=Stop(epochs_done))
+        train([class_folders], tmp_path / "run", replace(OPTIONS, workers=workers), on_event=stop_after(epochs_done))
     unfinished = load_run(tmp_path / "run")
     assert unfinished.figures == ()
     unfinished.network()
@@ -86,7 +85,7 @@ def test_going_on_ends_in_the_same_weights_bit_for_bit(
 def test_running_statistics_are_resumed_too(class_folders: Path, tmp_path: Path) -> None:
     options = replace(OPTIONS, arch="resnet18", image_size=32, epochs=3, freeze_epochs=0, batch_norm="update")
     with pytest.raises(KeyboardInterrupt):
-        train([class_folders], tmp_path / "run", options, console=Stop(2))
+        train([class_folders], tmp_path / "run", options, on_event=stop_after(2))
     whole = train([class_folders], tmp_path / "whole", options, report=False)
     assert_same_weights(resume(tmp_path / "run", report=False), whole)
 
@@ -95,7 +94,7 @@ def test_going_on_from_a_run_needs_that_run_only_to_begin(whole: Run, class_fold
     earlier = tmp_path / "earlier"
     shutil.copytree(whole.folder, earlier)
     with pytest.raises(KeyboardInterrupt):
-        train([class_folders], tmp_path / "run", OPTIONS, start=load_run(earlier), console=Stop(3))
+        train([class_folders], tmp_path / "run", OPTIONS, start=load_run(earlier), on_event=stop_after(3))
     uninterrupted = train([class_folders], tmp_path / "on", OPTIONS, start=load_run(earlier), report=False)
     shutil.rmtree(earlier)
     assert_same_weights(resume(tmp_path / "run", report=False), uninterrupted)
@@ -172,7 +171,7 @@ def test_resuming_is_refused_where_it_would_not_be_the_same_run(
     photos, out = tmp_path / "photos", tmp_path / "run"
     shutil.copytree(class_folders, photos)
     with pytest.raises(KeyboardInterrupt):
-        train([photos], out, OPTIONS, console=Stop(1))
+        train([photos], out, OPTIONS, on_event=stop_after(1))
     changed, gone, *_ = photos.glob("king/*.jpg")
     changed.write_bytes(changed.read_bytes()[:500])
     gone.unlink()
@@ -187,13 +186,12 @@ def test_a_photo_that_vanishes_while_training_is_one_clear_error(
     photos, out = tmp_path / "photos", tmp_path / "run"
     shutil.copytree(class_folders, photos)
 
-    class Vanish(Console):
-        def line(self, text: str) -> None:
-            if text.startswith("epoch 2/"):  # the frozen phase needs no photo any more, the next one does
-                next(photos.glob("king/*.jpg")).rename(tmp_path / "away.jpg")
+    def vanish(event: Event) -> None:
+        if isinstance(event, EpochEnd) and event.epoch.epoch == 2:  # the frozen phase needs no photo any more
+            next(photos.glob("king/*.jpg")).rename(tmp_path / "away.jpg")
 
     with pytest.raises(DataError, match=r"king.*--resume") as error:
-        train([photos], out, replace(OPTIONS, workers=workers), console=Vanish())
+        train([photos], out, replace(OPTIONS, workers=workers), on_event=vanish)
     assert "\n" not in str(error.value)
 
 

@@ -34,8 +34,8 @@ def report(
         from edgeclf_training.report import write_report
         from edgeclf_training.run.relocate import relocated
         from edgeclf_training.run.run_folder import load_run
-    trained = relocated(load_run(run), data or (), console)
-    metrics = write_report(trained, console=console)
+    trained = relocated(load_run(run), data or (), console.listener)
+    metrics = write_report(trained, on_event=console.listener)
     if as_json:
         print(json.dumps(metrics, sort_keys=True, allow_nan=False))
         return

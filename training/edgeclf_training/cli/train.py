@@ -99,7 +99,7 @@ def train(
         from edgeclf_training.run.run_folder import load_run
 
     signal.signal(signal.SIGTERM, _interrupt)
-    said: dict[str, Any] = {"logger": logger, "report": report, "console": console}
+    said: dict[str, Any] = {"logger": logger, "report": report, "on_event": console.listener}
     if resume is not None:
         run = training.resume(resume, data, chosen, **said)
     else:

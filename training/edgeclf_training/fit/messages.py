@@ -3,10 +3,11 @@
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from edgeclf.class_names import finder, several
-from edgeclf.cli.console import Console, printable
 from edgeclf.evaluation.metrics import remarks, right_of
+from edgeclf.events import Listener, Message, say
 from edgeclf.model.manifest import Figures
 
 from edgeclf_training.dataset.exclusion_counts import in_a_line, left_out
@@ -15,27 +16,28 @@ from edgeclf_training.run.history import Epoch, History
 from edgeclf_training.run.run_folder import Run
 
 
-def describe(console: Console, run: Run, loaded: Loaded | None, start: Run | None = None) -> None:
+def describe(on_event: Listener, run: Run, loaded: Loaded | None, start: Run | None = None) -> None:
     """Network, photos, what was left out and why, and where the run will lie."""
     o, split = run.options, run.split
     origin = f"from {run.start}" if run.start else f"weights: {loaded.source if loaded else 'none (from scratch)'}"
-    console.line(f"{o.arch}, {o.head} head, {run.contract.size} px {run.contract.resize}, {origin}")
-    console.line(
+    say(on_event, f"{o.arch}, {o.head} head, {run.contract.size} px {run.contract.resize}, {origin}")
+    say(
+        on_event,
         f"{len(split.classes)} classes: {len(split.train)} photos to train, {len(split.val)} to validate "
-        f"({split.val_origin})" + (f", {len(split.test)} to test" if split.test else "")
+        f"({split.val_origin})" + (f", {len(split.test)} to test" if split.test else ""),
     )
     if start is not None:
         for line in _classes_since(start.classes, run.classes):
-            console.line(printable(line))
+            say(on_event, line)
     for note in split.notes:
-        console.line(printable(note))
+        say(on_event, note)
     if split.skipped:
-        console.line(f"left out: {in_a_line(left_out(split.skipped))}")
+        say(on_event, f"left out: {in_a_line(left_out(split.skipped))}")
     for skipped in split.skipped[:5]:
-        console.line(f"skipped: {printable(skipped.reason)}")
+        say(on_event, f"skipped: {skipped.reason}")
     if len(split.skipped) > 5:
-        console.line(f"skipped: {len(split.skipped) - 5} more, see split/skipped.txt")
-    console.line(f"run folder: {run.folder}")
+        say(on_event, f"skipped: {len(split.skipped) - 5} more, see split/skipped.txt")
+    say(on_event, f"run folder: {run.folder}")
 
 
 def _classes_since(before: Sequence[str], now: Sequence[str]) -> Iterator[str]:
@@ -51,34 +53,49 @@ def _classes_since(before: Sequence[str], now: Sequence[str]) -> Iterator[str]:
         yield f"classes kept, with what was learned of them: {several(kept) if kept else 'none'}"
 
 
-def report_epoch(console: Console, epochs: int, epoch: Epoch) -> None:
-    """One line for a finished epoch."""
-    console.line(
+@dataclass(frozen=True)
+class EpochEnd(Message):
+    """An epoch is finished, and its checkpoint is written.
+
+    Attributes:
+        epoch: its number, losses, accuracies and time.
+        epochs: how many the run has in all, if it is not stopped early.
+    """
+
+    epoch: Epoch = field(kw_only=True)
+    epochs: int = field(kw_only=True)
+
+
+def report_epoch(on_event: Listener, epochs: int, epoch: Epoch) -> None:
+    """Send an ``EpochEnd``."""
+    text = (
         f"epoch {epoch.epoch}/{epochs} ({epoch.phase}): "
         f"loss {_loss(epoch.train_loss)}, accuracy {epoch.train_accuracy:.1%}; "
         f"validation loss {_loss(epoch.val_loss)}, accuracy {epoch.val_accuracy:.1%}; {epoch.seconds:.0f} s"
     )
+    on_event(EpochEnd(text, epoch=epoch, epochs=epochs))
 
 
 def _loss(value: float) -> str:
     return f"{value:.3f}" if value < 1000 else f"{value:.3g}"
 
 
-def report_figures(console: Console, figures: Figures, classes: Sequence[str]) -> None:
+def report_figures(on_event: Listener, figures: Figures, classes: Sequence[str]) -> None:
     """What was counted on one split, and what its accuracy hides."""
-    console.line(f"{figures.split}: {right_of(figures)}")
+    say(on_event, f"{figures.split}: {right_of(figures)}")
     for line in remarks(figures, classes):
-        console.line(printable(f"{figures.split}: {line}"))
+        say(on_event, f"{figures.split}: {line}")
 
 
-def say_what_is_left(history: History, run: Run, console: Console) -> None:
+def say_what_is_left(on_event: Listener, run: Run, history: History) -> None:
     """After an interruption: how to go on; a run without a finished epoch is removed."""
     if not history.epochs:
         shutil.rmtree(run.folder)  # made by this run, and nothing in it is of use
-        console.line("interrupted before the first epoch was finished: nothing is kept")
+        say(on_event, "interrupted before the first epoch was finished: nothing is kept")
         return
     folder = shlex.quote(str(run.folder))
-    console.line(
+    say(
+        on_event,
         f"interrupted: {len(history.epochs)} of {run.options.epochs} epochs are finished; "
-        f"`edgeclf train --resume {folder}` goes on, `edgeclf export {folder}` takes the best weights so far"
+        f"`edgeclf train --resume {folder}` goes on, `edgeclf export {folder}` takes the best weights so far",
     )

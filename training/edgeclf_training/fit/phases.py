@@ -1,17 +1,19 @@
 """The fit: phase after phase, each resumable after every epoch, on one device or many."""
 
 import contextlib
+import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from edgeclf.errors import DataError, PhotoError, UsageError
+from edgeclf.errors import BackendError, DataError, PhotoError, UsageError
+from edgeclf.events import Listener, Progress, progress
 from torch.utils.data import DataLoader
 
 from edgeclf_training.config.options import TrainOptions
@@ -22,8 +24,6 @@ from edgeclf_training.loading.photo_dataset import Key, PhotoDataset, loader
 from edgeclf_training.networks import Network, freeze
 from edgeclf_training.run.history import CHECKPOINT, AtomicCheckpoints, History, trainer_rank
 from edgeclf_training.run.run_folder import resume_command
-
-Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 
 def fit_phases(
@@ -36,8 +36,7 @@ def fit_phases(
     *,
     classes: int,
     logger: Any,
-    progress: Progress,
-    progress_bar: bool,
+    on_event: Listener,
     resumed: bool = False,
 ) -> None:
     """Train through the phases; afterwards ``network`` holds the best weights by validation, if any epoch was finite.
@@ -53,8 +52,7 @@ def fit_phases(
         options: resolved.
         classes: number of classes.
         logger: Lightning's, or False.
-        progress: makes a progress callback for a named stretch of work.
-        progress_bar: show Lightning's.
+        on_event: gets the progress of each epoch, and of running the frozen base.
         resumed: ``history`` and ``network`` come from a checkpoint.
 
     Raises:
@@ -72,16 +70,15 @@ def fit_phases(
             continue
         mid_phase = resumed and number == history.phase and bool(history.epochs)
         freeze(network, phase.unfreeze)
-        trainer = make_trainer(
-            phase.epochs, options, [history, _Supervision(terminate, children)], logger, progress_bar
-        )
         before = sum(p.epochs for p in phases[:number])
+        steps = _Steps(on_event, before, sum(p.epochs for p in phases))
+        trainer = make_trainer(phase.epochs, options, [history, _Supervision(terminate, children), steps], logger)
         on_features = phase.unfreeze is None and trainer.world_size == 1
         done = sum(e.phase == phase.name for e in history.epochs) if mid_phase else 0
         resume = resume_command(history.folder)
         with _as_errors(history), loader_errors(resume, options.workers or 0), _ending(children):
             loaders = _Loaders(network, train, val, trainer, options, before, done)
-            batches = loaders.features(phase, history.folder, progress) if on_features else loaders.photos()
+            batches = loaders.features(phase, history.folder, on_event) if on_features else loaders.photos()
             module = FineTuning(network, phase, options, counts, before, on_features)
             history.phase, history.phase_done = number, False
             checkpoint = history.folder / CHECKPOINT if mid_phase else None
@@ -94,15 +91,11 @@ def fit_phases(
     network.eval()
 
 
-def make_trainer(
-    epochs: int, options: TrainOptions, callbacks: list[pl.Callback], logger: Any, progress_bar: bool
-) -> pl.Trainer:
+def make_trainer(epochs: int, options: TrainOptions, callbacks: list[pl.Callback], logger: Any) -> pl.Trainer:
     """Lightning's Trainer for one phase, on what the options name."""
     gpu = options.device == "cuda"
     many = options.devices * options.num_nodes > 1
     precision = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[options.precision]
-    if progress_bar:
-        callbacks = [*callbacks, pl.callbacks.TQDMProgressBar(leave=False)]
     return pl.Trainer(
         max_epochs=epochs,
         accelerator="gpu" if gpu else "cpu",
@@ -114,7 +107,7 @@ def make_trainer(
         plugins=[AtomicCheckpoints()],
         logger=logger,
         enable_model_summary=False,
-        enable_progress_bar=progress_bar,
+        enable_progress_bar=False,  # it prints; `_Steps` reports
         num_sanity_val_steps=0,
         log_every_n_steps=1,
         use_distributed_sampler=False,  # our sampler carries the epoch to the augmentation, and shares photos out
@@ -143,11 +136,11 @@ class _Loaders:
             loader(self.val, o.batch_size, workers, shuffle=False, **share),
         )
 
-    def features(self, phase: Phase, folder: Path, progress: Progress) -> tuple[DataLoader[Key], DataLoader[Key]]:
+    def features(self, phase: Phase, folder: Path, on_event: Listener) -> tuple[DataLoader[Key], DataLoader[Key]]:
         """The pooled activations of the photos, computed now."""
         o = self.options
         views = min(phase.epochs, o.frozen_views) if o.augment != "none" else 1
-        with progress("running the frozen base") as update:
+        with progress(on_event, "running the frozen base") as update:
             train, val = (
                 PooledFeatures(
                     self.network,
@@ -185,6 +178,31 @@ class _Supervision(pl.Callback):
             signal.signal(signal.SIGTERM, self._terminate)
 
 
+class _Steps(pl.Callback):
+    """Reports the steps of each epoch.
+
+    Args:
+        on_event: gets a ``Progress`` after each step.
+        before: epochs of earlier phases.
+        epochs: of all phases.
+    """
+
+    def __init__(self, on_event: Listener, before: int, epochs: int) -> None:
+        self._on_event, self._before, self._epochs = on_event, before, epochs
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._on_event(Progress(self._task(trainer), batch_idx + 1, int(trainer.num_training_batches)))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        steps = int(trainer.num_training_batches)
+        self._on_event(Progress(self._task(trainer), steps, steps, ended=True))
+
+    def _task(self, trainer: pl.Trainer) -> str:
+        return f"epoch {self._before + trainer.current_epoch + 1}/{self._epochs}, step"
+
+
 @contextlib.contextmanager
 def _ending(children: list[Any]) -> Iterator[None]:
     """If this process fails, end those that the first phase started: they would wait for it for ever."""
@@ -216,3 +234,32 @@ def _as_errors(history: History) -> Iterator[None]:
 def _gone(message: str, history: History) -> DataError:
     """A photo that was read when the run began cannot be read any more."""
     return DataError(message, f"bring it back, then go on with `{resume_command(history.folder)}`")
+
+
+def check_logger(kind: str) -> None:
+    """Whether a run can be logged so; call it before anything is written.
+
+    Raises:
+        BackendError: tensorboard is not installed.
+    """
+    if kind == "tensorboard":
+        try:
+            from torch.utils.tensorboard import SummaryWriter  # noqa: F401
+        except ImportError as error:
+            raise BackendError("tensorboard is not installed", "pip install tensorboard") from error
+
+
+def make_logger(kind: str, out: Path) -> Any:
+    """Lightning's logger; False for "csv", for metrics.csv is always written."""
+    if kind == "csv":
+        return False
+    return pl.loggers.TensorBoardLogger(save_dir=str(out), name="tensorboard", version="")
+
+
+@contextlib.contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Its advice on worker counts, idle GPUs and step counts is for people who call it themselves."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        yield

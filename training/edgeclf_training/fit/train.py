@@ -1,12 +1,8 @@
 """Training, from folders to a finished run, and going on with one that was cut off."""
 
-import contextlib
-import logging
 import shlex
 import shutil
-import sys
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from edgeclf.cli.console import Console
-from edgeclf.errors import BackendError, DataError, UsageError
+from edgeclf.errors import DataError, UsageError
 from edgeclf.evaluation.calibration_text import calibration_text
+from edgeclf.events import Listener, ignore, log, progress, say
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.images.contract import ImageContract
 from edgeclf.model.manifest import Provenance
@@ -30,7 +26,7 @@ from edgeclf_training.dataset.zip_data import open_data
 from edgeclf_training.evaluation.calibration import calibrate
 from edgeclf_training.evaluation.predictions import LOWER_RATE, ask, diverged, evaluate, write_confusion
 from edgeclf_training.fit.messages import describe, report_epoch, report_figures, say_what_is_left
-from edgeclf_training.fit.phases import fit_phases
+from edgeclf_training.fit.phases import check_logger, fit_phases, make_logger, quiet_lightning
 from edgeclf_training.fit.preflight import claim, need_space, writing
 from edgeclf_training.loading.loader_processes import loader_errors
 from edgeclf_training.loading.photo_dataset import PhotoDataset, loader
@@ -52,7 +48,7 @@ def train(
     quarantine: Mapping[Path, str] | None = None,
     logger: str = "csv",
     report: bool = True,
-    console: Console | None = None,
+    on_event: Listener = log,
 ) -> Run:
     """Fine-tune a classifier on folders of photos.
 
@@ -67,7 +63,8 @@ def train(
         quarantine: photos to leave out, see ``read_quarantine``.
         logger: "csv", or "tensorboard" to write event files as well.
         report: write report.html and metrics.json.
-        console: where to report; silent if None.
+        on_event: gets a ``Message`` for what a person should know, an ``EpochEnd`` after each epoch, and ``Progress``
+            while something takes long; what it raises ends the run like Ctrl-C does.
 
     Raises:
         DataError: the photos or weights cannot be used; or training diverged and the weights kept are ruined: the run
@@ -77,17 +74,17 @@ def train(
     """
     data, out = as_paths(data), Path(out)
     start = start if isinstance(start, Run) or start is None else load_run(start)
-    console = _only_rank_0(console)
-    _check_logger(logger)
+    on_event = on_event if trainer_rank() == 0 else ignore
+    check_logger(logger)
     options = resolve(options or TrainOptions(), start.options if start else None)
     contract = ImageContract(options.image_size or 0, options.resize, options.crop_fraction or 1.0)
     if trainer_rank() == 0:
         claim(out, data)
-    with console.progress("unpacking") as progress:
-        folders = open_data(data, progress)
-    with console.progress("reading photos") as progress:
+    with progress(on_event, "unpacking") as update:
+        folders = open_data(data, update)
+    with progress(on_event, "reading photos") as update:
         before = start or run_of_weights(options.weights)
-        earlier, unknown = known_photos(before, progress) if before else ((), ())
+        earlier, unknown = known_photos(before, update) if before else ((), ())
         split = read_split(
             folders,
             seed=options.seed,
@@ -98,7 +95,7 @@ def train(
             earlier=earlier,
             contract=contract,
             quarantine=quarantine,
-            progress=progress,
+            progress=update,
         )
     split = replace(split, notes=(*unknown, *split.notes))
     network, loaded = _network(options, split.classes, start)
@@ -109,7 +106,7 @@ def train(
         out, roots, options, split.classes, contract, split, (), origin, start.folder.absolute() if start else None
     )
     if trainer_rank() == 0:
-        describe(console, run, loaded, start)
+        describe(on_event, run, loaded, start)
         need_space(out, network)
         with writing(out):
             out.mkdir(parents=True, exist_ok=True)
@@ -117,7 +114,7 @@ def train(
             write_known(split.known, out / "split" / CONTENT)
             keep_photos(split.test or split.val, contract, out, options.seed)
             save_run(run)
-    return _fit(run, network, start, _logger(logger, out), console, resumed=False, report=report)
+    return _fit(run, network, start, make_logger(logger, out), on_event, resumed=False, report=report)
 
 
 def resume(
@@ -127,7 +124,7 @@ def resume(
     *,
     logger: str = "csv",
     report: bool = True,
-    console: Console | None = None,
+    on_event: Listener = log,
 ) -> Run:
     """Go on with a run that was interrupted or killed, from its last finished epoch.
 
@@ -138,7 +135,7 @@ def resume(
         folder: the run folder.
         data: folders or zips where its photos are now, if not where they were.
         machine: options of ``MACHINE`` to go on with; those left out stay the run's own.
-        logger, report, console: as in ``train``.
+        logger, report, on_event: as in ``train``.
 
     Raises:
         DataError: not a run folder, many of its photos are gone or changed, or its checkpoint is damaged or no
@@ -147,42 +144,41 @@ def resume(
         BackendError: the device or tensorboard is not to be had.
     """
     folder, data = Path(folder), as_paths(data)
-    console = _only_rank_0(console)
-    _check_logger(logger)
+    on_event = on_event if trainer_rank() == 0 else ignore
+    check_logger(logger)
     run = load_run(folder)
     if run.figures:
         raise UsageError(
             f"{folder}: this run has finished", f"--from {shlex.quote(str(folder))} goes on from its weights"
         )
-    run = going_on(run, data, console)
+    run = going_on(run, data, on_event)
     run = replace(run, options=resolve_machine(replace(run.options, **(machine or {}))))
     begun = (folder / CHECKPOINT).exists()  # then the weights it started from are not needed any more
     start = load_run(run.start) if run.start and not begun else None
     network, _ = _network(replace(run.options, weights="none") if begun else run.options, run.classes, start)
     need_space(folder, network)
-    return _fit(run, network, start, _logger(logger, folder), console, resumed=True, report=report)
+    return _fit(run, network, start, make_logger(logger, folder), on_event, resumed=True, report=report)
 
 
 def _fit(
-    run: Run, network: Network, start: Run | None, log: Any, console: Console, *, resumed: bool, report: bool
+    run: Run, network: Network, start: Run | None, logger: Any, on_event: Listener, *, resumed: bool, report: bool
 ) -> Run:
     """From a prepared network to a finished run folder."""
     o, classes = run.options, len(run.classes)
-    history = History(run.folder, o.keep, o.early_stopping, partial(report_epoch, console, o.epochs))
+    history = History(run.folder, o.keep, o.early_stopping, partial(report_epoch, on_event, o.epochs))
     resumed = resumed and history.resume(network)
     if resumed:
-        console.line(f"going on after epoch {len(history.epochs)} of {o.epochs}")
-    bar = not console.quiet and sys.stdout.isatty() and sys.stderr.isatty()  # Lightning's writes to stdout
+        say(on_event, f"going on after epoch {len(history.epochs)} of {o.epochs}")
     try:
         with (
-            _quiet_lightning(),
+            quiet_lightning(),
             writing(run.folder, f"then go on with `{resume_command(run.folder)}`"),
         ):
             if start is not None and not resumed:
                 with loader_errors(resume_command(run.folder), o.workers or 0):
                     before = evaluate(network, _batches(run, run.split.val), classes, "validation", o.device)
                 right = f"{before.correct} of {before.photos} validation photos right ({before.accuracy:.1%})"
-                console.line(f"before: {right}")
+                say(on_event, f"before: {right}")
                 history.start_from(network, before.accuracy)
             fit_phases(
                 network,
@@ -192,14 +188,13 @@ def _fit(
                 history,
                 o,
                 classes=classes,
-                logger=log,
-                progress=console.progress,
-                progress_bar=bar,
+                logger=logger,
+                on_event=on_event,
                 resumed=resumed,
             )
     except KeyboardInterrupt:
         if trainer_rank() == 0:
-            say_what_is_left(history, run, console)
+            say_what_is_left(on_event, run, history)
         raise
     except UsageError as error:  # the same command with another option should find its place free
         if trainer_rank() == 0 and not history.epochs and not isinstance(error.__cause__, OSError):
@@ -207,23 +202,23 @@ def _fit(
         raise
     if trainer_rank() != 0:
         return run
-    return _finish(run, network, history, console, report)
+    return _finish(run, network, history, on_event, report)
 
 
-def _finish(run: Run, network: Network, history: History, console: Console, report: bool) -> Run:
+def _finish(run: Run, network: Network, history: History, on_event: Listener, report: bool) -> Run:
     """Count the figures with the weights that are kept, and write what a finished run holds."""
     if history.best is None:
         raise DataError("training diverged: no epoch has a finite validation loss", LOWER_RATE)
     o, epochs = run.options, history.epochs
     if len(epochs) < o.epochs:
-        console.line(f"{len(epochs)} of {o.epochs} epochs: --early-stopping, {o.early_stopping} without a better one")
+        say(on_event, f"{len(epochs)} of {o.epochs} epochs: --early-stopping, {o.early_stopping} without a better one")
     if history.best.phase != epochs[-1].phase and o.keep != "last":
-        console.line(f"no {epochs[-1].phase} epoch did better: more --epochs, or a lower --base-rate, may")
+        say(on_event, f"no {epochs[-1].phase} epoch did better: more --epochs, or a lower --base-rate, may")
     which = f"epoch {history.best.epoch}" if history.best.epoch else "what the run started from"
-    console.line(f"{run.options.keep}: {which}; its weights are kept")
+    say(on_event, f"{run.options.keep}: {which}; its weights are kept")
     ruin = diverged([e.val_loss for e in epochs], history.best.epoch, len(run.classes))
     if ruin and not ruin.kept:
-        console.line(f"{ruin.line}; {LOWER_RATE}")
+        say(on_event, f"{ruin.line}; {LOWER_RATE}")
     held_out = [("validation", run.split.val), *([("test", run.split.test)] if run.split.test else [])]
     answers = [
         ask(network, samples, run.classes, run.contract, name, device=run.options.device) for name, samples in held_out
@@ -236,19 +231,15 @@ def _finish(run: Run, network: Network, history: History, console: Console, repo
         save_run(run)
         (run.folder / CHECKPOINT).unlink(missing_ok=True)
     for f in run.figures:
-        report_figures(console, f, run.classes)
-    console.line(f"calibrated: {calibration_text(calibration)}")
+        report_figures(on_event, f, run.classes)
+    say(on_event, f"calibrated: {calibration_text(calibration)}")
     if report:
         with writing(run.folder, f"then make the report with `edgeclf report {shlex.quote(str(run.folder))}`"):
-            write_report(run, network, answers, console=console)
-        console.line(f"report: {run.folder / 'report.html'}")
+            write_report(run, network, answers, on_event=on_event)
+        say(on_event, f"report: {run.folder / 'report.html'}")
     if ruin and ruin.kept:
         raise DataError(ruin.line, LOWER_RATE)
     return run
-
-
-def _only_rank_0(console: Console | None) -> Console:
-    return console if console is not None and trainer_rank() == 0 else Console(quiet=True)
 
 
 def _network(options: TrainOptions, classes: Sequence[str], start: Run | None) -> tuple[Network, Loaded | None]:
@@ -267,22 +258,6 @@ def _network(options: TrainOptions, classes: Sequence[str], start: Run | None) -
     return network, loaded
 
 
-def _check_logger(kind: str) -> None:
-    """Before anything is written."""
-    if kind == "tensorboard":
-        try:
-            from torch.utils.tensorboard import SummaryWriter  # noqa: F401
-        except ImportError as error:
-            raise BackendError("tensorboard is not installed", "pip install tensorboard") from error
-
-
-def _logger(kind: str, out: Path) -> Any:
-    """metrics.csv is always written; this is what comes on top."""
-    if kind == "csv":
-        return False
-    return pl.loggers.TensorBoardLogger(save_dir=str(out), name="tensorboard", version="")
-
-
 def _provenance(options: TrainOptions, split: Split, loaded: Loaded | None, start: Run | None) -> Provenance:
     lineage = start.provenance.weights if start else ()
     if loaded is not None:
@@ -296,12 +271,3 @@ def _provenance(options: TrainOptions, split: Split, loaded: Loaded | None, star
 def _batches(run: Run, samples: Sequence[Sample]) -> Any:
     dataset = PhotoDataset(samples, run.classes, run.contract)
     return loader(dataset, run.options.batch_size, run.options.workers or 0, shuffle=False)
-
-
-@contextlib.contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Its advice on worker counts, idle GPUs and step counts is for people who call it themselves."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        yield

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgeclf.cli.console import Console
 from edgeclf.errors import DataError
+from edgeclf.events import Listener, log, progress, say
 from edgeclf.files.atomic_write import write_over
 
 from edgeclf_training.dataset.samples import spread
@@ -29,7 +29,7 @@ def write_report(
     answers: Sequence[Answers] | None = None,
     *,
     recipe: Sequence[tuple[str, str]] | None = None,
-    console: Console | None = None,
+    on_event: Listener = log,
 ) -> dict[str, Any]:
     """Write ``report.html`` and ``metrics.json`` into the run folder.
 
@@ -39,7 +39,7 @@ def write_report(
         answers: of the validation split, then of the test split if there is one; asked for if None. Photos that
             vanished since are told, and the rest go on.
         recipe: (option, value) pairs to show; the run's options if None.
-        console: where to report; silent if None.
+        on_event: gets messages and progress.
 
     Returns:
         What ``metrics.json`` holds.
@@ -47,9 +47,8 @@ def write_report(
     Raises:
         DataError: the network cannot be read, no held-out photo is left, or the folder cannot be written.
     """
-    console = console or Console(quiet=True)
     network = network or run.network()
-    answers = answers or _ask(run, network, console)
+    answers = answers or _ask(run, network, on_event)
     if not any(len(a.labels) for a in answers):
         raise DataError(
             f"{run.folder}: none of its {sum(len(a.missing) for a in answers)} held-out photos can be read",
@@ -59,9 +58,10 @@ def write_report(
     calibration = run.calibration
     if calibration is None and len(answers[0].labels):  # interrupted
         calibration = calibrate(answers[0].logits, answers[0].labels)
-    with console.progress("explaining photos") as progress:
-        found = evidence(network, spread(shown.samples, _EXPLAINED, run.options.seed), run.contract, progress)
-    with console.waiting("drawing the report"):
+    with progress(on_event, "explaining photos") as update:
+        found = evidence(network, spread(shown.samples, _EXPLAINED, run.options.seed), run.contract, update)
+    with progress(on_event, "drawing the report") as update:
+        update(0, 0)
         chosen = recipe if recipe is not None else [(k, str(v)) for k, v in asdict(run.options).items()]
         metrics = facts(run, [a for a in answers if a is shown or len(a.labels)], calibration, found, chosen)
         temperature = calibration.temperature if calibration else 1.0
@@ -87,15 +87,15 @@ def _is_ours(path: str) -> bool:
     return is_page or (b'"headline"' in head and b'"splits"' in head)
 
 
-def _ask(run: Run, network: Network, console: Console) -> list[Answers]:
+def _ask(run: Run, network: Network, on_event: Listener) -> list[Answers]:
     parts = [("validation", run.split.val), *([("test", run.split.test)] if run.split.test else [])]
     answers = []
     for name, samples in parts:
-        with console.progress(f"asking about {name} photos") as progress:
-            answers.append(ask(network, samples, run.classes, run.contract, name, progress=progress))
+        with progress(on_event, f"predicting {name} photos") as update:
+            answers.append(ask(network, samples, run.classes, run.contract, name, progress=update))
     missing = [skipped for a in answers for skipped in a.missing]
     for skipped in missing[:5]:
-        console.line(f"left out: {skipped.reason}")
+        say(on_event, f"left out: {skipped.reason}")
     if len(missing) > 5:
-        console.line(f"left out: {len(missing) - 5} more")
+        say(on_event, f"left out: {len(missing) - 5} more")
     return answers

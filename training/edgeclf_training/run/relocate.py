@@ -8,8 +8,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgeclf.cli.console import Console
 from edgeclf.errors import DataError
+from edgeclf.events import Listener, log, progress, say
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.files.walk import image_files
 
@@ -22,7 +22,7 @@ from edgeclf_training.run.run_folder import Run, resume_command, save_run
 _MAY_BE_GONE = 0.05  # share of the photos without which a run still goes on
 
 
-def relocated(run: Run, data: PathLike | Sequence[PathLike] = (), console: Console | None = None) -> Run:
+def relocated(run: Run, data: PathLike | Sequence[PathLike] = (), on_event: Listener = log) -> Run:
     """The run with its photos where they are now, as far as they can be found; the others stay where they were.
 
     A photo is where it was, or else where its content is found: under ``data``, or in the zip that the run was trained
@@ -32,24 +32,23 @@ def relocated(run: Run, data: PathLike | Sequence[PathLike] = (), console: Conso
     Args:
         run: a run.
         data: folders or zips where the photos are now; looked through first.
-        console: where to report; silent if None.
+        on_event: gets messages and progress.
 
     Raises:
         DataError: ``data`` cannot be read, or holds none of the run's photos.
     """
     data = as_paths(data)
-    console = console or Console(quiet=True)
     roots = tuple(map(absolute, data))
     given = roots != run.data and roots != ()
     samples = [sample for part in SPLITS for sample in run.split.part(part)]
     wanted = samples if given else [sample for sample in samples if not is_there(sample)]
     if not wanted:
         return run
-    with console.progress("unpacking") as progress:
-        folders = open_data(roots if given else [path for path in run.data if is_zip(path)], progress)
+    with progress(on_event, "unpacking") as update:
+        folders = open_data(roots if given else [path for path in run.data if is_zip(path)], update)
     known = _known(run)
-    with console.progress("looking for photos") as progress:
-        places = _find(wanted, known, [path for folder in folders for path in _files(folder)], progress)
+    with progress(on_event, "looking for photos") as update:
+        places = _find(wanted, known, [path for folder in folders for path in _files(folder)], update)
     if given and not places:
         trained, here = (", ".join(map(str, paths)) for paths in (run.data, data))
         raise DataError(
@@ -60,7 +59,7 @@ def relocated(run: Run, data: PathLike | Sequence[PathLike] = (), console: Conso
     if not moved and not given:
         return run
     roots = roots or run.data
-    console.line(f"{len(places)} of {len(samples)} photos found in {', '.join(map(str, roots))}")
+    say(on_event, f"{len(places)} of {len(samples)} photos found in {', '.join(map(str, roots))}")
     parts = {part: tuple(moved.get(s, s) for s in run.split.part(part)) for part in SPLITS}
     run = replace(run, data=roots, split=run.split.with_parts(parts))
     called = {_key(s): place for s, place in moved.items()}
@@ -76,33 +75,34 @@ def relocated(run: Run, data: PathLike | Sequence[PathLike] = (), console: Conso
     return run
 
 
-def with_photos(run: Run, data: PathLike | Sequence[PathLike] = (), console: Console | None = None) -> Run:
+def with_photos(run: Run, data: PathLike | Sequence[PathLike] = (), on_event: Listener = log) -> Run:
     """``relocated``; what cannot be found is told and left out.
 
     Raises:
         DataError: see ``relocated``.
     """
     data = as_paths(data)
-    run = relocated(run, data, console)
+    run = relocated(run, data, on_event)
     there = {part: tuple(filter(is_there, run.split.part(part))) for part in SPLITS}
     gone = [s.path for part in SPLITS for s in run.split.part(part) if not is_there(s)]
-    if gone and console is not None:
+    if gone:
         total = len(gone) + sum(map(len, there.values()))
-        console.line(
+        say(
+            on_event,
             f"left out: {len(gone)} of {total} photos are gone or changed, the first is {gone[0]}"
-            + ("; if they were moved, say where they are now" if len(gone) > _MAY_BE_GONE * total else "")
+            + ("; if they were moved, say where they are now" if len(gone) > _MAY_BE_GONE * total else ""),
         )
     return replace(run, split=run.split.with_parts(there)) if gone else run
 
 
-def going_on(run: Run, data: Sequence[Path], console: Console) -> Run:
+def going_on(run: Run, data: Sequence[Path], on_event: Listener) -> Run:
     """``with_photos`` for a run that goes on: it may miss a few photos, but not many.
 
     Raises:
         DataError: see ``with_photos``; or more than one photo and a twentieth of them is gone.
     """
     before = sum(len(run.split.part(part)) for part in SPLITS)
-    found = with_photos(run, data, console)
+    found = with_photos(run, data, on_event)
     left = sum(len(found.split.part(part)) for part in SPLITS)
     labels = {sample.label for sample in found.split.train}
     if before - left > max(1, _MAY_BE_GONE * before) or labels != set(run.classes) or not found.split.val:
