@@ -20,14 +20,10 @@ logging.
 What such a function raises comes through, and ends the work: so work can be cancelled.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
-
-LOGGER = logging.getLogger("edgeclf")
-LOGGER.addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,12 @@ Listener: TypeAlias = Callable[[Event], None]
 def log(event: Event) -> None:
     """Send messages to the logger ``edgeclf``, and nothing else anywhere."""
     if isinstance(event, Message):
-        LOGGER.log(logging.WARNING if event.level == "warning" else logging.INFO, "%s", event.text)
+        import logging  # takes milliseconds, and the command line does without
+
+        logger = logging.getLogger("edgeclf")
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())  # else Python prints warnings by itself
+        logger.log(logging.WARNING if event.level == "warning" else logging.INFO, "%s", event.text)
 
 
 def ignore(event: Event) -> None:

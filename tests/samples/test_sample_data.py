@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import edgeclf_samples
 import numpy as np
 import pytest
 from edgeclf_samples import SPECIES, SampleData, write_sample_data
@@ -240,3 +242,8 @@ def test_needs_no_torch() -> None:
     code = "import sys; sys.modules['torch'] = None; import edgeclf_samples"
     search_path = os.pathsep.join(path for path in sys.path if path)
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": search_path})
+
+
+def test_the_example_runs() -> None:
+    done = doctest.testmod(edgeclf_samples)
+    assert (done.failed, done.attempted) == (0, 4)

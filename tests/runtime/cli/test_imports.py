@@ -88,6 +88,7 @@ def test_usage_errors_and_help_do_not_load_the_network_runtime() -> None:
     for arguments in (["--help"], ["predict"], ["predict", "--help"], ["watch", "--help"], ["compare", "--help"]):
         _, modules = child(PROBE, *arguments)
         assert not {"numpy", "onnxruntime", "PIL"} & set(modules)
+        assert "logging" not in modules or arguments == ["--help"]  # which lists training's commands, too
 
 
 def test_bare_import_costs_next_to_nothing() -> None:
