@@ -1,6 +1,7 @@
 """What several test modules make: drawn photos, class folders, manifests."""
 
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
@@ -53,9 +54,16 @@ def manifest_for(
 
 
 def workers() -> list[FrameType]:
-    """What the threads of predict_many are at; the door's readers are kept for the next photo."""
-    busy = sys._current_frames().values()
-    return [frame for frame in busy if any(f.f_code is _serve.__code__ for f in _stack(frame))]
+    """What the threads of predict_many are at; the threads that read files are kept for the next photo."""
+    interval = sys.getswitchinterval()
+    # No thread may go on while its frames are walked: Python 3.11 then takes other objects for frames.
+    sys.setswitchinterval(60)
+    try:
+        time.sleep(0.02)  # threads that wait by the old interval have had their turn
+        busy = sys._current_frames().values()
+        return [frame for frame in busy if any(f.f_code is _serve.__code__ for f in _stack(frame))]
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def _stack(frame: FrameType | None) -> Iterator[FrameType]:
