@@ -8,7 +8,7 @@ from typing import Any
 from edgeclf.class_names import alike, finder, is_blank, no_text, shown
 from edgeclf.errors import UsageError
 from edgeclf.files.paths import PathLike
-from edgeclf_training.dataset.find_photos import REFUSAL
+from edgeclf_training.dataset.class_name_checks import REFUSAL
 from edgeclf_training.dataset.text_files import decoded
 
 _GIVE = 'give {"class": "name for people", ...}'

@@ -16,8 +16,8 @@ from edgeclf.cli.predict import Device, Threads, tell_heat_maps
 from edgeclf.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
-    from edgeclf.evaluation.class_folders import ClassFolders
     from edgeclf.evaluation.evaluate import Evaluation
+    from edgeclf.evaluation.labelled_photos import LabelledPhotos
 
 _MATRIX = 12  # classes up to which the confusion matrix is printed
 _NAMED = 10  # names told in a line
@@ -60,12 +60,12 @@ def evaluate(
     Shares are 0 to 1; null is a share of nothing.
     """
     from edgeclf.classifier import Classifier
-    from edgeclf.evaluation.class_folders import find_class_folders
     from edgeclf.evaluation.evaluate import evaluate as count
+    from edgeclf.evaluation.labelled_photos import find_labelled_photos
 
     folder = _one(data, model)
     classifier = Classifier(model, device, threads, for_many=True)
-    found = find_class_folders(folder, classifier.labels, split=split, ignore_unknown=ignore_unknown)
+    found = find_labelled_photos(folder, classifier.labels, split=split, ignore_unknown=ignore_unknown)
     console = Console()
     for line in _decided(found):
         console.line(printable(line))
@@ -98,7 +98,7 @@ def _one(data: list[Path], model: str) -> Path:
     )
 
 
-def _decided(found: "ClassFolders") -> Iterator[str]:
+def _decided(found: "LabelledPhotos") -> Iterator[str]:
     """How the folders were read, and what was left out."""
     yield from found.notes
     if found.ignored:
@@ -112,7 +112,7 @@ def _several(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
-def _values(model: str, found: "ClassFolders", counted: "Evaluation", classes: Sequence[str]) -> dict[str, Any]:
+def _values(model: str, found: "LabelledPhotos", counted: "Evaluation", classes: Sequence[str]) -> dict[str, Any]:
     figures = counted.figures
     return {
         "model": model,
@@ -141,7 +141,7 @@ def _values(model: str, found: "ClassFolders", counted: "Evaluation", classes: S
     }
 
 
-def _lines(found: "ClassFolders", counted: "Evaluation", classes: Sequence[str]) -> Iterator[str]:
+def _lines(found: "LabelledPhotos", counted: "Evaluation", classes: Sequence[str]) -> Iterator[str]:
     figures = counted.figures
     yield f"photos       {found.folder} ({'not split' if figures.split == 'all' else figures.split})"
     if not figures.photos or counted.ece is None:

@@ -1,129 +1,198 @@
-"""Class folders: which photo lies in the folder of which class of a model."""
+"""The rules of data folders: which folder names are classes, which are splits, and which are never counted.
 
-import difflib
+One set of rules for ``evaluate``, ``compare``, ``train`` and ``data check``.
+"""
+
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NoReturn
+from pathlib import Path, PurePath
 
-from edgeclf.class_names import finder, several
-from edgeclf.errors import UsageError
-from edgeclf.evaluation.folder_layout import SPLIT_NAMES, Layout, class_folders, inside, read_layout, unreadable_folder
+from edgeclf.class_names import alike, several
+from edgeclf.errors import EdgeclfError
 from edgeclf.files.photo_names import UNSORTED, is_ignored, is_photo_name
-from edgeclf.files.walk import image_files
-from edgeclf.images.camera_raw import Tally
+from edgeclf.files.walk import image_files, is_folder, lies_in
+from edgeclf.images.overlay_mark import is_overlay
 
-_RECORDED = {"test": "test", "val": "validation", "train": "training"}  # --split, the first there is by default
-_TOLD = 3  # unknown folders told one by one
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+SPLITS = tuple(SPLIT_NAMES)
+HELD_OUT = ("val", "test")  # the splits that are never trained on
+_SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+_FOLD = re.compile(r"(cv|fold|split)[\W_]*\d+", re.IGNORECASE)
+
+IsClass = Callable[[str], bool]
+Fault = type[EdgeclfError]
 
 
 @dataclass(frozen=True)
-class ClassFolders:
-    """Labelled photos.
+class Inside:
+    """What lies in one folder: its visible folders, whether photos lie beside them, and folders left alone."""
+
+    folders: tuple[str, ...]
+    photos: bool
+    left_alone: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ClassNames:
+    """The class folders in a folder.
 
     Attributes:
-        split: "test", "validation", "training", or "all" where the data folder is not split.
-        folder: where the class folders lie.
-        photos: path and class index of each photo, class by class.
-        absent: classes without a photo, in class order.
-        ignored: folders that are no class of the model, by name.
-        loose: photos beside the class folders, which nobody can say the class of.
-        notes: how the folders were read, a line each.
+        names: sorted by code point.
+        notes: what people should know about them, a line each.
+        mixed: those that look like several classes put together: without photos of their own, and the folders inside
+            called as if they were the classes. (Those by day, place or camera have numbers in their names, or come
+            again in other classes.)
     """
 
-    split: str
-    folder: Path
-    photos: tuple[tuple[str, int], ...]
-    absent: tuple[str, ...]
-    ignored: tuple[str, ...]
-    loose: int
-    notes: tuple[str, ...] = ()
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+    mixed: tuple[str, ...]
 
 
-def find_class_folders(
-    data: Path, classes: Sequence[str], *, split: str | None = None, ignore_unknown: bool = False
-) -> ClassFolders:
-    """Find the photos of a model's classes.
+def split_of(name: str) -> str | None:
+    """ "train", "val" or "test" if a folder's name says so, in whatever case, "set" or "data" behind it or not."""
+    plain = re.sub(r"[\W_]+", "", name.casefold())
+    return _SPLIT_OF.get(re.sub(r"(set|data)$", "", plain))
+
+
+def class_of_path(path: str, index_of: Callable[[str], int | None]) -> int | None:
+    """The class that a photo's path names: the nearest folder above the photo that is called like a class.
 
     Args:
-        data: a folder of class folders, or one with test/, val/ or train/ inside (see ``layout.SPLIT_NAMES``).
-        classes: class names in index order; folders map to them by name.
-        split: "test", "val" or "train"; if None, test/ where there is one, else val/, else ``data`` itself.
-        ignore_unknown: leave out folders that are no class of the model.
+        path: of a photo; nothing is read.
+        index_of: the index of a class name, None for a name that is no class (see ``edgeclf.class_names.finder``).
+
+    Returns:
+        The class index, None if no folder in the path is called like a class.
+    """
+    return next((index for folder in PurePath(path).parents if (index := index_of(folder.name)) is not None), None)
+
+
+def check_sorted(data: Path, fault: Fault, remedy: str) -> None:
+    """Refuse a data folder in ``_unsorted``: the folders there are named for a network's guess, not for a class.
 
     Raises:
-        UsageError: a folder is missing, cannot be read, lies in ``_unsorted``, or is no class of the model; what a
-            folder means is not clear; there are no photos; ``split`` is no split.
+        EdgeclfError: of the kind ``fault``, with ``remedy``: the folder is ``_unsorted``, or lies inside it.
     """
-    index = finder(classes)
-
-    def is_class(name: str) -> bool:
-        return index(name) is not None
-
-    layout, chosen = _choose(data, is_class, split, ignore_unknown)
-    folder = layout.parts[chosen]
-    there = class_folders(folder, UsageError, is_class)
-    names = there.names
-    unknown = tuple(name for name in names if not is_class(name))
-    if unknown and not ignore_unknown:
-        raise _unknown(folder, unknown, classes)
-    photos: list[tuple[str, int]] = []
-    raws = Tally()
-    for name in names:
-        if (number := index(name)) is not None:
-            photos += ((path, number) for path in image_files(str(folder / name), _refuse, onraw=raws.add))
-    if not photos:
-        what = "no images in the class folders" if len(names) > len(unknown) else "no folder of a class of the model"
-        raise UsageError(f"{folder}: {what}", "give a folder with one sub-folder of photos per class")
-    photos.sort(key=lambda photo: photo[1])  # stable: class by class, each in the order found
-    found = {number for _, number in photos}
-    absent = tuple(name for number, name in enumerate(classes) if number not in found)
-    loose = sum(not is_ignored(e.name) and is_photo_name(e.name) and os.path.isfile(e.path) for e in os.scandir(folder))
-    notes = [*layout.notes, *there.notes, *raws.lines]
-    if layout.strays:
-        notes.append(f"{data}: left out, in no split: {several(layout.strays)}")
-    told = _RECORDED.get(chosen, "all")
-    return ClassFolders(told, folder, tuple(photos), absent, unknown, loose, tuple(notes))
-
-
-def _choose(data: Path, is_class: Callable[[str], bool], split: str | None, ignore_unknown: bool) -> tuple[Layout, str]:
-    """How the data folder is read, and which of its parts counts."""
-    if split is not None and split not in SPLIT_NAMES:
-        raise UsageError(f"split is {split!r}", f"choose from {', '.join(_RECORDED)}")
     if UNSORTED in (*Path(os.path.abspath(data)).parts, *Path(os.path.realpath(data)).parts):
-        raise UsageError(f"{data}: its photos are not sorted, the folders are guesses", "name class folders beside it")
-    strays = "" if ignore_unknown else "move them elsewhere, or leave them out with --ignore-unknown"
-    layout = read_layout(data, UsageError, is_class=is_class, strays=strays)
-    there = [wanted for wanted in _RECORDED if wanted in layout.parts]
-    if split is not None:
-        if split not in there:
-            hint = f"it has {', '.join(there)}" if there else "leave out --split: it has class folders only"
-            raise UsageError(f"{data}: no folder {split}", hint)
-        return layout, split
-    if there == ["train"]:
-        raise UsageError(
-            f"{data}: holds train, but neither test nor val",
-            "--split train counts photos the network has learned from, which flatters it",
-        )
-    return layout, there[0] if there else "all"
+        raise fault(f"{data}: its photos are not sorted, the folders are guesses", remedy)
 
 
-def _refuse(error: OSError) -> NoReturn:
-    raise unreadable_folder(error, UsageError)
+def loose_photos(folder: Path) -> list[Path]:
+    """The photos beside the class folders in ``folder``, sorted: no folder says what class they are of."""
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if is_photo_name(e.name) and not is_ignored(e.name) and os.path.isfile(e.path)]
+    return [folder / name for name in sorted(names)]
 
 
-def _unknown(folder: Path, unknown: Sequence[str], classes: Sequence[str]) -> UsageError:
-    told = []
-    folded = {name.casefold(): name for name in classes}
-    for name in unknown[:_TOLD]:
-        close = [folded[near] for near in difflib.get_close_matches(name.casefold(), folded, 2)]
-        holds = [sub for sub in inside(folder / name, UsageError).folders if sub in classes]
-        hint = f" (inside: {several(holds)})" if holds else f" (nearest: {', '.join(close)})" if close else ""
-        told.append(name + hint)
-    more = f" and {len(unknown) - _TOLD} more" if len(unknown) > _TOLD else ""
-    example = "" if any("nearest" in one for one in told) else f"it has, for example, {', '.join(classes[:3])}; "
-    return UsageError(
-        f"{folder}: the model has no class {', '.join(told)}{more}",
-        f"{example}rename the folder, or leave such folders out with --ignore-unknown",
-    )
+def read_class_folders(folder: Path, fault: Fault, is_class: IsClass | None = None) -> ClassNames:
+    """Tell class folders apart from what only looks like one.
+
+    Args:
+        folder: one of ``Layout.parts``.
+        fault: the error to raise.
+        is_class: whether a name is a class; by default, that of any class folder here.
+
+    Raises:
+        EdgeclfError: of the kind ``fault``: a class folder is a split or a part of the data, or holds such, or another
+            class.
+    """
+    names = inside(folder, fault).folders
+    looks = {name: inside(folder / name, fault) for name in names if is_class is None or is_class(name)}
+    known = {alike(name) for name in names}
+    deeper = {
+        name: [sub for sub in look.folders if holds_photos(folder / name / sub, fault)] for name, look in looks.items()
+    }
+    parts = {
+        name: split for name in looks if deeper[name] and not looks[name].photos and (split := _split_within(name))
+    }
+    if is_class is None and len(set(parts.values())) > 1:
+        raise fault(f"{folder}: {several(list(parts))} look like splits, not classes", "call them train, val and test")
+    repeated = Counter(alike(sub) for subs in deeper.values() for sub in subs)
+    notes, mixed = [], []
+    for name, look in looks.items():
+        place, subs = folder / name, deeper[name]
+        if is_class is None and split_of(name):
+            if subs:
+                raise fault(
+                    f"{place}: looks like a split, but lies among class folders",
+                    f"move its class folders out, or call it otherwise if {name} is a class",
+                )
+            notes.append(f"{place}: taken for a class, not for a split: it has no class folders inside")
+        if clash := [s for s in subs if alike(s) != alike(name) and (is_class(s) if is_class else alike(s) in known)]:
+            raise fault(
+                f"{place}: {several(clash)} inside it is called like another class",
+                f"move such folders out of {name} if they are classes, else rename them",
+            )
+        if len({split_of(sub) for sub in subs} - {None}) > 1:
+            raise fault(
+                f"{place}: the splits {several(subs)} lie inside a class folder",
+                f"turn it round: {split_of(subs[0]) or 'train'}/{name}/",
+            )
+        if look.photos or len(subs) < 2:
+            continue
+        if _FOLD.fullmatch(name):
+            raise fault(
+                f"{place}: looks like a part of the data, not a class: it holds {several(subs)}",
+                "give each such folder as a data folder of its own; classes of the same name are put together",
+            )
+        if all(repeated[alike(sub)] == 1 and not re.search(r"\d", sub) for sub in subs):
+            mixed.append(name)
+    if told := [f"{name} ({several(subs)})" for name, subs in deeper.items() if subs]:
+        notes.append(f"{folder}: photos in folders inside a class folder count for that class: {several(told)}")
+    return ClassNames(names, tuple(notes), tuple(mixed))
+
+
+def inside(folder: Path, fault: Fault) -> Inside:
+    """Look into one folder; links that lead back above themselves are left out.
+
+    Raises:
+        EdgeclfError: of the kind ``fault``: it cannot be read.
+    """
+    folders, left_alone, photos = [], [], False
+    real = os.path.realpath(folder)
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name == UNSORTED:
+                    continue
+                if is_folder(entry):
+                    if is_ignored(entry.name):
+                        left_alone.append(entry.name)
+                    elif not lies_in(real, os.path.realpath(entry.path)):
+                        folders.append(entry.name)
+                else:
+                    photos = photos or (is_photo_name(entry.name) and not is_ignored(entry.name))
+    except FileNotFoundError:
+        raise fault(f"{folder}: no such folder", "check the name") from None
+    except NotADirectoryError:
+        raise fault(f"{folder}: is not a folder", "give a folder with one sub-folder of photos per class") from None
+    except OSError as error:
+        raise unreadable_folder(error, fault) from error
+    return Inside(tuple(sorted(folders)), photos, tuple(sorted(left_alone)))
+
+
+def unreadable_folder(error: OSError, fault: Fault) -> EdgeclfError:
+    """A folder passed over in silence would make the figures wrong."""
+    return fault(f"{error.filename}: the folder cannot be read ({error.strerror})", "check its permissions")
+
+
+def holds_photos(folder: Path, fault: Fault) -> bool:
+    """Whether there is any photo below a folder; heat maps of ours are none."""
+
+    def stop(error: OSError) -> None:
+        raise unreadable_folder(error, fault) from error
+
+    return any(not is_overlay(path) for path in image_files(str(folder), stop))
+
+
+def _split_within(name: str) -> str | None:
+    """The split that a word in a longer name says: seg_train, images-test."""
+    return next((split for word in re.split(r"[\W_]+", name) if (split := split_of(word))), None)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import PurePath
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +15,7 @@ from edgeclf.class_names import finder
 from edgeclf.classifier import Classifier
 from edgeclf.concurrency import in_order
 from edgeclf.errors import PhotoError, UsageError
+from edgeclf.evaluation.class_folders import class_of_path
 from edgeclf.evaluation.metrics import paired_interval
 from edgeclf.heatmaps.similarity import correlation
 from edgeclf.images.overlay_mark import OVERLAY_KIND
@@ -172,7 +172,7 @@ def compare(
         raw = _take_turns(pair, inputs, answered % 2, times)
         answered += 1
         one, two = (model.rank(scores, 1).best for model, (scores, _, _) in zip(pair, raw, strict=True))
-        true = _true_class(path, find)
+        true = class_of_path(path, find)
         if true is not None:
             counts[int(one.index == true), int(two.index == place(first.labels[true]))] += 1
         if two.index != place(one.label):
@@ -224,11 +224,6 @@ def _inputs(photo: Photo, pair: tuple[Classifier, Classifier]) -> Inputs:
         upright, size = upright_with_size(photo, contract)
         inputs.append(fit(upright, contract))
     return inputs, size
-
-
-def _true_class(path: str, find: Callable[[str], int | None]) -> int | None:
-    """The class that the nearest folder of that name in the path says, as deep as class folders may be."""
-    return next((index for folder in PurePath(path).parents if (index := find(folder.name)) is not None), None)
 
 
 def _take_turns(

@@ -7,7 +7,7 @@ import numpy as np
 
 from edgeclf.classifier import Classifier
 from edgeclf.errors import PhotoError
-from edgeclf.evaluation.class_folders import ClassFolders
+from edgeclf.evaluation.labelled_photos import LabelledPhotos
 from edgeclf.evaluation.metrics import (
     ClassFigures,
     Confused,
@@ -74,7 +74,7 @@ class Evaluation:
 
 def evaluate(
     classifier: Classifier,
-    found: ClassFolders,
+    found: LabelledPhotos,
     *,
     progress: Callable[[int, int], None] | None = None,
     report: Callable[[PhotoError], None] | None = None,

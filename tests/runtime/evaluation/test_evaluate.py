@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from edgeclf import Classifier, UsageError
-from edgeclf.evaluation.class_folders import find_class_folders
 from edgeclf.evaluation.evaluate import evaluate
+from edgeclf.evaluation.labelled_photos import find_labelled_photos
 from edgeclf.evaluation.metrics import wilson
 from edgeclf.model.manifest import Calibration
 from helpers import CLASSES, draw
@@ -184,7 +184,7 @@ def test_splits(edgeclf: Run, model: Path, tmp_path: Path) -> None:
 def test_a_class_may_be_called_test(tmp_path: Path) -> None:
     for name in ("test", "other"):
         put(tmp_path / name / "x.png")
-    found = find_class_folders(tmp_path, ("other", "test"))
+    found = find_labelled_photos(tmp_path, ("other", "test"))
     assert (found.split, [index for _, index in found.photos]) == ("all", [0, 1])
 
 
@@ -261,7 +261,7 @@ def test_when_no_photo_can_be_read_there_is_no_accuracy(edgeclf: Run, model: Pat
 def test_data_that_is_none_is_refused(make: Callable[[Path], object], says: str, model: Path, tmp_path: Path) -> None:
     make(tmp_path / "data")
     with pytest.raises(UsageError, match=says):
-        find_class_folders(tmp_path / "data", CLASSES)
+        find_labelled_photos(tmp_path / "data", CLASSES)
 
 
 def test_errors_take_one_line(edgeclf: Run, model: Path, mixed: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_folder_that_cannot_be_listed_is_not_passed_over(tmp_path: Path, monke
 
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(UsageError, match=r"closed: the folder cannot be read \(Permission denied\)"):
-        find_class_folders(tmp_path, CLASSES)
+        find_labelled_photos(tmp_path, CLASSES)
 
 
 def test_names_taken_apart_by_macos_are_the_same_names(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_names_taken_apart_by_macos_are_the_same_names(tmp_path: Path) -> None:
     assert composed != apart
     put(tmp_path / apart / "x.png")
     for name in (composed, apart):
-        assert [index for _, index in find_class_folders(tmp_path, ("adelie", name)).photos] == [1]
+        assert [index for _, index in find_labelled_photos(tmp_path, ("adelie", name)).photos] == [1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links")
@@ -304,8 +304,8 @@ def test_only_what_is_a_photo_of_a_class_counts(edgeclf: Run, model: Path, tmp_p
     assert (tmp_path / "king" / "a-cam.jpg").exists()
     put(tmp_path / "_unsorted" / "king" / "guess.png")
     with pytest.raises(UsageError, match="not sorted"):
-        find_class_folders(tmp_path / "_unsorted", CLASSES)
-    found = find_class_folders(tmp_path, CLASSES)
+        find_labelled_photos(tmp_path / "_unsorted", CLASSES)
+    found = find_labelled_photos(tmp_path, CLASSES)
     assert [path for path, _ in found.photos if "-cam" not in path] == [str(path) for path in wanted[:2]]
     assert (found.loose, found.ignored) == (1, ())
     counted = evaluate(Classifier(model), found)
@@ -318,7 +318,7 @@ def test_only_what_is_a_photo_of_a_class_counts(edgeclf: Run, model: Path, tmp_p
 def test_progress_counts_every_photo(model: Path, mixed: Path) -> None:
     (mixed / "king" / "zz.png").write_bytes(b"")
     calls: list[tuple[int, int]] = []
-    found = find_class_folders(mixed, CLASSES)
+    found = find_labelled_photos(mixed, CLASSES)
     counted = evaluate(Classifier(model), found, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(n, 30) for n in range(1, 31)]
     assert (counted.figures.photos, len(counted.unreadable)) == (29, 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from edgeclf.errors import UsageError
-from edgeclf.evaluation.class_folders import find_class_folders
+from edgeclf.evaluation.labelled_photos import find_labelled_photos
 from edgeclf.field.photo_id import Digests
 from edgeclf.field.watcher import FolderWatch
 from edgeclf.files.photo_names import is_ignored
@@ -73,7 +73,7 @@ def test_every_command_leaves_system_folders_alone(nas: Path) -> None:
     expected = ["cat/a.jpg", "dog/a.jpg"]
     assert below(nas) == expected
     assert watched(nas) == expected
-    assert below(nas, [path for path, _ in find_class_folders(nas, ("cat", "dog")).photos]) == expected
+    assert below(nas, [path for path, _ in find_labelled_photos(nas, ("cat", "dog")).photos]) == expected
     found = find_photos([nas])
     assert found.classes == ("cat", "dog")
     assert below(nas, sorted(str(sample.path) for sample in found.parts["train"])) == expected
@@ -120,7 +120,7 @@ def test_links_inside_class_folders_count(tmp_path: Path) -> None:
     expected = ["cat/a.jpg", "cat/more/b.jpg", "dog/a.jpg", "dog/more/b.jpg"]
     found = find_photos([data])
     assert below(data, sorted(str(sample.path) for sample in found.parts["train"])) == expected
-    assert below(data, [path for path, _ in find_class_folders(data, ("cat", "dog")).photos]) == expected
+    assert below(data, [path for path, _ in find_labelled_photos(data, ("cat", "dog")).photos]) == expected
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 def test_class_folders_that_hold_only_thumbnails_have_no_photos(tmp_path: Path) -> None:
     put(tmp_path / "cat" / "@eaDir" / "a.jpg")
     with pytest.raises(UsageError, match="no images in the class folders"):
-        find_class_folders(tmp_path, ("cat",))
+        find_labelled_photos(tmp_path, ("cat",))
 
 
 def test_watch_once_answers_what_linked_folders_hold(tmp_path: Path, model: Path, edgeclf: Run) -> None:

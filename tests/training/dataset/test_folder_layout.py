@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from edgeclf.class_names import natural
 from edgeclf.errors import DataError, EdgeclfError, UsageError
-from edgeclf.evaluation.class_folders import find_class_folders
-from edgeclf.evaluation.folder_layout import split_of
+from edgeclf.evaluation.class_folders import split_of
+from edgeclf.evaluation.labelled_photos import find_labelled_photos
 from edgeclf.images.overlay_mark import OVERLAY_MARK
 from edgeclf_training.dataset.find_photos import Found, find_photos
 from helpers import draw
@@ -62,7 +62,7 @@ def test_splits_mean_the_same_to_train_and_to_evaluate(val: str, test: str, tmp_
     tree(tmp_path, both("Train", val, test))
     one = {"cat": 1, "dog": 1}
     assert counts(find_photos([tmp_path])) == {"train": one, "val": one, "test": one}
-    chosen = [find_class_folders(tmp_path, PAIR, split=split) for split in (None, "val", "test", "train")]
+    chosen = [find_labelled_photos(tmp_path, PAIR, split=split) for split in (None, "val", "test", "train")]
     assert [f.split for f in chosen] == ["test", "validation", "test", "training"]
     assert [f.folder.name for f in chosen] == [test, val, test, "Train"]
 
@@ -73,7 +73,7 @@ def refused(root: Path, message: str) -> None:
         with pytest.raises(DataError, match=message):
             find_photos([root], checking=checking)
     with pytest.raises(UsageError, match=f"{message}|the model has no class"):
-        find_class_folders(root, PAIR)
+        find_labelled_photos(root, PAIR)
 
 
 @pytest.mark.parametrize(
@@ -105,18 +105,18 @@ def test_training_wants_a_train_folder_and_evaluate_something_held_out(tmp_path:
     tree(tmp_path / "held", both("val", "test"))
     with pytest.raises(DataError, match=r"test, val without a train folder"):
         find_photos([tmp_path / "held"])
-    assert find_class_folders(tmp_path / "held", PAIR).split == "test"
+    assert find_labelled_photos(tmp_path / "held", PAIR).split == "test"
     tree(tmp_path / "only", both("training"))
     assert counts(find_photos([tmp_path / "only"])) == {"train": {"cat": 1, "dog": 1}}
     with pytest.raises(UsageError, match="neither test nor val"):
-        find_class_folders(tmp_path / "only", PAIR)
+        find_labelled_photos(tmp_path / "only", PAIR)
 
 
 def test_evaluate_leaves_folders_beside_the_splits_out_when_told_to(tmp_path: Path) -> None:
     tree(tmp_path, f"{both('train', 'val')} bird labels/x.txt")
     with pytest.raises(UsageError, match=r"bird lies beside.*--ignore-unknown"):
-        find_class_folders(tmp_path, PAIR)
-    found = find_class_folders(tmp_path, PAIR, ignore_unknown=True)
+        find_labelled_photos(tmp_path, PAIR)
+    found = find_labelled_photos(tmp_path, PAIR, ignore_unknown=True)
     assert (found.split, len(found.photos)) == ("validation", 2)
     assert found.notes == (f"{tmp_path}: left out, in no split: bird",)
 
@@ -138,14 +138,14 @@ def test_a_class_may_be_called_like_a_split(folders: str, classes: tuple[str, ..
     named = next(name for name in classes if split_of(name))
     assert any(f"{named}: taken for a class, not for a split" in note for note in found.notes)
     split = None if "/" not in folders or "val/" in folders else "train"
-    assert sorted({i for _, i in find_class_folders(tmp_path, classes, split=split).photos}) == [*range(len(classes))]
+    assert sorted({i for _, i in find_labelled_photos(tmp_path, classes, split=split).photos}) == [*range(len(classes))]
 
 
 def test_evaluate_knows_classes_called_like_splits_by_the_model(tmp_path: Path) -> None:
     tree(tmp_path / "flat", "test val")
-    assert find_class_folders(tmp_path / "flat", ("test", "val")).split == "all"
+    assert find_labelled_photos(tmp_path / "flat", ("test", "val")).split == "all"
     tree(tmp_path / "split", "train/test train/val test/test test/val")
-    found = find_class_folders(tmp_path / "split", ("test", "val"))
+    found = find_labelled_photos(tmp_path / "split", ("test", "val"))
     assert (found.split, len(found.photos)) == ("test", 2)
 
 
@@ -162,7 +162,7 @@ def test_wrapper_folders_are_entered_and_told(wrapper: str, inside: str, junk: s
     told = f"{data / (split or '')}: its photos are taken from {Path(inner)}, the folder inside"
     assert told in found.notes
     assert any("left alone: __MACOSX" in note for note in found.notes) == bool(junk)
-    judged = find_class_folders(data, PAIR, split=split)
+    judged = find_labelled_photos(data, PAIR, split=split)
     assert len(judged.photos) == 2
     assert told in judged.notes
 
@@ -170,7 +170,7 @@ def test_wrapper_folders_are_entered_and_told(wrapper: str, inside: str, junk: s
 def test_wrappers_inside_splits_and_beside_folders_without_photos_are_entered(tmp_path: Path) -> None:
     tree(tmp_path / "twice", "train/train/cat train/train/dog test/images/cat test/images/dog")
     assert {p: sum(c.values()) for p, c in counts(find_photos([tmp_path / "twice"])).items()} == {"train": 2, "test": 2}
-    assert len(find_class_folders(tmp_path / "twice", PAIR).photos) == 2
+    assert len(find_labelled_photos(tmp_path / "twice", PAIR).photos) == 2
     tree(tmp_path / "beside", f"{both('data/train', 'data/val')} labels/a.txt paper/")
     assert set(counts(find_photos([tmp_path / "beside"]))) == {"train", "val"}
     (tmp_path / "cover" / "data").mkdir(parents=True)
@@ -199,7 +199,7 @@ def test_what_is_no_wrapper_is_not_entered(folders: str, message: str, tmp_path:
 def test_a_held_out_class_alone_in_its_split_is_no_wrapper(tmp_path: Path) -> None:
     tree(tmp_path, f"{both('train')} val/cat/monday val/cat/tuesday")
     assert counts(find_photos([tmp_path]))["val"] == {"cat": 2}
-    assert [index for _, index in find_class_folders(tmp_path, PAIR).photos] == [0, 0]
+    assert [index for _, index in find_labelled_photos(tmp_path, PAIR).photos] == [0, 0]
     tree(tmp_path / "more", "bird/monday bird/tuesday")
     assert "bird" in find_photos([tmp_path / "train", tmp_path / "more"]).classes
 
@@ -242,7 +242,7 @@ def test_folders_inside_class_folders_are_told(tmp_path: Path) -> None:
     assert found.mixed == ()
     (note,) = found.notes
     assert note.endswith("count for that class: cat (day1, day2), dog (day1, day2)")
-    assert find_class_folders(tmp_path / "days", PAIR).notes == found.notes
+    assert find_labelled_photos(tmp_path / "days", PAIR).notes == found.notes
     tree(tmp_path / "mixed", "animals/cat animals/dog bus car cat2 cat2/2021")
     found = find_photos([tmp_path / "mixed"])
     assert found.mixed == (tmp_path / "mixed" / "animals",)
@@ -250,7 +250,7 @@ def test_folders_inside_class_folders_are_told(tmp_path: Path) -> None:
     tree(tmp_path / "kept", "cat cat/garden cat/street dog/left dog/right fox/left fox/right owl/2020 owl/2021")
     assert find_photos([tmp_path / "kept"]).mixed == (), "by place, by camera, by year"
     with pytest.raises(UsageError, match=r"no class animals \(inside: cat, dog\)"):
-        find_class_folders(tmp_path / "mixed", ("bus", "car", "cat", "cat2", "dog"))
+        find_labelled_photos(tmp_path / "mixed", ("bus", "car", "cat", "cat2", "dog"))
     tree(tmp_path / "folds", "fold1/a fold1/b fold2/a fold2/b")
     with pytest.raises(DataError, match=r"fold1: looks like a part of the data, not a class: it holds a, b; give each"):
         find_photos([tmp_path / "folds"])
@@ -284,7 +284,7 @@ def test_the_same_name_spelt_otherwise_elsewhere_is_the_same_class(tmp_path: Pat
     composed, apart = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
     tree(tmp_path, [f"train/{composed}", "train/tea", f"val/{apart}", "val/tea", f"test/{apart}"])
     assert counts(find_photos([tmp_path]))["val"] == {composed: 1, "tea": 1}
-    assert [index for _, index in find_class_folders(tmp_path, (composed, "tea"), split="val").photos] == [0, 1]
+    assert [index for _, index in find_labelled_photos(tmp_path, (composed, "tea"), split="val").photos] == [0, 1]
     merged = find_photos([tmp_path / "train", tmp_path / "val", tree(tmp_path / "more", [apart, "tea"])])
     assert merged.classes == (composed, "tea")
     tree(tmp_path / "other", [f"train/{apart}", "train/tea", f"val/{composed}"])
@@ -303,7 +303,9 @@ def test_the_word_for_a_refusal_is_no_class(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"{name}: unknown is the word for a photo that is not answered"):
         find_photos([tmp_path])
     assert [p.name for p in find_photos([tmp_path], checking=True).refusals] == [name]
-    assert find_class_folders(tmp_path, ("cat", "dog", name)).absent == (), "a model that has it is judged all the same"
+    assert find_labelled_photos(tmp_path, ("cat", "dog", name)).absent == (), (
+        "a model that has it is judged all the same"
+    )
 
 
 JUNK = ["__MACOSX/", "System Volume Information/", "lost+found/", "$RECYCLE.BIN/", "@eaDir/x", ".Trash-1000/x"]
@@ -317,7 +319,7 @@ def test_what_systems_leave_behind_is_left_alone(junk: str, part: str, tmp_path:
     assert counts(found) == {"train": {"cat": 1, "dog": 1}}
     name = junk.split("/")[0]
     assert [name in note for note in found.notes] == ([] if name.startswith(".") else [True])
-    assert len(find_class_folders(tmp_path, PAIR, split="train" if part else None).photos) == 2
+    assert len(find_labelled_photos(tmp_path, PAIR, split="train" if part else None).photos) == 2
 
 
 def test_what_may_not_be_listed_is_left_alone_where_nobody_wants_it(
@@ -334,7 +336,7 @@ def test_what_may_not_be_listed_is_left_alone_where_nobody_wants_it(
     monkeypatch.setattr(os, "scandir", scandir)
     assert find_photos([tmp_path]).classes == PAIR
     (tmp_path / "closed").mkdir()
-    for read in (lambda: find_photos([tmp_path]), lambda: find_class_folders(tmp_path, PAIR)):
+    for read in (lambda: find_photos([tmp_path]), lambda: find_labelled_photos(tmp_path, PAIR)):
         with pytest.raises(EdgeclfError, match="closed: the folder cannot be read"):
             read()
 
@@ -412,7 +414,7 @@ def test_linked_folders_inside_class_folders_are_followed_and_circles_are_not(tm
     expected = {"cat": 1 + 1 + 3 + 2, "dog": 1 + 1 + 2}
     assert counts(find_photos([data])) == {"train": expected}
     assert counts(find_photos([data], checking=True)) == {"train": expected}
-    judged = find_class_folders(data, PAIR).photos
+    judged = find_labelled_photos(data, PAIR).photos
     assert Counter(PAIR[index] for _, index in judged) == expected
     tree(tmp_path / "split", "train/cat train/dog")
     (tmp_path / "split" / "val").symlink_to(data)
@@ -422,7 +424,7 @@ def test_linked_folders_inside_class_folders_are_followed_and_circles_are_not(tm
 def test_heat_maps_beside_splits_are_no_photos(tmp_path: Path) -> None:
     tree(tmp_path, f"{both('train', 'test')} maps")
     with pytest.raises(UsageError, match="maps lies beside"):
-        find_class_folders(tmp_path, PAIR)
+        find_labelled_photos(tmp_path, PAIR)
     (tmp_path / "maps" / "0.jpg").write_bytes(b"\xff\xd8\xff\xfe\0\x12" + OVERLAY_MARK)
-    assert find_class_folders(tmp_path, PAIR).split == "test"
+    assert find_labelled_photos(tmp_path, PAIR).split == "test"
     assert len(counts(find_photos([tmp_path]))) == 2

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeclf.errors import DataError
+from edgeclf.evaluation.class_folders import SPLITS
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.dataset.known_photos import Known, read_known, write_known
-from edgeclf_training.dataset.samples import CONTENT, SPLITS, Split, write_lists
+from edgeclf_training.dataset.samples import CONTENT, Split, write_lists
 from edgeclf_training.dataset.scan import scan_one
 from edgeclf_training.dataset.split import read_split
 from edgeclf_training.fit.train import train

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgeclf.class_names import natural
+from edgeclf.evaluation.class_folders import SPLITS
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.images.overlay_mark import OVERLAY_KIND
 
@@ -15,7 +16,7 @@ from edgeclf_training.dataset.class_sizes import held_out, uneven
 from edgeclf_training.dataset.duplicates import exact_groups, near_groups
 from edgeclf_training.dataset.find_photos import find_photos
 from edgeclf_training.dataset.portable_names import odd_names
-from edgeclf_training.dataset.samples import SPLITS, Sample
+from edgeclf_training.dataset.samples import Sample
 from edgeclf_training.dataset.scan import Scanned, scan
 
 HUGE, TINY_SIDE, LONG = 10.0, 32, 2.5  # times the median pixels; pixels; long side to short

@@ -6,23 +6,30 @@ Files are only ever read. Folders that links lead back to are left out; so is wh
 import hashlib
 import os
 import shlex
-import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeclf.class_names import alike, finder, is_blank, natural, no_text, several, shown
+from edgeclf.class_names import alike, finder, natural, several
 from edgeclf.errors import DataError
-from edgeclf.evaluation.folder_layout import class_folders, inside, read_layout, split_of, unreadable_folder
+from edgeclf.evaluation.class_folders import (
+    HELD_OUT,
+    SPLITS,
+    check_sorted,
+    loose_photos,
+    read_class_folders,
+    split_of,
+    unreadable_folder,
+)
+from edgeclf.evaluation.folder_layout import read_layout
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.files.photo_names import UNSORTED, has_raw_suffix, is_ignored, is_photo_name
 from edgeclf.files.walk import image_files
 from edgeclf.images.camera_raw import left_out
 
-from edgeclf_training.dataset.samples import SPLITS, Sample
-
-REFUSAL = "unknown"  # what a photo is called that the model does not answer
+from edgeclf_training.dataset.class_name_checks import REFUSAL, check_distinct, check_readable, folders_alike
+from edgeclf_training.dataset.samples import Sample
 
 
 @dataclass(frozen=True)
@@ -78,10 +85,11 @@ def find_photos(
 ) -> Found:
     """Find the photos under one or more data folders.
 
-    A data folder holds a split (``train/``, and optionally ``val/`` and ``test/``, see ``layout.SPLIT_NAMES``), each
-    part with one folder per class; or class folders alone; or one folder that wraps all this. Of several data folders,
-    some may themselves be parts (``train photos/train photos/val``). What lies in ``_unsorted`` (see
-    `edgeclf watch --review`) is left out: its folders are guesses.
+    A data folder holds splits (``train/``, and optionally ``val/`` and ``test/``, or other names of
+    ``edgeclf.evaluation.class_folders.SPLIT_NAMES``), each with one folder per class; or class folders alone; or one
+    folder that wraps all this. Of several data folders, some may themselves be splits
+    (``train photos/train photos/val``). What lies in ``_unsorted`` (see `edgeclf watch --review`) is left out: its
+    folders are guesses.
 
     Args:
         roots: data folders; classes of the same name are merged.
@@ -106,10 +114,10 @@ def find_photos(
     classes = tuple(sorted(got.photos["train"]))
     where = ", ".join(map(str, roots))
     empty = tuple(label for label in classes if not got.photos["train"][label])
-    twins = _alike(got.places)
+    twins = folders_alike(got.places)
     refusals = tuple(path for label, paths in got.places.items() if alike(label) == REFUSAL for path in paths)
     if not checking:
-        _check_names(twins, refusals)
+        check_distinct(twins, refusals)
     _check_classes(where, roots, classes, only, got)
     if empty and (not checking or empty == classes):
         raise DataError(f"{where}: no images in class folder {several(empty)}", "add photos, or remove it")
@@ -145,11 +153,11 @@ def _check_folder(root: Path, several_given: bool) -> None:
         if several_given and root.exists():  # what a shell makes of photos/*
             remedy = _above(root)
         raise DataError(f"{root}: {what}", remedy)
-    if UNSORTED in (*Path(os.path.abspath(root)).parts, *Path(os.path.realpath(root)).parts):
-        raise DataError(
-            f"{root}: its photos are not sorted, the folders are guesses",
-            "look at each, move it to the folder of its class beside _unsorted, and name the folder of those",
-        )
+    check_sorted(
+        root,
+        DataError,
+        "look at each, move it to the folder of its class beside _unsorted, and name the folder of those",
+    )
 
 
 def _above(path: Path) -> str:
@@ -159,7 +167,7 @@ def _above(path: Path) -> str:
 def _parts(roots: Sequence[Path], got: _Gathered) -> Iterator[tuple[str, Path]]:
     """The folders of class folders, and the part each belongs to."""
     split_roots = {root: split_of(os.path.basename(os.path.abspath(root))) for root in roots}
-    held_out = [root for root, split in split_roots.items() if split in ("val", "test")]
+    held_out = [root for root, split in split_roots.items() if split in HELD_OUT]
     if len(split_roots) == 1:
         held_out = []  # then it is meant
     elif len(held_out) == len(split_roots):
@@ -189,13 +197,12 @@ def _parts(roots: Sequence[Path], got: _Gathered) -> Iterator[tuple[str, Path]]:
 
 def _gather(part: str, folder: Path, only: Sequence[str], got: _Gathered) -> None:
     chosen = finder(only)
-    there = class_folders(folder, DataError, (lambda name: chosen(name) is not None) if only else None)
+    there = read_class_folders(folder, DataError, (lambda name: chosen(name) is not None) if only else None)
     got.notes += there.notes
     got.mixed += (folder / name for name in there.mixed)
     if (folder / UNSORTED).is_dir():
         got.unsorted.append(folder / UNSORTED)
-    if inside(folder, DataError).photos:
-        got.loose += (path for path in sorted(folder.iterdir()) if _is_image(path) and path.is_file())
+    got.loose += loose_photos(folder)
     earlier = list(got.places)
     find = finder(earlier)
     for name in there.names:
@@ -262,42 +269,10 @@ def _check_classes(
         )
     if len(classes) == 1:
         raise DataError(f"{where}: only one class, {classes[0]}", "add at least one more class folder to tell it from")
-    for part in ("val", "test"):
+    for part in HELD_OUT:
         if extra := sorted(set(got.photos[part]) - set(classes)):
             raise DataError(f"{where}: {part} has {several(extra)}, train has not", "train needs every class")
-    for label in classes:
-        if is_blank(label):
-            raise DataError(f"{where}: the name of class folder {label!r} is blank", "rename it")
-        if odd := no_text(label):
-            raise DataError(f"{where}: class folder '{shown(label)}' has {odd}, which is no text", "rename it")
-
-
-def _alike(places: Mapping[str, Sequence[Path]]) -> tuple[tuple[Path, ...], ...]:
-    """Folders of classes whose names are one for a file system or a person, though spelt in several ways."""
-    groups: dict[str, list[str]] = defaultdict(list)
-    for label in sorted(places):
-        groups[alike(label)].append(label)
-    twins = []
-    for labels in groups.values():
-        paths = tuple(dict.fromkeys(path for label in labels for path in places[label]))
-        if len(labels) > 1 or len({path.parent for path in paths}) < len(paths):
-            twins.append(paths)
-    return tuple(twins)
-
-
-def _check_names(twins: Sequence[Sequence[Path]], refusals: Iterable[Path]) -> None:
-    for paths in twins:
-        beside = {path.parent for path in paths} == {paths[0].parent}
-        spell = ascii if len({unicodedata.normalize("NFC", path.name) for path in paths}) == 1 else repr
-        shown = " and ".join(dict.fromkeys(spell(path.name if beside else str(path)) for path in paths))
-        raise DataError(
-            f"{paths[0].parent}: class folders {shown} cannot be told apart everywhere (case, accents or spaces)",
-            "put their photos into one folder, or give one another name",
-        )
-    for path in refusals:
-        raise DataError(
-            f"{path}: {REFUSAL} is the word for a photo that is not answered", "give the class another name, as other"
-        )
+    check_readable(where, classes)
 
 
 def _shuffle_key(found: _Placed, seed: int) -> bytes:

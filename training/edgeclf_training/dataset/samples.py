@@ -9,12 +9,12 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from edgeclf.errors import DataError
+from edgeclf.evaluation.class_folders import SPLITS
 from edgeclf.files.atomic_write import write_atomically
 
 if TYPE_CHECKING:
     from edgeclf_training.dataset.known_photos import Known
 
-SPLITS = ("train", "val", "test")
 CONTENT = "known.jsonl"  # beside the lists: the content of every photo ever used
 
 

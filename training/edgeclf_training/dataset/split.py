@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgeclf.errors import DataError
+from edgeclf.evaluation.class_folders import HELD_OUT, SPLITS
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.images.contract import ImageContract
 
@@ -21,7 +22,7 @@ from edgeclf_training.dataset.exclusions import (
 )
 from edgeclf_training.dataset.find_photos import Found, find_photos
 from edgeclf_training.dataset.known_photos import Known, known_as, merged, near_known, recognise
-from edgeclf_training.dataset.samples import SPLITS, Sample, Skipped, Split
+from edgeclf_training.dataset.samples import Sample, Skipped, Split
 from edgeclf_training.dataset.scan import Scanned, scan
 
 VALIDATION_SHARE = 0.2
@@ -222,7 +223,7 @@ def _note_near(entries: list[Entry], notes: list[str]) -> None:
         notes.append(
             f"{count} of near-duplicates under more than one class, first: {first.sample.path} and {other.sample.path}"
         )
-    mixed = [group for group in groups if {"val", "test"} <= {e.home for e in group}]
+    mixed = [group for group in groups if {*HELD_OUT} <= {e.home for e in group}]
     if mixed:
         notes.append(f"{in_words(sum(e.home == 'val' for g in mixed for e in g))} of val have a twin in test")
 

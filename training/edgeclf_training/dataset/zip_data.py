@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from edgeclf.errors import DataError
-from edgeclf.evaluation.folder_layout import split_of
+from edgeclf.evaluation.class_folders import HELD_OUT, split_of
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.files.photo_names import is_ignored, is_photo_name
 from edgeclf.images.preprocess import MAX_FILE_BYTES
@@ -60,7 +60,7 @@ def open_data(
             is called like photos to validate or test with.
     """
     paths = as_paths(paths)
-    if len(paths) > 1 and (held := next((p for p in paths if is_zip(p) and split_of(p.stem) in ("val", "test")), None)):
+    if len(paths) > 1 and (held := next((p for p in paths if is_zip(p) and split_of(p.stem) in HELD_OUT), None)):
         raise DataError(
             f"{held}: would be trained on, though it is called {split_of(held.stem)}",
             "unpack the zips side by side and give the folder above them",

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgeclf.errors import DataError
+from edgeclf.evaluation.class_folders import SPLITS
 
 from edgeclf_training.dataset.known_photos import Known, known_as, merged, read_known
-from edgeclf_training.dataset.samples import CONTENT, SPLITS
+from edgeclf_training.dataset.samples import CONTENT
 from edgeclf_training.dataset.scan import scan
 from edgeclf_training.run.run_folder import Run, load_run
 

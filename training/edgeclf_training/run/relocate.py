@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgeclf.errors import DataError
+from edgeclf.evaluation.class_folders import SPLITS
 from edgeclf.events import Listener, log, progress, say
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.files.walk import image_files
 
 from edgeclf_training.dataset.known_photos import Known, name_key, read_known, write_known
-from edgeclf_training.dataset.samples import CONTENT, SPLITS, Sample, write_lists
+from edgeclf_training.dataset.samples import CONTENT, Sample, write_lists
 from edgeclf_training.dataset.scan import Progress, Scanned, absolute, scan
 from edgeclf_training.dataset.zip_data import is_zip, open_data
 from edgeclf_training.run.run_folder import Run, resume_command, save_run

@@ -1,0 +1,133 @@
+"""Class folders: which photo lies in the folder of which class of a model."""
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from edgeclf.class_names import finder, several
+from edgeclf.errors import UsageError
+from edgeclf.evaluation.class_folders import (
+    SPLITS,
+    check_sorted,
+    inside,
+    loose_photos,
+    read_class_folders,
+    unreadable_folder,
+)
+from edgeclf.evaluation.folder_layout import Layout, read_layout
+from edgeclf.files.walk import image_files
+from edgeclf.images.camera_raw import Tally
+
+_RECORDED = {"test": "test", "val": "validation", "train": "training"}  # --split, the first there is by default
+_TOLD = 3  # unknown folders told one by one
+
+
+@dataclass(frozen=True)
+class LabelledPhotos:
+    """Labelled photos.
+
+    Attributes:
+        split: "test", "validation", "training", or "all" where the data folder is not split.
+        folder: where the class folders lie.
+        photos: path and class index of each photo, class by class.
+        absent: classes without a photo, in class order.
+        ignored: folders that are no class of the model, by name.
+        loose: photos beside the class folders, which nobody can say the class of.
+        notes: how the folders were read, a line each.
+    """
+
+    split: str
+    folder: Path
+    photos: tuple[tuple[str, int], ...]
+    absent: tuple[str, ...]
+    ignored: tuple[str, ...]
+    loose: int
+    notes: tuple[str, ...] = ()
+
+
+def find_labelled_photos(
+    data: Path, classes: Sequence[str], *, split: str | None = None, ignore_unknown: bool = False
+) -> LabelledPhotos:
+    """Find the photos of a model's classes.
+
+    Args:
+        data: a folder of class folders, or one with test/, val/ or train/ inside (see ``class_folders.SPLIT_NAMES``).
+        classes: class names in index order; folders map to them by name.
+        split: "test", "val" or "train"; if None, test/ where there is one, else val/, else ``data`` itself.
+        ignore_unknown: leave out folders that are no class of the model.
+
+    Raises:
+        UsageError: a folder is missing, cannot be read, lies in ``_unsorted``, or is no class of the model; what a
+            folder means is not clear; there are no photos; ``split`` is no split.
+    """
+    index = finder(classes)
+
+    def is_class(name: str) -> bool:
+        return index(name) is not None
+
+    layout, chosen = _choose(data, is_class, split, ignore_unknown)
+    folder = layout.parts[chosen]
+    there = read_class_folders(folder, UsageError, is_class)
+    names = there.names
+    unknown = tuple(name for name in names if not is_class(name))
+    if unknown and not ignore_unknown:
+        raise _unknown(folder, unknown, classes)
+    photos: list[tuple[str, int]] = []
+    raws = Tally()
+    for name in names:
+        if (number := index(name)) is not None:
+            photos += ((path, number) for path in image_files(str(folder / name), _refuse, onraw=raws.add))
+    if not photos:
+        what = "no images in the class folders" if len(names) > len(unknown) else "no folder of a class of the model"
+        raise UsageError(f"{folder}: {what}", "give a folder with one sub-folder of photos per class")
+    photos.sort(key=lambda photo: photo[1])  # stable: class by class, each in the order found
+    found = {number for _, number in photos}
+    absent = tuple(name for number, name in enumerate(classes) if number not in found)
+    notes = [*layout.notes, *there.notes, *raws.lines]
+    if layout.strays:
+        notes.append(f"{data}: left out, in no split: {several(layout.strays)}")
+    told = _RECORDED.get(chosen, "all")
+    return LabelledPhotos(told, folder, tuple(photos), absent, unknown, len(loose_photos(folder)), tuple(notes))
+
+
+def _choose(data: Path, is_class: Callable[[str], bool], split: str | None, ignore_unknown: bool) -> tuple[Layout, str]:
+    """How the data folder is read, and which of its parts counts."""
+    if split is not None and split not in SPLITS:
+        raise UsageError(f"split is {split!r}", f"choose from {', '.join(_RECORDED)}")
+    check_sorted(data, UsageError, "name class folders beside it")
+    strays = "" if ignore_unknown else "move them elsewhere, or leave them out with --ignore-unknown"
+    layout = read_layout(data, UsageError, is_class=is_class, strays=strays)
+    there = [wanted for wanted in _RECORDED if wanted in layout.parts]
+    if split is not None:
+        if split not in there:
+            hint = f"it has {', '.join(there)}" if there else "leave out --split: it has class folders only"
+            raise UsageError(f"{data}: no folder {split}", hint)
+        return layout, split
+    if there == ["train"]:
+        raise UsageError(
+            f"{data}: holds train, but neither test nor val",
+            "--split train counts photos the network has learned from, which flatters it",
+        )
+    return layout, there[0] if there else "all"
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise unreadable_folder(error, UsageError)
+
+
+def _unknown(folder: Path, unknown: Sequence[str], classes: Sequence[str]) -> UsageError:
+    told = []
+    folded = {name.casefold(): name for name in classes}
+    for name in unknown[:_TOLD]:
+        close = [folded[near] for near in difflib.get_close_matches(name.casefold(), folded, 2)]
+        holds = [sub for sub in inside(folder / name, UsageError).folders if sub in classes]
+        hint = f" (inside: {several(holds)})" if holds else f" (nearest: {', '.join(close)})" if close else ""
+        told.append(name + hint)
+    more = f" and {len(unknown) - _TOLD} more" if len(unknown) > _TOLD else ""
+    example = "" if any("nearest" in one for one in told) else f"it has, for example, {', '.join(classes[:3])}; "
+    return UsageError(
+        f"{folder}: the model has no class {', '.join(told)}{more}",
+        f"{example}rename the folder, or leave such folders out with --ignore-unknown",
+    )
