@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from edgeclf.concurrency import in_order
 from edgeclf.errors import PhotoError, UsageError
 from edgeclf.hardware import memory
-from edgeclf.images.preprocess import Photo, is_one_photo, read_photo_file
+from edgeclf.images.photo_bytes import Photo, is_one_photo, read_photo_file
 from edgeclf.model.session_pool import Sessions
 
 Decoded = TypeVar("Decoded")

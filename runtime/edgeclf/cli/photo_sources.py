@@ -22,7 +22,7 @@ from edgeclf.files.timed_io import patiently, reason
 from edgeclf.files.walk import image_files
 from edgeclf.images.camera_raw import Tally
 from edgeclf.images.overlay_mark import OVERLAY_ENDING, is_overlay, save_marked
-from edgeclf.images.preprocess import read_photo_file
+from edgeclf.images.photo_bytes import read_photo_file
 
 STDIN = "-"
 _FORMAT = re.compile(r"\.[a-z]{2,4}")  # a file's suffix, and not the end of a folder's name, such as maps-2024.05

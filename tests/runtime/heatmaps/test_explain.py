@@ -10,7 +10,7 @@ import pytest
 from edgeclf import Classifier
 from edgeclf.errors import ExplainError, UsageError
 from edgeclf.files.timed_io import read_regular
-from edgeclf.images import preprocess
+from edgeclf.images import jpeg_scale, photo_bytes, preprocess
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.jpeg_complete import decode_whole
 from edgeclf.images.resize import shrunk
@@ -237,8 +237,8 @@ def test_a_photo_is_read_once_and_decoded_once_where_the_scale_is_the_same(
         decoded.append(arguments)
         return decode_whole(*arguments)
 
-    monkeypatch.setattr(preprocess, "read_regular", reading)
-    monkeypatch.setattr(preprocess, "decode_whole", decoding)
+    monkeypatch.setattr(photo_bytes, "read_regular", reading)
+    monkeypatch.setattr(jpeg_scale, "decode_whole", decoding)
     explanation = classifier.explain(path)
     assert (len(read), len(decoded)) == (1, times)
     shown, full = preprocess.upright_with_size(path, ImageContract(1600, "pad", draft_margin=1.0))

@@ -11,9 +11,10 @@ import jpegs
 import numpy as np
 import pytest
 from edgeclf.errors import PhotoError
-from edgeclf.images import preprocess as door
+from edgeclf.files.photo_names import SUFFIXES
+from edgeclf.images import limits
 from edgeclf.images.contract import ImageContract
-from edgeclf.images.preprocess import SUFFIXES, network_input, upright_rgb
+from edgeclf.images.preprocess import network_input, upright_rgb
 from edgeclf.images.sniff import jpeg_header, sniff
 from helpers import draw
 from numpy.typing import NDArray
@@ -163,7 +164,7 @@ def test_heic_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.abs(np.asarray(upright).astype(int) - np.rot90(np.asarray(draw(1)), -1)).mean() < 4
     assert refusal(content[: len(content) // 2]).kind in ("damaged", "not-an-image")
     assert refusal(HEIC).kind in ("damaged", "not-an-image")
-    monkeypatch.setattr(door, "MAX_DECODED_PIXELS", 160 * 120 - 1)
+    monkeypatch.setattr(limits, "MAX_DECODED_PIXELS", 160 * 120 - 1)
     monkeypatch.setattr(pillow_heif.HeifImageFile, "load", lambda _: pytest.fail("decoding began"))
     assert refusal(content).kind == "too-large"
 
@@ -200,5 +201,5 @@ def test_one_colour_after_another_counts_in_full(monkeypatch: pytest.MonkeyPatch
     contract = ImageContract(32)
     assert upright_rgb(content, contract).size == (100, 75)
     assert (network_input(content, contract) == 128).all()
-    monkeypatch.setattr(door, "MAX_DECODED_PIXELS", 800 * 600 - 1)
+    monkeypatch.setattr(limits, "MAX_DECODED_PIXELS", 800 * 600 - 1)
     assert refusal(content, contract).kind == "too-large"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from edgeclf.errors import PhotoError
 from edgeclf.files.photo_names import FORMATS
-from edgeclf.images import preprocess as door
+from edgeclf.images import limits
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.preprocess import fit, upright_rgb
 from PIL import Image, PngImagePlugin
@@ -68,11 +68,11 @@ def test_pillows_own_limit_does_not_decide_on_jpegs(monkeypatch: pytest.MonkeyPa
 
 def test_limit_is_on_what_is_really_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     content = encoded(smooth(800, 600), "JPEG")
-    monkeypatch.setattr(door, "MAX_DECODED_PIXELS", 100 * 75)
+    monkeypatch.setattr(limits, "MAX_DECODED_PIXELS", 100 * 75)
     assert upright_rgb(content, CONTRACT).size == (100, 75)
     assert refusal(content).kind == "too-large"  # no contract: every pixel
     assert refusal(encoded(smooth(800, 600), "PNG"), CONTRACT).kind == "too-large"
-    monkeypatch.setattr(door, "MAX_DECODED_PIXELS", 100 * 75 - 1)
+    monkeypatch.setattr(limits, "MAX_DECODED_PIXELS", 100 * 75 - 1)
     assert refusal(content, CONTRACT).kind == "too-large"
 
 
@@ -80,14 +80,14 @@ def test_progressive_jpeg_counts_in_full(monkeypatch: pytest.MonkeyPatch) -> Non
     """libjpeg holds all coefficients of one, at whatever scale it comes out."""
     content = encoded(smooth(800, 600), "JPEG", progressive=True)
     assert upright_rgb(content, CONTRACT).size == (100, 75)
-    monkeypatch.setattr(door, "MAX_DECODED_PIXELS", 800 * 600 - 1)
+    monkeypatch.setattr(limits, "MAX_DECODED_PIXELS", 800 * 600 - 1)
     assert refusal(content, CONTRACT).kind == "too-large"
 
 
 @pytest.mark.parametrize("kind", ["pil", "array"])
 def test_limit_holds_for_images_in_memory(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     photo = smooth(20, 10)
-    monkeypatch.setattr(door, "MAX_DECODED_PIXELS", 199)
+    monkeypatch.setattr(limits, "MAX_DECODED_PIXELS", 199)
     assert refusal(photo if kind == "pil" else np.asarray(photo)).kind == "too-large"
 
 
@@ -95,9 +95,9 @@ def test_too_many_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     content = encoded(smooth(20, 10), "PNG")
     path = tmp_path / "photo.png"
     path.write_bytes(content)
-    monkeypatch.setattr(door, "MAX_FILE_BYTES", len(content))
+    monkeypatch.setattr(limits, "MAX_FILE_BYTES", len(content))
     assert upright_rgb(path).size == upright_rgb(content).size == upright_rgb(io.BytesIO(content)).size
-    monkeypatch.setattr(door, "MAX_FILE_BYTES", len(content) - 1)
+    monkeypatch.setattr(limits, "MAX_FILE_BYTES", len(content) - 1)
     assert {refusal(photo).kind for photo in (path, content, io.BytesIO(content))} == {"too-large"}
 
 

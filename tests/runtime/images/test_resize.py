@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeclf.errors import PhotoError
-from edgeclf.images import preprocess as door
+from edgeclf.images import limits, preprocess
 from edgeclf.images import resize_check as resizecheck
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.placement import Box
@@ -63,7 +63,7 @@ def test_rows_left_out_change_nothing(method: Image.Resampling) -> None:
 def test_shape_that_no_photo_has_takes_no_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
     tower = Image.new("RGB", (1, 400_000))
     assert fit(tower, ImageContract(64, "crop")).shape == (64, 64, 3)
-    monkeypatch.setattr(door, "MAX_DECODED_PIXELS", 400_000 * 63)
+    monkeypatch.setattr(limits, "MAX_DECODED_PIXELS", 400_000 * 63)
     with pytest.raises(PhotoError, match="shape"):
         fit(tower, ImageContract(64, "squash"))
 
@@ -81,7 +81,7 @@ def test_another_resize_is_found(resize: Any, fault: str, monkeypatch: pytest.Mo
     contract = ImageContract(96, resize)
     assert check_resize(contract).passed
     if fault == "vertical first":
-        monkeypatch.setattr(door, "resized", vertical_first)
+        monkeypatch.setattr(preprocess, "resized", vertical_first)
     else:
 
         def fit_wrongly(upright: Image.Image, contract: ImageContract) -> Any:
@@ -89,7 +89,7 @@ def test_another_resize_is_found(resize: Any, fault: str, monkeypatch: pytest.Mo
             pixels[48, 48, 1] ^= upright.height > upright.width
             return pixels
 
-        monkeypatch.setattr(door, "fit", fit_wrongly)
+        monkeypatch.setattr(preprocess, "fit", fit_wrongly)
     found = check_resize(contract)
     assert (found.passed, found.largest) == (False, 1)
     assert found.shape is not None
@@ -103,7 +103,7 @@ def test_old_files_and_bare_ones_find_it_too(
     file = read_model_file(path)
     session, _ = open_session(file, "cpu", 1)
     assert selftest.run_selftest(session, file.manifest).passed
-    monkeypatch.setattr(door, "resized", vertical_first)
+    monkeypatch.setattr(preprocess, "resized", vertical_first)
     result = selftest.run_selftest(session, file.manifest)
     (line,) = result.failures("resize")
     assert not result.passed

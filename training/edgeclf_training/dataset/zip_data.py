@@ -23,7 +23,7 @@ from edgeclf.errors import DataError
 from edgeclf.evaluation.class_folders import HELD_OUT, split_of
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.files.photo_names import is_ignored, is_photo_name
-from edgeclf.images.preprocess import MAX_FILE_BYTES
+from edgeclf.images.limits import MAX_FILE_BYTES
 
 from edgeclf_training.dataset.cache_folder import VARIABLE, cache_folder
 from edgeclf_training.dataset.zip_names import entry_names
