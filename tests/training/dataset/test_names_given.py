@@ -14,7 +14,7 @@ from edgeclf_training.dataset.find_photos import find_photos
 from edgeclf_training.dataset.quarantine import is_list, read_quarantine
 from edgeclf_training.fit.messages import _classes_since
 from edgeclf_training.networks import build_network
-from edgeclf_training.report.plots import curve
+from edgeclf_training.report.plots import training_curve
 from edgeclf_training.run.run_folder import copy_known_classes, load_run_or_checkpoint
 from helpers import draw
 
@@ -122,7 +122,7 @@ def test_axes_hold_what_can_be(values: list[float], least: int) -> None:
         {"epoch": n, "phase": "x", "train_accuracy": v, "val_accuracy": v, "train_loss": v, "val_loss": v}
         for n, v in enumerate(values, 1)
     ]
-    drawn = curve(rows, "accuracy", 1)
+    drawn = training_curve(rows, "accuracy", 1)
     marks = [float(text) for text in re.findall(r">(-?[\d.]+)%<", drawn)]
     assert min(marks) >= least
     assert max(marks) <= 100

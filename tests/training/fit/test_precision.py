@@ -14,7 +14,7 @@ from edgeclf_training.dataset.find_photos import find_photos
 from edgeclf_training.dataset.quarantine import read_quarantine, write_quarantine
 from edgeclf_training.dataset.split import read_split
 from edgeclf_training.dataset.zip_data import open_data
-from edgeclf_training.evaluation.predictions import ask
+from edgeclf_training.evaluation.predictions import predict
 from edgeclf_training.fit.train import train
 from edgeclf_training.run.run_folder import Run, load_run, load_run_or_checkpoint
 
@@ -32,8 +32,10 @@ def test_validation_is_counted_as_the_figures_are(run: Run) -> None:
     with (run.folder / "metrics.csv").open() as file:
         kept = list(csv.DictReader(file))[(run.best_epoch or 0) - 1]
     assert round(float(kept["val_accuracy"]) * run.figures[0].photos) == run.figures[0].correct
-    answers = ask(run.network(), run.split.val, run.classes, run.contract, "validation")
-    expected = torch.nn.functional.cross_entropy(torch.from_numpy(answers.logits), torch.from_numpy(answers.labels))
+    predictions = predict(run.network(), run.split.val, run.classes, run.contract, "validation")
+    expected = torch.nn.functional.cross_entropy(
+        torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels)
+    )
     assert float(kept["val_loss"]) == pytest.approx(float(expected), abs=1e-5)  # bfloat16 would be off by a hundredth
 
 

@@ -11,7 +11,7 @@ import pytest
 from edgeclf.cli.console import Console
 from edgeclf.errors import DataError
 from edgeclf_training.config.options import TrainOptions
-from edgeclf_training.evaluation.predictions import diverged
+from edgeclf_training.evaluation.divergence import diverged
 from edgeclf_training.fit import lightning_module as fine_tuning
 from edgeclf_training.fit.train import train
 from edgeclf_training.run.run_folder import load_run
@@ -42,7 +42,7 @@ QUICK = TrainOptions(arch="cnn4", weights="none", epochs=1, image_size=48, batch
 )
 def test_a_loss_that_ran_away_is_known(losses: list[float], kept: int, classes: int, ruined: bool | None) -> None:
     found = diverged(losses, kept, classes)
-    assert (found.kept if found else None) is ruined
+    assert (found.weights_unusable if found else None) is ruined
 
 
 def test_a_run_whose_kept_weights_are_ruined_says_diverged_and_fails(class_folders: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from edgeclf.images.preprocess import network_input
 from edgeclf.model.manifest import Provenance
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.dataset.samples import Sample, Split
-from edgeclf_training.evaluation.predictions import ask
+from edgeclf_training.evaluation.predictions import predict
 from edgeclf_training.networks import Head, Network
 from edgeclf_training.report import write_report
 from edgeclf_training.report.gradcam import evidence, heat_maps
@@ -90,11 +90,11 @@ def test_a_network_that_decides_by_its_padding_is_warned_of(shapes: list[Sample]
     assert found.padding.energy > 0.95
     assert found.padding.area == pytest.approx(0.5)
 
-    answers = ask(black, shapes, ("tall", "wide"), contract, "validation")
+    predictions = predict(black, shapes, ("tall", "wide"), contract, "validation")
     split = Split(("tall", "wide"), (), tuple(shapes), (), "a random fifth")
     provenance = Provenance("2026-01-01T00:00:00+00:00")
     run = Run(tmp_path, (tmp_path,), TrainOptions(), ("tall", "wide"), contract, split, (), provenance)
-    assert write_report(run, black, [answers])["evidence"]["padding"]["warning"]
+    assert write_report(run, black, [predictions])["evidence"]["padding"]["warning"]
     assert "decides by its padding" in (tmp_path / "report.html").read_text("utf-8")
 
 

@@ -28,8 +28,9 @@ from edgeclf_training.dataset.split import read_split
 from edgeclf_training.fit.messages import describe
 from edgeclf_training.fit.train import train
 from edgeclf_training.report import write_report
+from edgeclf_training.report.confusion_matrix import draw_confusion_matrix, most_confused
 from edgeclf_training.report.metrics_json import best_epoch
-from edgeclf_training.report.plots import curve, matrix, most_confused
+from edgeclf_training.report.plots import training_curve
 from edgeclf_training.report.write import spread
 from edgeclf_training.run.run_folder import Run, load_run
 from helpers import write_class_folders
@@ -315,7 +316,7 @@ def test_the_matrix_is_readable_with_any_number_of_classes(classes: int) -> None
         confusion[24, 2], confusion[2, 24] = 17, 3
     drawn = most_confused(confusion.tolist())
     assert drawn == (list(range(classes)) if classes <= 25 else [0, 1, 2, 24])
-    drawing = matrix(confusion.tolist(), names, drawn)
+    drawing = draw_confusion_matrix(confusion.tolist(), names, drawn)
     assert len(drawing) < 100_000
     told = re.findall(r">([^<>]+)</text>", drawing)
     assert [name for name in told if name.startswith("class ")] == 2 * [names[i] for i in drawn]
@@ -339,7 +340,7 @@ def test_the_most_confused_classes_are_those_confused_most_often_either_way() ->
 
 def test_long_names_are_told_apart_by_either_end() -> None:
     names = ["penguin seen from the front left", "penguin seen from the front right"]
-    told = re.findall(r">(penguin[^<>]+)</text>", matrix([[1, 0], [0, 1]], names, [0, 1]))
+    told = re.findall(r">(penguin[^<>]+)</text>", draw_confusion_matrix([[1, 0], [0, 1]], names, [0, 1]))
     assert len(set(told)) == 2
     assert all(len(name) <= 24 for name in told)
 
@@ -364,7 +365,7 @@ def test_no_percent_sign_stands_alone_on_a_line(run: Run) -> None:
 
 def test_curves_with_holes_are_drawn() -> None:
     rows = [{"epoch": n, "phase": "fine-tune", "train_loss": None, "val_loss": 1 / n} for n in (1, 2, 3)]
-    assert "currentColor" in curve(rows, "loss", 3)
+    assert "currentColor" in training_curve(rows, "loss", 3)
 
 
 def test_a_bounded_sample_takes_evenly_from_all_classes() -> None:

@@ -24,7 +24,8 @@ from edgeclf_training.dataset.samples import CONTENT, Sample, Split, write_lists
 from edgeclf_training.dataset.split import read_split
 from edgeclf_training.dataset.zip_data import open_data
 from edgeclf_training.evaluation.calibration import calibrate
-from edgeclf_training.evaluation.predictions import LOWER_RATE, ask, diverged, evaluate, write_confusion
+from edgeclf_training.evaluation.divergence import LOWER_LEARNING_RATE, diverged
+from edgeclf_training.evaluation.predictions import evaluate, predict
 from edgeclf_training.fit.messages import describe, report_epoch, report_figures, say_what_is_left
 from edgeclf_training.fit.phases import check_logger, fit_phases, make_logger, quiet_lightning
 from edgeclf_training.fit.preflight import claim, need_space, writing
@@ -32,6 +33,7 @@ from edgeclf_training.loading.loader_processes import loader_errors
 from edgeclf_training.loading.photo_dataset import PhotoDataset, loader
 from edgeclf_training.networks import Loaded, Network, build_network
 from edgeclf_training.report import write_report
+from edgeclf_training.report.confusion_matrix import write_confusion_csv
 from edgeclf_training.run.history import CHECKPOINT, History, trainer_rank
 from edgeclf_training.run.kept_photos import keep_photos
 from edgeclf_training.run.lineage import known_photos, run_of_weights
@@ -208,7 +210,7 @@ def _fit(
 def _finish(run: Run, network: Network, history: History, on_event: Listener, report: bool) -> Run:
     """Count the figures with the weights that are kept, and write what a finished run holds."""
     if history.best is None:
-        raise DataError("training diverged: no epoch has a finite validation loss", LOWER_RATE)
+        raise DataError("training diverged: no epoch has a finite validation loss", LOWER_LEARNING_RATE)
     o, epochs = run.options, history.epochs
     if len(epochs) < o.epochs:
         say(on_event, f"{len(epochs)} of {o.epochs} epochs: --early-stopping, {o.early_stopping} without a better one")
@@ -216,18 +218,19 @@ def _finish(run: Run, network: Network, history: History, on_event: Listener, re
         say(on_event, f"no {epochs[-1].phase} epoch did better: more --epochs, or a lower --base-rate, may")
     which = f"epoch {history.best.epoch}" if history.best.epoch else "what the run started from"
     say(on_event, f"{run.options.keep}: {which}; its weights are kept")
-    ruin = diverged([e.val_loss for e in epochs], history.best.epoch, len(run.classes))
-    if ruin and not ruin.kept:
-        say(on_event, f"{ruin.line}; {LOWER_RATE}")
+    divergence = diverged([e.val_loss for e in epochs], history.best.epoch, len(run.classes))
+    if divergence and not divergence.weights_unusable:
+        say(on_event, f"{divergence.message}; {LOWER_LEARNING_RATE}")
     held_out = [("validation", run.split.val), *([("test", run.split.test)] if run.split.test else [])]
-    answers = [
-        ask(network, samples, run.classes, run.contract, name, device=run.options.device) for name, samples in held_out
+    predictions = [
+        predict(network, samples, run.classes, run.contract, name, device=run.options.device)
+        for name, samples in held_out
     ]
-    calibration = calibrate(answers[0].logits, answers[0].labels)
-    figures = tuple(a.figures for a in answers)
+    calibration = calibrate(predictions[0].logits, predictions[0].labels)
+    figures = tuple(p.figures for p in predictions)
     run = replace(run, figures=figures, calibration=calibration, best_epoch=history.best.epoch)
     with writing(run.folder, f"then go on with `{resume_command(run.folder)}`"):
-        write_confusion(run.figures[-1], run.classes, run.folder)
+        write_confusion_csv(run.figures[-1], run.classes, run.folder)
         save_run(run)
         (run.folder / CHECKPOINT).unlink(missing_ok=True)
     for f in run.figures:
@@ -235,10 +238,10 @@ def _finish(run: Run, network: Network, history: History, on_event: Listener, re
     say(on_event, f"calibrated: {calibration_text(calibration)}")
     if report:
         with writing(run.folder, f"then make the report with `edgeclf report {shlex.quote(str(run.folder))}`"):
-            write_report(run, network, answers, on_event=on_event)
+            write_report(run, network, predictions, on_event=on_event)
         say(on_event, f"report: {run.folder / 'report.html'}")
-    if ruin and ruin.kept:
-        raise DataError(ruin.line, LOWER_RATE)
+    if divergence and divergence.weights_unusable:
+        raise DataError(divergence.message, LOWER_LEARNING_RATE)
     return run
 
 

@@ -13,7 +13,8 @@ from edgeclf.model.manifest import Calibration, Figures
 
 from edgeclf_training.dataset.exclusion_counts import left_out
 from edgeclf_training.evaluation.calibration import WRONG_SHARE, confidence
-from edgeclf_training.evaluation.predictions import Answers, diverged
+from edgeclf_training.evaluation.divergence import diverged
+from edgeclf_training.evaluation.predictions import Predictions
 from edgeclf_training.report.gradcam import Evidence
 from edgeclf_training.run.run_folder import Run
 
@@ -22,7 +23,7 @@ SCHEMA_VERSION = 1
 
 def facts(
     run: Run,
-    answers: Sequence[Answers],
+    predictions: Sequence[Predictions],
     calibration: Calibration | None,
     evidence: Evidence,
     recipe: Sequence[tuple[str, str]],
@@ -31,7 +32,7 @@ def facts(
 
     Args:
         run: finished or interrupted.
-        answers: of the validation photos, and of the test photos where there are any.
+        predictions: for the validation photos, and of the test photos where there are any.
         calibration: None where no validation photo could be read.
         evidence: where heat maps lie on photos of the last split.
         recipe: (option, value) pairs.
@@ -41,10 +42,10 @@ def facts(
     parts = {"train": split.train, "validation": split.val, "test": split.test}
     counted = {part: Counter(sample.label for sample in samples) for part, samples in parts.items()}
     best = best_epoch(curves, run.figures, run.options.keep) if run.best_epoch is None else run.best_epoch
-    ruin = diverged([row.get("val_loss") for row in curves], best, len(run.classes))
+    divergence = diverged([row.get("val_loss") for row in curves], best, len(run.classes))
     return {
         "schema_version": SCHEMA_VERSION,
-        "headline": answers[-1].split,
+        "headline": predictions[-1].split,
         "run": {
             "architecture": run.options.arch,
             "head": run.options.head,
@@ -61,21 +62,21 @@ def facts(
             "skipped": len(split.skipped),
             "left_out": left_out(split.skipped),
             "notes": list(split.notes),
-            "missing": sum(len(a.missing) for a in answers),
+            "missing": sum(len(p.missing) for p in predictions),
         },
-        "splits": {a.split: _split_facts(a, run.classes, calibration) for a in answers},
+        "splits": {p.split: _split_facts(p, run.classes, calibration) for p in predictions},
         "calibration": None
         if calibration is None
         else {**asdict(calibration), "reached": calibration.wrong <= WRONG_SHARE * calibration.answered},
         "evidence": asdict(evidence),
         "curves": curves,
         "best_epoch": best,
-        "diverged": ruin.line if ruin else None,
+        "diverged": divergence.message if divergence else None,
     }
 
 
-def _split_facts(answers: Answers, classes: Sequence[str], calibration: Calibration | None) -> dict[str, Any]:
-    figures = answers.figures
+def _split_facts(predictions: Predictions, classes: Sequence[str], calibration: Calibration | None) -> dict[str, Any]:
+    figures = predictions.figures
     values: dict[str, Any] = {
         "photos": figures.photos,
         "correct": figures.correct,
@@ -83,15 +84,15 @@ def _split_facts(answers: Answers, classes: Sequence[str], calibration: Calibrat
         "interval": list(wilson(figures.correct, figures.photos)),
         "balanced_accuracy": balanced(figures),
         "remarks": list(remarks(figures, classes)),
-        "missing": len(answers.missing),
+        "missing": len(predictions.missing),
         "confusion": [list(row) for row in figures.confusion],
         "per_class": [asdict(one) for one in per_class(figures, classes)],
         "confused": [asdict(pair) for pair in confused(figures, classes)],
         "calibration": None,
     }
     if calibration is not None and figures.photos:
-        before, right = confidence(answers.logits, answers.labels)
-        after, _ = confidence(answers.logits, answers.labels, calibration.temperature)
+        before, right = confidence(predictions.logits, predictions.labels)
+        after, _ = confidence(predictions.logits, predictions.labels, calibration.temperature)
         bars = {"before": reliability(before, right), "after": reliability(after, right)}
         kept = after >= calibration.threshold
         values["calibration"] = {

@@ -15,7 +15,7 @@ from edgeclf.results import Explanation, Prediction, RankedLabel
 from PIL import Image
 
 from edgeclf_training.evaluation.calibration import confidence
-from edgeclf_training.evaluation.predictions import Answers
+from edgeclf_training.evaluation.predictions import Predictions
 from edgeclf_training.networks import Network
 from edgeclf_training.report.gradcam import heat_maps
 
@@ -44,7 +44,7 @@ class Mistake:
 
 def mistakes(
     network: Network,
-    answers: Answers,
+    predictions: Predictions,
     classes: Sequence[str],
     contract: ImageContract,
     temperature: float,
@@ -54,22 +54,22 @@ def mistakes(
 
     Args:
         network: in eval mode, on the CPU.
-        answers: its answers.
+        predictions: its predictions for one split.
         classes: names in index order.
         contract: how photos become network input.
         temperature: what the logits are divided by.
         roots: the run's data folders, absolute.
     """
-    best, right = confidence(answers.logits, answers.labels, temperature)
+    best, right = confidence(predictions.logits, predictions.labels, temperature)
     wrong = np.flatnonzero(~right)
     found = []
     for number in wrong[np.argsort(-best[wrong], kind="stable")][:_MOST]:
-        path = answers.samples[number].path
-        scores = answers.logits[number].astype(np.float64)
+        path = predictions.samples[number].path
+        scores = predictions.logits[number].astype(np.float64)
         shares = np.exp((scores - scores.max()) / temperature)
         shares /= shares.sum()
         given, true = (
-            RankedLabel(classes[i], int(i), float(shares[i])) for i in (scores.argmax(), answers.labels[number])
+            RankedLabel(classes[i], int(i), float(shares[i])) for i in (scores.argmax(), predictions.labels[number])
         )
         try:
             image = network_input(path, contract)

@@ -12,9 +12,10 @@ from markupsafe import Markup
 from edgeclf_training.dataset.exclusion_counts import in_a_line
 from edgeclf_training.dataset.samples import Skipped
 from edgeclf_training.evaluation.calibration import ANSWERED_SHARE, KEPT_SHARE, WRONG_SHARE
+from edgeclf_training.report.confusion_matrix import draw_confusion_matrix, most_confused
 from edgeclf_training.report.gradcam import BAND, CLEARLY
 from edgeclf_training.report.mistakes import Mistake
-from edgeclf_training.report.plots import curve, diagram, matrix, most_confused
+from edgeclf_training.report.plots import reliability_diagram, training_curve
 
 _FEW_PAIRS = 10  # told where the whole matrix is drawn
 _LISTED = 50  # skipped or missing photos told one by one
@@ -56,13 +57,13 @@ def page(
         left_out=in_a_line(metrics["photos"]["left_out"]),
         missing=missing,
         listed=_LISTED,
-        curves=[Markup(curve(curves, what, metrics["best_epoch"])) for what in ("loss", "accuracy")]  # noqa: S704
+        curves=[Markup(training_curve(curves, what, metrics["best_epoch"])) for what in ("loss", "accuracy")]  # noqa: S704
         if curves
         else [],
-        matrix=Markup(matrix(shown["confusion"], classes, drawn_in_order)) if drawn else "",  # noqa: S704 - drawn
+        matrix=Markup(draw_confusion_matrix(shown["confusion"], classes, drawn_in_order)) if drawn else "",  # noqa: S704 - drawn
         drawn=len(drawn),
         pairs=_FEW_PAIRS if len(drawn) == len(classes) else PAIRS,
-        diagrams=[Markup(diagram(bins, titles[when])) for when, bins in bars.items()],  # noqa: S704
+        diagrams=[Markup(reliability_diagram(bins, titles[when])) for when, bins in bars.items()],  # noqa: S704
         wilson=wilson,
         rule={"wrong": WRONG_SHARE, "kept": KEPT_SHARE, "answered": ANSWERED_SHARE, "band": BAND, "clearly": CLEARLY},
     )

@@ -12,7 +12,7 @@ from edgeclf.files.atomic_write import write_over
 
 from edgeclf_training.dataset.samples import spread
 from edgeclf_training.evaluation.calibration import calibrate
-from edgeclf_training.evaluation.predictions import Answers, ask
+from edgeclf_training.evaluation.predictions import Predictions, predict
 from edgeclf_training.networks import Network
 from edgeclf_training.report.gradcam import evidence
 from edgeclf_training.report.metrics_json import facts
@@ -26,7 +26,7 @@ _EXPLAINED = 200  # photos whose heat maps are measured
 def write_report(
     run: Run,
     network: Network | None = None,
-    answers: Sequence[Answers] | None = None,
+    predictions: Sequence[Predictions] | None = None,
     *,
     recipe: Sequence[tuple[str, str]] | None = None,
     on_event: Listener = log,
@@ -36,8 +36,8 @@ def write_report(
     Args:
         run: a finished or interrupted run.
         network: its network on the CPU; read from the run folder if None.
-        answers: of the validation split, then of the test split if there is one; asked for if None. Photos that
-            vanished since are told, and the rest go on.
+        predictions: for the validation split, then for the test split if there is one; made now if None. Photos
+            that cannot be read any more are reported and left out.
         recipe: (option, value) pairs to show; the run's options if None.
         on_event: gets messages and progress.
 
@@ -48,25 +48,25 @@ def write_report(
         DataError: the network cannot be read, no held-out photo is left, or the folder cannot be written.
     """
     network = network or run.network()
-    answers = answers or _ask(run, network, on_event)
-    if not any(len(a.labels) for a in answers):
+    predictions = predictions or _predict(run, network, on_event)
+    if not any(len(p.labels) for p in predictions):
         raise DataError(
-            f"{run.folder}: none of its {sum(len(a.missing) for a in answers)} held-out photos can be read",
+            f"{run.folder}: none of its {sum(len(p.missing) for p in predictions)} held-out photos can be read",
             "name the folder or zip where they are now: --data PHOTOS",
         )
-    shown = next(a for a in reversed(answers) if len(a.labels))
+    shown = next(p for p in reversed(predictions) if len(p.labels))
     calibration = run.calibration
-    if calibration is None and len(answers[0].labels):  # interrupted
-        calibration = calibrate(answers[0].logits, answers[0].labels)
+    if calibration is None and len(predictions[0].labels):  # interrupted
+        calibration = calibrate(predictions[0].logits, predictions[0].labels)
     with progress(on_event, "explaining photos") as update:
         found = evidence(network, spread(shown.samples, _EXPLAINED, run.options.seed), run.contract, update)
     with progress(on_event, "drawing the report") as update:
         update(0, 0)
         chosen = recipe if recipe is not None else [(k, str(v)) for k, v in asdict(run.options).items()]
-        metrics = facts(run, [a for a in answers if a is shown or len(a.labels)], calibration, found, chosen)
+        metrics = facts(run, [p for p in predictions if p is shown or len(p.labels)], calibration, found, chosen)
         temperature = calibration.temperature if calibration else 1.0
         gallery = mistakes(network, shown, run.classes, run.contract, temperature, run.data)
-        missing = [skipped for a in answers for skipped in a.missing]
+        missing = [skipped for p in predictions for skipped in p.missing]
         html = page(metrics, gallery, run.folder.resolve().name, run.split.skipped, missing)
     text = json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False)
     try:
@@ -87,15 +87,15 @@ def _is_ours(path: str) -> bool:
     return is_page or (b'"headline"' in head and b'"splits"' in head)
 
 
-def _ask(run: Run, network: Network, on_event: Listener) -> list[Answers]:
+def _predict(run: Run, network: Network, on_event: Listener) -> list[Predictions]:
     parts = [("validation", run.split.val), *([("test", run.split.test)] if run.split.test else [])]
-    answers = []
+    predictions = []
     for name, samples in parts:
         with progress(on_event, f"predicting {name} photos") as update:
-            answers.append(ask(network, samples, run.classes, run.contract, name, progress=update))
-    missing = [skipped for a in answers for skipped in a.missing]
+            predictions.append(predict(network, samples, run.classes, run.contract, name, progress=update))
+    missing = [skipped for p in predictions for skipped in p.missing]
     for skipped in missing[:5]:
         say(on_event, f"left out: {skipped.reason}")
     if len(missing) > 5:
         say(on_event, f"left out: {len(missing) - 5} more")
-    return answers
+    return predictions
