@@ -17,6 +17,7 @@ from edgeclf.files.atomic_write import write_atomically
 from lightning_fabric.plugins import CheckpointIO
 from torch import Tensor
 
+from edgeclf_training.fit.early_stopping import is_better, stops_early
 from edgeclf_training.networks import Network
 
 CHECKPOINT = "checkpoint.pt"
@@ -42,14 +43,14 @@ class Epoch:
 class History(pl.callbacks.Checkpoint):
     """Records each epoch and writes, atomically and in this order: checkpoint, best weights, metrics.csv.
 
-    Best is: most validation photos right, then lowest validation loss. A checkpoint carries the best weights too, so a
-    run killed between two writes goes on from a consistent state.
+    ``fit.early_stopping`` tells which epoch is best and when a phase stops early. A checkpoint holds the best weights
+    too: a run that was killed between two writes resumes from a consistent state.
 
     Args:
         folder: the run folder; gets ``checkpoint.pt``, ``network.pt`` and ``metrics.csv``.
         keep: "best", or "last" to count every epoch as better than the one before.
-        patience: epochs without a better one after which a phase ends; 0 for no end.
-        report: told of each finished epoch.
+        patience: a phase stops early after so many epochs without a better one; 0 never stops early.
+        report: called after each finished epoch.
     """
 
     def __init__(self, folder: Path, keep: str, patience: int, report: Callable[[Epoch], None]) -> None:
@@ -57,7 +58,7 @@ class History(pl.callbacks.Checkpoint):
         self.best: Epoch | None = None
         self.phase = 0  # index of the phase under way
         self.phase_done = False
-        self._better = 0  # the last epoch that did better on the validation photos than all before it
+        self._better = 0  # the last epoch that was better than all before it
         self._weights: dict[str, Tensor] = {}
         self.folder, self._keep, self._patience, self._report = folder, keep, patience, report
         self._started = 0.0
@@ -83,13 +84,13 @@ class History(pl.callbacks.Checkpoint):
         seconds = round(time.perf_counter() - self._started, 2)
         epoch = Epoch(len(self.epochs) + 1, pl_module.phase.name, seconds=seconds, **figures)
         self.epochs.append(epoch)
-        if math.isfinite(epoch.val_loss) and (self.best is None or _rank(epoch) > max(map(_rank, self._earlier()))):
+        if is_better(_accuracy_and_loss(epoch), map(_accuracy_and_loss, self._earlier())):
             self._better = epoch.epoch
         if math.isfinite(epoch.val_loss) and (self._better == epoch.epoch or self._keep == "last"):
             self.best = epoch
             self._weights = _copy(pl_module.validated)
         in_phase = trainer.current_epoch + 1
-        if self._patience and min(epoch.epoch - self._better, in_phase) >= self._patience:
+        if stops_early(epoch.epoch - self._better, in_phase, self._patience):
             trainer.should_stop = True
         self.phase_done = trainer.should_stop or in_phase == pl_module.phase.epochs
         self._write(trainer)
@@ -220,5 +221,5 @@ def _copy(network: Network) -> dict[str, Tensor]:
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in network.state_dict().items()}
 
 
-def _rank(epoch: Epoch) -> tuple[float, float]:
-    return epoch.val_accuracy, -epoch.val_loss
+def _accuracy_and_loss(epoch: Epoch) -> tuple[float, float]:
+    return epoch.val_accuracy, epoch.val_loss
