@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from edgeclf.model.session import import_onnxruntime, usable_threads
+from edgeclf.model.session import open_cpu_session, usable_threads
 from edgeclf_export.pack.build import manifest_of
 from edgeclf_training.networks import ARCHITECTURES
 from making import random_model
@@ -30,16 +30,6 @@ SIZE = 224
 def logits_only(data: bytes) -> bytes:
     """The same graph without all that logits do not need."""
     return Extractor(onnx.load_from_string(data)).extract_model(["image"], ["logits"]).SerializeToString()
-
-
-def open_model(data: bytes, threads: int) -> Any:
-    """As the runtime does."""
-    onnxruntime = import_onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
 def take_turns(sessions: list[Any], seconds: float) -> list[tuple[float, float]]:
@@ -81,7 +71,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 path = random_model(Path(folder, "model.onnx"), name, int8=int8, size=SIZE, classes=given.classes)
                 data = path.read_bytes()
-            turns = take_turns([open_model(part, given.threads) for part in (data, logits_only(data))], given.seconds)
+            sessions = [open_cpu_session(part, given.threads, spin=False) for part in (data, logits_only(data))]
+            turns = take_turns(sessions, given.seconds)
             whole, cut = (statistics.median(turn[which] * 1000 for turn in turns) for which in (0, 1))
             cost, low, high = (value - 1 for value in median_interval([a / b for a, b in turns]))
             kind = "int8" if int8 else "fp32"

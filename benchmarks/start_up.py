@@ -16,16 +16,14 @@ import tempfile
 from pathlib import Path
 
 from edgeclf.classifier import DEFAULT_MODEL
-from edgeclf.model.session import import_onnxruntime
+from edgeclf.model.session import import_onnxruntime, session_options, usable_threads
 from making import photo_folder, random_model
 
 OPEN = """
 import sys, time
-from edgeclf.model.session import import_onnxruntime
+from edgeclf.model.session import import_onnxruntime, session_options
 onnxruntime = import_onnxruntime()
-options = onnxruntime.SessionOptions()
-options.log_severity_level = 3
-options.intra_op_num_threads = 1
+options = session_options(threads=1)
 if sys.argv[2] == "optimised":
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
 began = time.process_time()
@@ -62,8 +60,7 @@ def main() -> None:
             ("default model", DEFAULT_MODEL),
             ("resnet50 int8", random_model(folder / "resnet50.onnx", "resnet50", int8=True)),
         ):
-            options = onnxruntime.SessionOptions()
-            options.log_severity_level = 3
+            options = session_options(usable_threads())
             options.optimized_model_filepath = str(folder / "optimised.onnx")
             onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
             rounds = [

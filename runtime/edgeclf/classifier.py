@@ -48,7 +48,7 @@ class Classifier:
     Args:
         model: an ``.onnx`` file made by edgeclf: its path, its bytes, or a binary file object; ``default_model()`` if
             None. What was checked is what answers, whatever becomes of the file.
-        device: "auto" (CUDA where it is to be had, else CPU), "cpu", "cuda", or any execution provider's name.
+        device: "auto" (CUDA if it is available, else CPU), "cpu", "cuda", or any execution provider's name.
         threads: CPU threads: all of them work on one inference in ``predict``, each on a photo of its own in
             ``predict_many``. As many as the process may use if None.
         threshold: photos whose best probability is below it are "unknown", 0..1; 0 always answers. The model's own if
@@ -66,7 +66,7 @@ class Classifier:
 
     Raises:
         ModelError: the file cannot be used.
-        BackendError: onnxruntime or the device is not to be had.
+        BackendError: onnxruntime or the device is not available.
         UsageError: ``threads`` below 1, ``threshold`` not within 0..1.
         TypeError: an argument of another type.
     """

@@ -8,7 +8,7 @@ EdgeclfError
 │   ├── NotAModelError       not ONNX, or ONNX without edgeclf's manifest
 │   ├── ModelDamagedError    the seal is broken or the file is cut short
 │   └── ModelTooNewError     needs a newer edgeclf or onnxruntime
-├── BackendError      4  the backend, the device or an extra is not to be had
+├── BackendError      4  the backend, the device or an extra is not available
 ├── DataError         5  training photos, weights or a run folder cannot be used
 │   └── WeightsError         pretrained weights are missing, damaged or do not fit
 ├── ExportError       6  an exported file did not pass its checks, nothing was written
@@ -97,7 +97,7 @@ class ModelTooNewError(ModelError):
 
 
 class BackendError(EdgeclfError):
-    """onnxruntime, a device or an optional part of edgeclf is not to be had."""
+    """onnxruntime, a device or an optional part of edgeclf is not available."""
 
     exit_code = 4
 

@@ -156,7 +156,7 @@ def test_device_that_is_not_there_is_an_error_never_a_fallback(model: Path, devi
     with pytest.raises(BackendError, match=device) as caught:
         Classifier(model, device=device)
     assert remedy in caught.value.remedy
-    assert "there are auto, " in caught.value.message
+    assert "available: auto, " in caught.value.message
     assert "cpu" in caught.value.message
 
 

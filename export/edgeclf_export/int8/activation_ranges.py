@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from edgeclf.model.session import import_onnxruntime, usable_threads
+from edgeclf.model.session import open_cpu_session
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
@@ -136,7 +136,6 @@ def _square_error(histogram: Histogram, low: float, high: float) -> float:
 
 def _watcher(model: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], dict[str, NDArray[np.float32]]]:
     """A function from a photo to every float tensor that a quantizable node takes or gives."""
-    onnxruntime = import_onnxruntime()
     watched = onnx.shape_inference.infer_shapes(model)
     graph = watched.graph
     constants = {tensor.name for tensor in graph.initializer}
@@ -149,8 +148,5 @@ def _watcher(model: onnx.ModelProto) -> Callable[[NDArray[np.uint8]], dict[str, 
     names = sorted(floats.intersection(touched))
     given = {output.name for output in graph.output}
     graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names if n not in given)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads, options.inter_op_num_threads = usable_threads(), 1
-    session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_cpu_session(watched.SerializeToString())
     return lambda photo: dict(zip(names, session.run(names, {"image": photo[None]}), strict=True))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from edgeclf.model.session import import_onnxruntime, usable_threads
+from edgeclf.model.session import open_cpu_session
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
@@ -85,9 +85,5 @@ def rmse(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
 
 
 def _logits(model: onnx.ModelProto, photos: Photos) -> NDArray[np.float32]:
-    onnxruntime = import_onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads, options.inter_op_num_threads = usable_threads(), 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_cpu_session(model.SerializeToString())
     return np.concatenate([session.run(["logits"], {"image": photo[None]})[0] for photo in photos])

@@ -35,7 +35,7 @@ _GROUP = "edgeclf.commands"
 EPILOG = (
     "Exit codes: 0 all answered, now or by an earlier record, 1 some or all photos could not be read or explained, or"
     " `data check` found problems, 2 usage, 3 the model file cannot be used or fails its self-test, 4 the backend, "
-    "the device or an extra is not to be had, or a process that loads photos was killed, "
+    "the device or an extra is not available, or a process that loads photos was killed, "
     "5 training photos, weights or a run folder cannot be used, 6 an "
     "exported file did not pass its checks, 7 a record file, a review folder or standard output cannot be used or "
     "written, 130 interrupted, 141 the reader of the output went away."

@@ -31,7 +31,7 @@ def find_devices() -> tuple[Device, ...]:
     """Try all of them with the network in the package.
 
     Raises:
-        BackendError: onnxruntime is not to be had.
+        BackendError: onnxruntime is not available.
         ModelError: the package is damaged.
     """
     available = offered(import_onnxruntime().get_available_providers())

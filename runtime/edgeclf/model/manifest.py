@@ -1,34 +1,27 @@
-"""What a model file says about itself: the manifest, kept as JSON inside the ``.onnx`` file.
+"""The manifest: the description of a model, kept as JSON inside the ``.onnx`` file.
 
-The schema is versioned. Files of older schemas keep loading; a newer one is refused with a clear error.
+The schema is versioned. Files of older schemas can still be loaded; a newer one raises ``ModelTooNewError``.
 """
 
 import base64
-import functools
 import json
-import math
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass, field
 
 from edgeclf.errors import EdgeclfError, ModelTooNewError, NotAModelError
 from edgeclf.images.contract import ImageContract
+from edgeclf.model.json_to_dataclass import json_to_dataclass
 
 SCHEMA_VERSION = 3  # 2: calibration; 3: golden photos, gate
-_MAX_TEXT = 2000
-_MAX_REASON = 300
-_MAX_NAME = 60  # characters of a text that is told
-T = TypeVar("T")
+_MAX_REASON_CHARACTERS = 300  # of an error message: it may quote the file
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was counted on one split through the network this file was made from.
+    """Counts on one split, made with the trained network that this file was exported from.
 
     Attributes:
-        split: "validation" (it selected the weights, so it flatters) or "test" (never looked at before).
+        split: "validation" (it selected the weights, so its accuracy is optimistic) or "test" (used for nothing else).
         photos: photos counted.
         correct: photos whose best-ranked class is the true one.
         confusion: ``[true class][predicted class]`` counts in class-index order.
@@ -47,14 +40,14 @@ class Figures:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How logits become probabilities that can be believed, and from which probability on to believe them.
+    """How logits become calibrated probabilities, and the probability below which a photo is "unknown".
 
     Attributes:
         temperature: logits are divided by it before the softmax (Guo et al. 2017, arXiv:1706.04599), > 0.
         threshold: a photo whose best probability is below it is "unknown", 0..1.
-        photos: validation photos both were chosen on.
+        photos: validation photos that both were chosen on.
         answered: how many of them reach the threshold.
-        wrong: how many of those answered are wrong.
+        wrong: how many of the answered ones are wrong.
         ece_before, ece_after: expected calibration error on these photos without and with the temperature, 0..1.
     """
 
@@ -69,13 +62,13 @@ class Calibration:
 
 @dataclass(frozen=True)
 class GoldenPhoto:
-    """One photo of the self-test: what the door must make of it, and what the network must answer.
+    """One photo of the self-test: the pixels that preprocessing must give, and the logits that the network must give.
 
     Attributes:
         label: its true class.
         jpeg: a small JPEG of it, without EXIF.
-        pixels: what the door made of the JPEG at export, averaged over blocks: uint8 ``[side, side, 3]``, row by row.
-        logits: of the network, given ``pixels`` enlarged: float32 ``[classes]``, little-endian.
+        pixels: the network input made from the JPEG at export, averaged over blocks: uint8 ``[side, side, 3]``.
+        logits: the network's output for ``pixels``, enlarged: float32 ``[classes]``, little-endian.
     """
 
     label: str
@@ -86,12 +79,12 @@ class GoldenPhoto:
 
 @dataclass(frozen=True)
 class Golden:
-    """The self-test a model file carries.
+    """The self-test in a model file.
 
     Attributes:
         side: height and width of ``GoldenPhoto.pixels``, at most the network's input size.
         tolerance: largest difference of a logit, relative to the photo's largest one; 0: the same bits.
-        photos: held-out photos of as many classes as it may cost, and those between two classes.
+        photos: held-out photos of as many classes as the size limit allows, and some between two classes.
     """
 
     side: int
@@ -101,22 +94,24 @@ class Golden:
 
 @dataclass(frozen=True)
 class Gate:
-    """How this file compares with the trained network on held-out photos, through onnxruntime, and what was allowed.
+    """How the predictions of this file compare with those of the trained network on held-out photos, and the budget.
+
+    Both are made with onnxruntime.
 
     Attributes:
         split: "validation" or "test".
-        photos: photos both were asked about.
-        correct_before, correct_after: photos right by the trained network and by this file.
-        agreeing: photos both give the same class.
-        drop: accuracy lost, in points; negative where the file does better.
+        photos: photos that both predicted.
+        correct_before, correct_after: photos that the trained network and this file predicted correctly.
+        agreeing: photos for which both predict the same class.
+        drop: accuracy lost, in percentage points; negative if the file is better.
         drop_low, drop_high: its paired 95 % interval.
-        worst_class: the class that lost most, None where none lost.
-        worst_drop: points it lost.
+        worst_class: the class that lost most, None if none lost.
+        worst_drop: percentage points that it lost.
         ece_before, ece_after: expected calibration error, 0..1.
-        max_drop, max_class_drop: the budget, in points.
-        calibration: how INT8 ranges were chosen ("minmax", ...), "none" for floats.
-        float_layers: layers left in float, by their node's name.
-        passed: within the budget, as far as the sample can tell.
+        max_drop, max_class_drop: the budget, in percentage points.
+        calibration: how the INT8 activation ranges were chosen ("minmax", ...), "none" for floats.
+        float_layers: layers that stayed in float, by the name of their node.
+        passed: the loss is within the budget, as far as this number of photos can show.
     """
 
     split: str
@@ -144,11 +139,11 @@ class Provenance:
 
     Attributes:
         trained: ISO 8601 date and time (UTC) of the training run, or of the weights' publication.
-        seed: seed of the run, None where nothing was trained.
+        seed: seed of the run, None if nothing was trained.
         data_sha256: fingerprint of the training data: SHA-256 over split, class, file name and size of every photo,
-            None where nothing was trained.
+            None if nothing was trained.
         weights: what the network started from, one line each ("ImageNet-1k, resnet50; sha256 0676...; BSD-3-Clause").
-        versions: package -> version of what trained and exported it.
+        versions: package -> version, of the packages that trained and exported it.
     """
 
     trained: str
@@ -160,25 +155,25 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything a model file says about itself.
+    """The description of a model in its file.
 
     Attributes:
         schema_version: of this structure.
-        classes: names in index order of the logits, as the training folders were called.
+        classes: names of the training folders, in index order of the logits.
         contract: how photos become network input.
         contract_sha256: ``contract.digest()`` as it was at export.
         architecture, head: such as "resnet50" and "linear".
         precision: "fp32", "fp16", "int8", or "mixed": INT8 with some layers in float.
-        cam_classes: heat maps per photo: those of the best-ranked classes.
+        cam_classes: number of heat maps per photo, one for each of the best-ranked classes.
         opset, ir_version: of the ONNX file.
         min_onnxruntime: the lowest onnxruntime that loads it.
         figures: counts on held-out photos, per split.
-        calibration: temperature and "unknown" threshold; None where nothing was calibrated (schema 1: always).
-        gate: how the file compares with the trained network; None where no photos were held out. A file that did not
-            pass was written by force.
-        golden: the self-test; None where the file carries no photos.
-        display_names: class name -> name for people, in any script; may leave classes out.
-        provenance: where it comes from.
+        calibration: temperature and "unknown" threshold; None if the model was not calibrated (schema 1: always).
+        gate: how the file compares with the trained network; None if no photos were held out. A file that did not
+            pass was exported with ``--force``.
+        golden: the self-test; None if the file has no golden photos.
+        display_names: class name -> name for people, in any script; classes may be missing.
+        provenance: where the model comes from.
         author, licence, description: free text, None if not given.
     """
 
@@ -229,13 +224,13 @@ class Manifest:
                     f"{path}: its manifest has schema {version}, this edgeclf reads up to {SCHEMA_VERSION}",
                     "pip install --upgrade edgeclf",
                 )
-            manifest: Manifest = _build(Manifest, values, "manifest")
+            manifest: Manifest = json_to_dataclass(Manifest, values, "manifest")
             _check(manifest)
         except (ValueError, RecursionError) as error:
-            what = str(error)[:_MAX_REASON]  # it may quote the file
+            what = str(error)[:_MAX_REASON_CHARACTERS]
             raise NotAModelError(f"{path}: its manifest is not valid ({what})", "export the model again") from error
         except EdgeclfError as error:
-            what = error.message if path in error.message else f"{path}: {error.message[:_MAX_REASON]}"
+            what = error.message if path in error.message else f"{path}: {error.message[:_MAX_REASON_CHARACTERS]}"
             raise type(error)(what, error.remedy) from error
         return manifest
 
@@ -251,7 +246,7 @@ def _check(manifest: Manifest) -> None:
     if not all((*names, *manifest.display_names.values())):
         raise ValueError("a class name is empty")
     if not manifest.display_names.keys() <= set(names):
-        raise ValueError("a display name is for no class")
+        raise ValueError("a display name belongs to no class")
     if manifest.contract.digest() != manifest.contract_sha256:
         raise ValueError("the preprocessing contract does not match its hash")
     if not 0 <= manifest.cam_classes <= len(names):
@@ -263,65 +258,9 @@ def _check(manifest: Manifest) -> None:
             raise ValueError(f"the threshold is {c.threshold}")
     if (g := manifest.golden) is not None:
         if not (0 < g.side <= manifest.contract.size and g.tolerance >= 0):
-            raise ValueError("the self-test's side or tolerance makes no sense")
+            raise ValueError("the self-test's side or tolerance is invalid")
         for photo in g.photos:
             if photo.label not in names:
-                raise ValueError("a golden photo is of no class")
+                raise ValueError("a golden photo has an unknown class")
             if len(photo.pixels) != g.side * g.side * 3 or len(photo.logits) != 4 * len(names):
-                raise ValueError("a golden photo has not the size it should have")
-
-
-def _build(kind: Any, value: Any, where: str) -> Any:
-    """Turn plain JSON values into the annotated types, checking every one. Raises ValueError."""
-    origin = typing.get_origin(kind)
-    if is_dataclass(kind):
-        return _build_dataclass(kind, value, where)
-    if origin is tuple:
-        _expect(value, list, where)
-        item = typing.get_args(kind)[0]
-        return tuple(_build(item, v, f"{where}[{i}]") for i, v in enumerate(value))
-    if origin is types.UnionType:
-        return None if value is None else _build(typing.get_args(kind)[0], value, where)
-    if origin is typing.Literal:
-        if value not in typing.get_args(kind):
-            raise ValueError(f"{where} is {value!r}")
-        return value
-    if origin is not None:  # Mapping[str, str]
-        _expect(value, dict, where)
-        return {str(k): _build(str, v, f"{where}.{k}") for k, v in value.items()}
-    if kind is bytes:
-        _expect(value, str, where)
-        return base64.b64decode(value, validate=True)
-    _expect(value, (int, float) if kind is float else kind, where)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{where} is {value}")
-    if kind is str:
-        if len(value) > _MAX_TEXT:
-            raise ValueError(f"{where} is too long: {len(value)} characters, {_MAX_TEXT} at most")
-        if not value.isprintable():
-            from edgeclf.class_names import no_text, shown  # most names are plain: imported for the others
-
-            if odd := no_text(value):
-                raise ValueError(f"{where}, '{shown(value[:_MAX_NAME])}', has {odd}, which is no text")
-    return value
-
-
-def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
-    _expect(value, dict, where)
-    hints, required = _plan(kind)
-    if missing := sorted(required - value.keys()):
-        raise ValueError(f"{where} lacks {', '.join(missing)}")
-    if unknown := sorted(value.keys() - hints.keys()):
-        raise ValueError(f"{where} has unknown keys {', '.join(map(repr, unknown))}")
-    return kind(**{k: _build(hints[k], v, f"{where}.{k}") for k, v in value.items()})
-
-
-@functools.cache  # a thousand classes are a thousand dataclasses, and resolving their annotations is what costs
-def _plan(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:
-    required = (f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING)
-    return typing.get_type_hints(kind), frozenset(required)
-
-
-def _expect(value: Any, kind: Any, where: str) -> None:
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"{where} is {type(value).__name__}")
+                raise ValueError("a golden photo has the wrong size")

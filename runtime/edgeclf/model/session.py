@@ -1,4 +1,4 @@
-"""Opening an onnxruntime session: which device, how many threads, and never a silent fallback."""
+"""Opening onnxruntime sessions: the device, the only set of session options, and no silent fallback."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeclf.errors import BackendError, ModelDamagedError, ModelError, ModelTooNewError
 from edgeclf.hardware import cpu_quota
-from edgeclf.model import fork_safety as forks
+from edgeclf.model import fork_safety
 from edgeclf.model.file import ModelFile
 from edgeclf.model.manifest import Manifest
 from edgeclf.telemetry import hush
@@ -15,12 +15,17 @@ from edgeclf.telemetry import hush
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 _SUFFIX = "ExecutionProvider"
-# Is in every onnxruntime, sends what it is given to a service on the network, and computes nothing itself.
+# Part of every onnxruntime. It sends its input to a service on the network and computes nothing itself.
 _REFUSED = "AzureExecutionProvider"
+_MAX_REASON_CHARACTERS = 300
+_INSTALL_HINT = "check its driver and libraries, or use --device cpu"
 
 
 def import_onnxruntime() -> ModuleType:
-    """The onnxruntime module, which keeps and sends nothing about who uses it.
+    """Import onnxruntime with its telemetry off.
+
+    Returns:
+        The module.
 
     Raises:
         BackendError: it is not installed or does not load.
@@ -34,23 +39,70 @@ def import_onnxruntime() -> ModuleType:
             "onnxruntime is not installed" if missing else f"onnxruntime does not load ({error})",
             'pip install "edgeclf[cpu]" (or "edgeclf[gpu]" on a machine with an NVIDIA GPU, not both)',
         ) from error
-    if not hasattr(onnxruntime, "InferenceSession"):  # what is left when one of its two packages was uninstalled
+    if not hasattr(onnxruntime, "InferenceSession"):  # one of its two packages was uninstalled
         raise BackendError("onnxruntime is broken", 'pip install --force-reinstall "edgeclf[cpu]"')
-    # The switch does not reach Windows' events, nor an onnxruntime that somebody else has imported before.
+    # The environment variable does not stop Windows events, and comes too late if onnxruntime was imported before.
     getattr(onnxruntime, "disable_telemetry_events", lambda: None)()
     module: ModuleType = onnxruntime
     return module
 
 
 def usable_threads(root: Path = Path("/")) -> int:
-    """CPUs this process may use: its affinity, and the CPU quota of its container, rounded down; at least 1.
+    """How many CPUs this process may use.
 
-    ``root`` is where /proc and /sys lie.
+    Args:
+        root: the folder that has /proc and /sys.
+
+    Returns:
+        The CPUs of its affinity, or its container's CPU quota rounded down if that is less; at least 1.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     count = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota = cpu_quota(root)
     return count if quota is None else max(1, min(count, int(quota)))
+
+
+def session_options(threads: int, *, spin: bool = True, low_memory: bool = False) -> Any:
+    """The options of every onnxruntime session in edgeclf: prediction, self-test, benchmarks, INT8 export.
+
+    Args:
+        threads: CPU threads that work on one inference.
+        spin: after an inference the threads wait for the next one in a busy loop for a while, onnxruntime's default.
+            Measured: two sessions of 2 threads that take turns need 71 ms each with it, 33 ms without.
+        low_memory: return memory to the system after each inference.
+
+    Returns:
+        A new ``onnxruntime.SessionOptions``.
+
+    Raises:
+        BackendError: onnxruntime is not available.
+    """
+    options = import_onnxruntime().SessionOptions()
+    options.log_severity_level = 3  # errors only: stderr belongs to the command line
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    if not spin:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = not low_memory
+    return options
+
+
+def open_cpu_session(model: str | bytes, threads: int | None = None, *, spin: bool = True) -> Any:
+    """Open any ONNX model on the CPU, without the checks of a model file: for export and benchmarks.
+
+    Args:
+        model: a path, or the bytes of an ``.onnx`` file.
+        threads: CPU threads that work on one inference; ``usable_threads()`` if None.
+        spin: as for ``session_options``.
+
+    Returns:
+        The session.
+
+    Raises:
+        BackendError: onnxruntime is not available. onnxruntime raises errors of its own for a bad model.
+    """
+    options = session_options(threads or usable_threads(), spin=spin)
+    return import_onnxruntime().InferenceSession(model, options, providers=[CPU])
 
 
 def open_session(
@@ -60,21 +112,20 @@ def open_session(
 
     Args:
         model: a checked model file.
-        device: "auto" (CUDA where it is to be had, else CPU), "cpu", "cuda", or the name of any execution provider.
-        threads: CPU threads inside one operator; ``usable_threads()`` if None.
-        spin: the threads may spin after an inference, waiting for the next one.
-        low_memory: return memory to the system after each inference.
+        device: "auto" (CUDA if it is available, else CPU), "cpu", "cuda", or the name of any execution provider.
+        threads: CPU threads that work on one inference; ``usable_threads()`` if None.
+        spin, low_memory: as for ``session_options``.
 
     Returns:
-        The session and the execution provider that serves it.
+        The session, and the execution provider that runs it.
 
     Raises:
-        BackendError: onnxruntime or the device is not to be had.
+        BackendError: onnxruntime or the device is not available.
         ModelTooNewError: this onnxruntime is too old for the file.
-        ModelError: onnxruntime refuses the file, or it is not shaped as its manifest says.
-        ModelDamagedError: the file was written over since it was checked.
+        ModelError: onnxruntime cannot load the file, or its inputs and outputs contradict its manifest.
+        ModelDamagedError: the file was overwritten after it was checked.
     """
-    with forks.opening:
+    with fork_safety.opening:
         return _open_session(model, device, threads, spin, low_memory)
 
 
@@ -86,22 +137,15 @@ def _open_session(model: ModelFile, device: str, threads: int | None, spin: bool
             "pip install --upgrade onnxruntime",
         )
     wanted = _provider(device, onnxruntime.get_available_providers())
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only: stderr belongs to the command line
-    options.intra_op_num_threads = threads or usable_threads()
-    options.inter_op_num_threads = 1
-    if not spin:  # measured: two sessions of 2 threads that take turns need 71 ms each instead of 33 while they spin
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-
-    options.enable_cpu_mem_arena = options.enable_mem_pattern = not low_memory
+    options = session_options(threads or usable_threads(), spin=spin, low_memory=low_memory)
 
     def create(*providers: str) -> Any:
-        # TF32 keeps 10 bits of FP32's 23 in products: some logits would be off by more than 1e-2.
+        # TF32 keeps 10 of FP32's 23 mantissa bits in products: some logits would be off by more than 1e-2.
         chosen = [(name, {"use_tf32": "0"}) if name == CUDA else name for name in providers]
         with model.content.opened() as content:
             session = onnxruntime.InferenceSession(content, options, providers=chosen, enable_fallback=0)
-        forks.leave_behind(session)
-        session.disable_fallback()  # onnxruntime's own fallback is silent, and prints to stdout
+        fork_safety.leave_behind(session)
+        session.disable_fallback()  # onnxruntime's own fallback raises no error, and prints to stdout
         return session
 
     try:
@@ -117,29 +161,26 @@ def _open_session(model: ModelFile, device: str, threads: int | None, spin: bool
             raise
         except Exception as refused:
             remedy = "export the model again"
-            raise ModelError(f"{model.path}: onnxruntime refuses it ({_reason(refused)})", remedy) from refused
+            raise ModelError(f"{model.path}: onnxruntime cannot load it ({_reason(refused)})", remedy) from refused
     serving: str = session.get_providers()[0]
     if device != "auto" and serving != wanted:
-        raise BackendError(f"{wanted} was asked for, but onnxruntime fell back to {serving}", _INSTALL_HINT)
+        raise BackendError(f"{wanted} was requested, but onnxruntime fell back to {serving}", _INSTALL_HINT)
     _check_shape(session, model.manifest, model.path)
     return session, serving
 
 
-_INSTALL_HINT = "check its driver and libraries, or use --device cpu"
-
-
 def offered(available: list[str]) -> list[str]:
-    """The execution providers edgeclf runs networks on, of those an onnxruntime has, in its order of preference."""
+    """Those of onnxruntime's available execution providers that edgeclf uses, in onnxruntime's order of preference."""
     return [name for name in available if name != _REFUSED]
 
 
 def short_name(provider: str) -> str:
-    """What to give to ``device`` for an execution provider: "cuda" for "CUDAExecutionProvider"."""
+    """The value of ``device`` that selects an execution provider: "cuda" for "CUDAExecutionProvider"."""
     return provider.removesuffix(_SUFFIX).lower()
 
 
 def automatic(available: list[str]) -> str:
-    """The execution provider that "auto" tries first; where it fails, the CPU serves."""
+    """The execution provider that "auto" tries first; if it fails, the CPU is used."""
     return CUDA if CUDA in available else CPU
 
 
@@ -152,7 +193,7 @@ def _provider(device: str, available: list[str]) -> str:
             return name
     hint = 'pip install "edgeclf[gpu]" in place of "edgeclf[cpu]"' if "cuda" in device.lower() else "use --device cpu"
     names = ", ".join(["auto", *map(short_name, available)])
-    raise BackendError(f"device {device!r} is not to be had here, there are {names}", f"{hint}; see `edgeclf devices`")
+    raise BackendError(f"device {device!r} is not available here; available: {names}", f"{hint}; see `edgeclf devices`")
 
 
 def _check_shape(session: Any, manifest: Manifest, path: str) -> None:
@@ -165,11 +206,11 @@ def _check_shape(session: Any, manifest: Manifest, path: str) -> None:
         or outputs != {"logits": "tensor(float)", "cam": "tensor(float)", "cam_class": "tensor(int64)"}
         or logits != [[classes]]
     ):
-        raise ModelError(f"{path}: its inputs and outputs are not what its manifest says", "export the model again")
+        raise ModelError(f"{path}: its inputs and outputs contradict its manifest", "export the model again")
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return " ".join(str(error).split())[:_MAX_REASON_CHARACTERS]
 
 
 def _version(text: str) -> tuple[int, ...]:

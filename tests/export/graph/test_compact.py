@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from edgeclf.model.session import session_options, usable_threads
 from edgeclf_export.graph.compact import compact
 from edgeclf_export.pack import build as packing
 from edgeclf_training.networks import build_network
@@ -29,9 +30,8 @@ def both(request: pytest.FixtureRequest) -> tuple[bytes, bytes]:
 
 def operators(data: bytes, folder: Path) -> list[str]:
     """What onnxruntime makes of a file."""
-    options = onnxruntime.SessionOptions()
+    options = session_options(usable_threads())
     options.optimized_model_filepath = str(folder / "optimized.onnx")
-    options.log_severity_level = 3
     onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     return sorted(node.op_type for node in onnx.load(folder / "optimized.onnx").graph.node)
 

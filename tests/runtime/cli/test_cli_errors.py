@@ -149,7 +149,7 @@ def test_debug_shows_the_trace(edgeclf: Run, photo: Path) -> None:
 def test_device_that_is_not_there_is_exit_4(edgeclf: Run, model: Path, photo: Path) -> None:
     line = complaint(edgeclf("predict", photo, "-m", model, "--device", "abacus"), 4)
     assert "'abacus'" in line
-    assert "there are auto, " in line
+    assert "available: auto, " in line
     assert "cpu" in line
 
 

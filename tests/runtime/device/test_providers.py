@@ -45,7 +45,7 @@ def test_names_and_what_auto_takes() -> None:
 
 
 def test_a_provider_that_sends_photos_away_is_refused(model: Path) -> None:
-    with pytest.raises(BackendError, match="not to be had"):
+    with pytest.raises(BackendError, match="is not available here"):
         Classifier(model, "azure")
 
 

@@ -106,7 +106,7 @@ def put(*path: Any) -> Change:
         (put("classes", 0, "\x1b[31mred"), r"U\+001B"),
         (put("classes", 0, "right\u202eleft"), "RIGHT-TO-LEFT OVERRIDE"),
         (put("display_names", "king", "bell\a"), r"U\+0007"),
-        (put("display_names", "emperor", "Kaiserpinguin"), "display name is for no class"),
+        (put("display_names", "emperor", "Kaiserpinguin"), "display name belongs to no class"),
         (put("cam_classes", 4), "more heat maps than classes"),
         (put("cam_classes", -1), "heat maps"),
         (put("calibration", "temperature", 0), "the temperature is 0"),

@@ -162,7 +162,7 @@ def test_a_file_without_photos_has_nothing_to_fail(model: Path) -> None:
 def test_a_golden_photo_of_no_class_is_refused(make_model: Make) -> None:
     file = read_model_file(make_model(golden=True))
     text = file.manifest.to_json().replace('"label":"king"', '"label":"skua"')
-    with pytest.raises(ModelError, match="a golden photo is of no class"):
+    with pytest.raises(ModelError, match="a golden photo has an unknown class"):
         Manifest.from_json(text, "x.onnx")
 
 
