@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeclf.cli.predict import Device, Threads
+from edgeclf.cli.options import Device, Threads
 from edgeclf.errors import UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeclf.cli.console import Console, printable
-from edgeclf.cli.predict import Device, Threads, tell_heat_maps
+from edgeclf.cli.options import Device, Threads
+from edgeclf.cli.print_records import tell_heat_maps
 from edgeclf.errors import PhotoError
 
 if TYPE_CHECKING:

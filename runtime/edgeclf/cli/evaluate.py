@@ -12,7 +12,8 @@ import typer
 
 from edgeclf.class_names import natural_order
 from edgeclf.cli.console import Console, printable
-from edgeclf.cli.predict import Device, Threads, tell_heat_maps
+from edgeclf.cli.options import Device, Threads
+from edgeclf.cli.print_records import tell_heat_maps
 from edgeclf.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:

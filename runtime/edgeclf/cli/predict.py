@@ -1,35 +1,28 @@
 """``edgeclf predict``: top-k answers and heat maps for photos."""
 
-import json
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeclf.cli.console import Console, printable
-from edgeclf.errors import EdgeclfError, ExplainError, PhotoError, UsageError
+from edgeclf.cli.console import Console
+from edgeclf.cli.options import Device, LowMemory, Threads
+from edgeclf.cli.print_records import is_heat_map, print_json, print_ranking, tell_heat_maps
+from edgeclf.errors import ExplainError, PhotoError, UsageError
 
 if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
     from edgeclf.cli.photo_sources import Found, OverlayFiles, Source
     from edgeclf.cli.signals import Stopping
     from edgeclf.field.photo_id import PhotoFile
+    from edgeclf.field.record import Record
     from edgeclf.field.record_file import RecordFile
     from edgeclf.results import Explanation, Prediction
-
-# Options of every command that runs a model.
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="What to compute on.")]
-Threads = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: all this process may use.")
-]
-LowMemory = Annotated[
-    bool, typer.Option("--low-memory", help="For small boards: one photo at a time, memory returned after each.")
-]
 
 
 def predict(
@@ -107,7 +100,7 @@ def predict(
     if resume and out is None:
         raise typer.BadParameter("it goes on with a file of answers; give --out too", param_hint="--resume")
     if resume and STDIN in photos:
-        raise UsageError("-: nobody can say whether FILE answers standard input already", "leave out --resume")
+        raise UsageError("-: --resume does not work with standard input", "leave out --resume, or name the photos")
     if cam_class is not None and cam is None:
         raise typer.BadParameter("it says which class --cam draws; give --cam too", param_hint="--cam-class")
     overlays = OverlayFiles(cam, photos, keep=resume) if cam is not None else None
@@ -128,30 +121,32 @@ def predict(
     live = several and sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
     total = counting(photos) if live else lambda: 0
 
-    def answers(found: Iterable["Found"]) -> Generator[dict[str, Any], None, None]:
-        return _answers(classifier, found, top_k, overlays, cam_class)
+    def predicted(found: Iterable["Found"]) -> Generator["Record", None, None]:
+        return _predicted(classifier, found, top_k, overlays, cam_class)
 
     if out is None:
-        with closing(answers(find_photos(photos, raws))) as given, console.progress("photos", live=live) as progress:
-            for done, answer in enumerate(given, 1):
-                if is_heat_map(answer):
+        found = find_photos(photos, raws)
+        with closing(predicted(found)) as records, console.progress("photos", live=live) as progress:
+            for done, record in enumerate(records, 1):
+                if is_heat_map(record):
                     heat_maps += 1
                 else:
-                    failed = failed or "error" in answer
-                    _print(answer, as_json, console)
+                    failed = failed or record.error is not None
+                    print_json(record) if as_json else print_ranking(record, console)
                 progress(done, total())
         tell_heat_maps(heat_maps, console)
     else:
         from edgeclf.cli.signals import Stopping
+        from edgeclf.field.record import PredictSettings
         from edgeclf.field.record_file import RecordFile
 
         ranks = min(top_k, len(classifier.labels))
-        rule = {"threshold": classifier.threshold, "maps_of": None if cam is None else maps_of}
+        settings = PredictSettings(classifier.threshold, None if cam is None else maps_of)
         with (
             Stopping() as stop,
-            RecordFile(out, classifier.sha256, ranks, resume=resume, rule=rule, retry=True) as records,
+            RecordFile(out, classifier.sha256, ranks, resume=resume, settings=settings, retry=True) as file,
         ):
-            failed = _record(records, find_photos(photos, raws), answers, stop, console, total)
+            failed = _record(file, find_photos(photos, raws), predicted, stop, console, total)
         if stop:
             raise KeyboardInterrupt
     for line in raws.lines:
@@ -160,45 +155,41 @@ def predict(
         raise typer.Exit(PhotoError.exit_code)
 
 
-def _answers(
+def _predicted(
     classifier: "Classifier",
     found: Iterable["Found"],
     top_k: int,
     overlays: "OverlayFiles | None",
     cam_class: str | None,
-) -> Generator[dict[str, Any], None, None]:
-    """What ``--json`` prints, for one photo after another, in order."""
+) -> Generator["Record", None, None]:
+    """Records of one photo after another, in order; heat maps are saved on the way."""
     from edgeclf.cli.photo_sources import answer_each
+    from edgeclf.field.record import Record
 
     def drawn(explanation: "Explanation") -> "_Drawn":
         picture = overlays.encode(explanation.overlay()) if overlays is not None else b""
         return _Drawn(explanation.prediction, explanation.label.label, explanation.padding_share, picture)
 
-    def answers(photos: Iterator["Source"]) -> Generator["Prediction | _Drawn | EdgeclfError", None, None]:
+    def results(photos: Iterator["Source"]) -> Generator["Prediction | _Drawn | PhotoError | ExplainError", None, None]:
         if overlays is None:
             return classifier.predict_many(photos, top_k)
         return classifier.explain_many(photos, drawn, cam_class, top_k)
 
-    with closing(answer_each(((one.path, one.source) for one in found), answers)) as answered:
-        for path, given in answered:
-            answer: dict[str, Any] = {"path": path}
-            if isinstance(given, ExplainError):
-                answer |= answer_fields(given.prediction)
-                answer["error"] = {"kind": "no-heat-map", "message": str(given)}
-            elif isinstance(given, _Drawn) and overlays is not None:
-                answer |= answer_fields(given.prediction)
-                answer["cam"] = str(overlays.save(given.picture, path))
-                answer["cam_class"] = given.label
-                answer["padding_share"] = round(given.padding_share, 4)
-            else:
-                answer |= answer_fields(given)
-            # The device waits for the session: a model that cannot be used is said before any answer.
-            yield {**answer, "device": classifier.device}
+    with closing(answer_each(((one.path, one.source) for one in found), results)) as pairs:
+        for path, result in pairs:
+            # Asking for the device waits for the session: a model that cannot be used is reported before any record.
+            device = classifier.device
+            if not isinstance(result, _Drawn):
+                yield Record.of(path, result, device)
+            elif overlays is not None:
+                file = overlays.save(result.picture, path)
+                record = Record.of(path, result.prediction, device)
+                yield record.with_heat_map(str(file), result.label, result.padding_share)
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What stays of an explanation: the overlay's file, and what a record says."""
+    """What is kept of an explanation: the bytes of the overlay's file, and what goes into the record."""
 
     prediction: "Prediction"
     label: str
@@ -207,100 +198,51 @@ class _Drawn:
 
 
 def _record(
-    records: "RecordFile",
+    file: "RecordFile",
     found: Iterable["Found"],
-    answers: Callable[[Iterable["Found"]], Generator[dict[str, Any], None, None]],
+    predicted: Callable[[Iterable["Found"]], Generator["Record", None, None]],
     stop: "Stopping",
     console: Console,
     total: Callable[[], int],
 ) -> bool:
-    """Answer what a record file does not answer yet into it, and say how many. True if some photo failed."""
+    """Add the photos that are not in a record file yet, and print how many. True if a photo failed."""
     from edgeclf.field.photo_id import look_at
 
-    ahead: deque[PhotoFile | None] = deque()  # taken, not answered yet
+    waiting: deque[PhotoFile | None] = deque()  # given to the classifier, not recorded yet
     skipped = done = failed = heat_maps = 0
 
-    def unanswered() -> Iterator["Found"]:
+    def new_photos() -> Iterator["Found"]:
         nonlocal skipped
         for one in found:
             if stop:
                 return
             photo = look_at(one.path) if isinstance(one.source, str) else None
             if photo is not None:
-                if photo.digest() in records.known:
+                if photo.digest() in file.known:
                     skipped += 1
                     continue
-                records.known.add(photo.digest())  # now, not when it is recorded: it may be given twice
-            ahead.append(photo)
+                file.known.add(photo.digest())  # now, not when it is recorded: the user may name it twice
+            waiting.append(photo)
             yield one
 
-    if records.cut:
-        console.line(f"{records.path}: the last record was not whole and is answered again")
-    with closing(answers(unanswered())) as given, console.progress("recorded") as progress:
-        for answer in given:
-            photo = ahead.popleft()
-            if is_heat_map(answer):
+    if file.cut:
+        console.line(f"{file.path}: the last record was not whole and is written again")
+    with closing(predicted(new_photos())) as records, console.progress("recorded") as progress:
+        for record in records:
+            photo = waiting.popleft()
+            if is_heat_map(record):
                 heat_maps += 1
                 continue
-            records.add(photo, answer)
+            file.add(photo, record)
             done += 1
-            failed += "error" in answer
+            failed += record.error is not None
             progress(done, max(0, total() - skipped - heat_maps))
     tell_heat_maps(heat_maps, console)
     console.line(
-        f"{records.path}: {done} recorded"
+        f"{file.path}: {done} recorded"
         + (f", {failed} with errors" if failed else "")
         + (f", {skipped} there already" if skipped else "")
-        + (f" (it holds {records.failed} errors)" if skipped and records.failed else "")
+        + (f" (it holds {file.failed} errors)" if skipped and file.failed else "")
         + ("; --resume goes on" if stop else "")
     )
     return failed > 0
-
-
-def is_heat_map(answer: dict[str, Any]) -> bool:
-    """Whether what was found among photos is a heat map of edgeclf."""
-    return bool(answer.get("error", {}).get("kind") == "heat-map")
-
-
-def tell_heat_maps(count: int, console: Console) -> None:
-    """Say how many heat maps were found among photos, and left out."""
-    if count:
-        console.line(f"left out: {count} heat map{'s' * (count != 1)} made by edgeclf")
-
-
-def answer_fields(prediction: Any) -> dict[str, Any]:
-    """What ``--json`` says of a Prediction or a PhotoError, beside the path."""
-    if isinstance(prediction, PhotoError):
-        return {"error": {"kind": prediction.kind, "message": str(prediction)}}
-    return {"unknown": prediction.unknown, "predictions": [_entry(e) for e in prediction.ranking]}
-
-
-def _entry(ranked: Any) -> dict[str, Any]:
-    entry = {"label": ranked.label, "index": ranked.index, "probability": round(ranked.probability, 6)}
-    return entry if ranked.display_name is None else {**entry, "display_name": ranked.display_name}
-
-
-def _print(answer: dict[str, Any], as_json: bool, console: Console) -> None:
-    if as_json:
-        print(
-            f"{json.dumps(answer, allow_nan=False)}\n", end="", flush=True
-        )  # one write: a kill leaves no half of a line
-        return
-    if "predictions" in answer:
-        print(printable(answer["path"]) + (": unknown" if answer["unknown"] else ""))
-        names = [entry.get("display_name", entry["label"]) for entry in answer["predictions"]]
-        width = min(40, max(map(len, names)))
-        for name, entry in zip(names, answer["predictions"], strict=True):
-            print(f"  {name:<{width}} {entry['probability']:7.1%}  {_bar(entry['probability'])}".rstrip())
-        if "cam" in answer:
-            padding = answer["padding_share"]
-            note = f" ({padding:.0%} of the evidence lies on padding)" if padding >= 0.01 else ""
-            print(f"  heat map of {answer['cam_class']}: {printable(answer['cam'])}{note}")
-    sys.stdout.flush()
-    if "error" in answer:
-        console.line(f"edgeclf: {printable(answer['error']['message'])}")
-
-
-def _bar(share: float) -> str:
-    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
-    return ("\N{FULL BLOCK}" if encoding.startswith(("utf", "gb1")) else "#") * round(share * 20)

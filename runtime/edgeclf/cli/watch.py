@@ -1,17 +1,18 @@
 """``edgeclf watch``: classify photos as they come into a folder."""
 
-import json
 import os
 import signal
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeclf.cli.console import Console, printable
-from edgeclf.cli.predict import Device, LowMemory, Threads, answer_fields
+from edgeclf.cli.options import Device, LowMemory, Threads
+from edgeclf.cli.print_records import print_json, print_line
 from edgeclf.cli.signals import Stopping
 from edgeclf.errors import PhotoError, UsageError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
     from edgeclf.cli.photo_sources import Source
     from edgeclf.field.photo_id import PhotoFile
+    from edgeclf.field.record import Record
     from edgeclf.field.record_file import RecordFile
     from edgeclf.field.review import ReviewFolder
     from edgeclf.field.watcher import FolderWatch
@@ -75,6 +77,7 @@ def watch(
     """
     with Stopping() as stop:
         from edgeclf.classifier import Classifier
+        from edgeclf.field.record import PredictSettings
         from edgeclf.field.record_file import RecordFile, check_suffix
         from edgeclf.field.review import ReviewFolder
         from edgeclf.field.watcher import FolderWatch
@@ -89,8 +92,8 @@ def watch(
         classifier = Classifier(model, device, threads, threshold=threshold, low_memory=low_memory, for_many=True)
         console = Console()
         ranks = min(top_k, len(classifier.labels))
-        rule = {"threshold": classifier.threshold, "maps_of": None}
-        with RecordFile(out, classifier.sha256, ranks, resume=True, rule=rule, sync_every=0) as records:
+        settings = PredictSettings(classifier.threshold)
+        with RecordFile(out, classifier.sha256, ranks, resume=True, settings=settings, sync_every=0) as records:
             if records.cut:
                 console.line(f"{out}: the last record was not whole; its photo is answered again")
             watcher = FolderWatch(
@@ -106,7 +109,7 @@ def watch(
                     f"{printable(path)}: camera raw files are left out, they cannot be read here: save JPEGs, too"
                 ),
             )
-            work = _Work(classifier, records, reviewer, top_k, as_json, once)
+            work = _Work(classifier, records, reviewer, console, top_k, as_json, once)
             console.line(f"watching {printable(str(folder))}, {records.found} photos recorded in {out} so far")
             _run(watcher, work, stop, console, once)
     if stop.signal == signal.SIGINT:
@@ -145,18 +148,20 @@ class _Work:
         classifier: "Classifier",
         records: "RecordFile",
         reviewer: "ReviewFolder | None",
+        console: Console,
         top_k: int,
         as_json: bool,
         once: bool,
     ) -> None:
         self.failed, self._once = 0, once
         self._classifier, self._records, self._reviewer = classifier, records, reviewer
-        self._top_k, self._as_json = top_k, as_json
+        self._console, self._top_k, self._as_json = console, top_k, as_json
 
     def answer_new(self, watcher: "FolderWatch", stop: Stopping) -> None:
         """Take what one look finds; return when all of it is on the disk."""
         from edgeclf.cli.photo_sources import answer_each
         from edgeclf.field.photo_id import look_at
+        from edgeclf.field.record import Record
         from edgeclf.field.record_file import PASSING
         from edgeclf.files.photo_names import FoundPath
         from edgeclf.images.overlay_mark import OVERLAY_KIND
@@ -177,39 +182,27 @@ class _Work:
                     continue
                 if look_at(photo.path) != photo:
                     continue  # gone, or changed while it was read: then it is a new photo
-                answer: dict[str, Any] = {"path": photo.path, **answer_fields(prediction)}
+                record = Record.of(photo.path, prediction)
                 if isinstance(prediction, PhotoError):
                     again, passing = watcher.put_off(photo), prediction.kind in PASSING
                     if again == 1 or (passing and not self._once):
                         if again == 2:
-                            _print(answer, self._as_json)
+                            self._print(record)
                         continue
                     watcher.give_up(photo)
                     self.failed += 1
                     if passing:  # left for the next run
                         self._records.known.add(photo.digest())
-                        _print(answer, self._as_json)
+                        self._print(record)
                         continue
                 elif prediction.unknown and self._reviewer is not None:
                     copy = self._reviewer.copy(photo.path, prediction.best.label)
                     if copy is None:
                         continue
-                    answer["copy"] = str(copy)
-                _print(answer, self._as_json)
-                self._records.add(photo, answer)
+                    record = replace(record, copy=str(copy))
+                self._print(record)
+                self._records.add(photo, record)
         self._records.commit()
 
-
-def _print(answer: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(
-            f"{json.dumps(answer, allow_nan=False)}\n", end="", flush=True
-        )  # one write: a kill leaves no half of a line
-    elif "error" in answer:
-        typer.echo(f"edgeclf: {printable(answer['error']['message'])}", err=True)
-    else:
-        best = answer["predictions"][0]
-        name = f"{best.get('display_name', best['label'])} {best['probability']:.1%}"
-        said = f"unknown ({name})" if answer["unknown"] else name
-        copied = f", copied to {printable(answer['copy'])}" if "copy" in answer else ""
-        print(f"{printable(answer['path'])}: {said}{copied}\n", end="", flush=True)
+    def _print(self, record: "Record") -> None:
+        print_json(record) if self._as_json else print_line(record, self._console)

@@ -1,73 +1,263 @@
-"""Lines of record files (``edgeclf.field.record_file``): from answers to JSON and CSV, and back to whose they are."""
+"""The record of one photo: what was predicted for it, and how it reads as JSON and as a row of a CSV file.
 
-import csv
-import io
+``predict --json``, ``predict --out`` and ``watch`` all write this record, and whatever reads record files gets it back.
+"""
+
 import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from edgeclf.errors import ExplainError, PhotoError
 from edgeclf.field.photo_id import PhotoFile
 
-_FIRST_TAIL = ("error", "message", "cam", "cam_class", "padding_share", "copy", "size", "modified", "model")
-TAILS = ((*_FIRST_TAIL, "folder", "threshold", "maps_of"), _FIRST_TAIL)  # the newest first: files keep their columns
-RULE = ("threshold", "maps_of")  # what decides an answer, beside the model and how many classes are ranked
-BOM = b"\xef\xbb\xbf"  # without it spreadsheets take UTF-8 for another encoding
-_ESCAPED = re.compile("[\x00-\x1f\x7f\ud800-\udfff]|\\\\(?=u[0-9a-f]{4})")
+if TYPE_CHECKING:
+    from edgeclf.results import Prediction
+
+_FIRST_COLUMNS = ("error", "message", "cam", "cam_class", "padding_share", "copy", "size", "modified", "model")
+# The columns behind the ranking, the newest version's first: a file keeps the columns that it was begun with.
+LAST_COLUMNS = ((*_FIRST_COLUMNS, "folder", "threshold", "maps_of"), _FIRST_COLUMNS)
+NO_HEAT_MAP = "no-heat-map"  # the kind of error where a class was predicted, but its heat map is not in the model
+_CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]|\\\\(?=u[0-9a-f]{4})")
 _FORMULA = tuple("=+-@'\uff1d\uff0b\uff0d\uff20")  # and their full-width twins
+_MODEL = re.compile("[0-9a-f]{16}")
 
 
-def csv_columns(ranks: int, tail: Sequence[str] = TAILS[0]) -> tuple[str, ...]:
-    """The header of a CSV record file whose answers rank so many classes."""
-    ranking = (f"{what}_{rank}" for rank in range(1, ranks + 1) for what in ("label", "probability"))
-    return ("path", "unknown", *ranking, *tail)
-
-
-class Record(NamedTuple):
-    """What opening a record file wants to know of a record.
+@dataclass(frozen=True, slots=True)
+class RecordedClass:
+    """One class of a ranking, as records hold it.
 
     Attributes:
-        photo: which photo it answers.
-        model: by which model.
-        error: the kind of its error.
-        rule: what it says of the rule it was answered by; files of earlier versions say nothing.
-        ranks: how many classes it ranks.
-        unknown, best: its answer, and the best probability.
+        label: the class name.
+        probability: 0..1, rounded to 6 digits.
+        index: position among the logits; None if read from CSV, which has none.
+        display_name: the name for people, None if the model has none.
     """
 
-    photo: PhotoFile | None
-    model: str
-    error: str | None
-    rule: Mapping[str, Any]
-    ranks: int | None = None
+    label: str
+    probability: float
+    index: int | None = None
+    display_name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What to show people."""
+        return self.display_name or self.label
+
+
+class Failure(NamedTuple):
+    """Why a photo has no prediction, or no heat map: a stable ``kind`` (see ``PhotoError``), and a ``message``."""
+
+    kind: str
+    message: str
+
+
+class PredictSettings(NamedTuple):
+    """The settings that all records of a file share, beside the model and the number of ranked classes.
+
+    Attributes:
+        threshold: a photo whose best probability is below it is unknown, 0..1.
+        maps_of: what heat maps explain, "best-ranked" or a class name; None without heat maps.
+    """
+
+    threshold: float | None = None
+    maps_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was predicted for one photo.
+
+    Attributes:
+        path: the photo, as the user named it or as it was found.
+        unknown: the best probability is below the threshold; None without a prediction.
+        predictions: the top k classes, best first; empty if the photo could not be read.
+        error: why there is no prediction, or no heat map; None if nothing failed.
+        cam: the file of the heat map, None if none was drawn; so are the next two.
+        cam_class: the class that the heat map explains.
+        padding_share: share of the heat map's energy on padding, 0..1, rounded to 4 digits.
+        copy: where ``watch --review`` copied the photo, None if it did not.
+        device: the execution provider that was used, None if not recorded.
+        size: bytes of the photo; this and the following are None outside record files, and ``size`` and ``modified``
+            for what is no file.
+        modified: time of modification, ISO 8601 in UTC.
+        model: the first 16 hex digits of the model file's ``sha256``.
+        folder: where a relative ``path`` counts from, None for an absolute one.
+        settings: how photos were predicted; None in files of versions that did not record it.
+    """
+
+    path: str
     unknown: bool | None = None
-    best: float | None = None
+    predictions: tuple[RecordedClass, ...] = ()
+    error: Failure | None = None
+    cam: str | None = None
+    cam_class: str | None = None
+    padding_share: float | None = None
+    copy: str | None = None
+    device: str | None = None
+    size: int | None = None
+    modified: str | None = None
+    model: str | None = None
+    folder: str | None = None
+    settings: PredictSettings | None = None
+
+    @property
+    def photo(self) -> PhotoFile | None:
+        """The photo with its size and time; None for what is no file, and outside record files."""
+        if self.size is None or self.modified is None:
+            return None
+        return PhotoFile(os.path.join(self.folder or "", self.path), self.size, self.modified)
+
+    def with_heat_map(self, file: str, label: str, padding_share: float) -> "Record":
+        """The same record with a heat map: its file, the class that it explains, its share on padding (0..1)."""
+        return replace(self, cam=file, cam_class=label, padding_share=round(padding_share, 4))
+
+    def in_file(self, photo: PhotoFile | None, model: str, settings: PredictSettings) -> "Record":
+        """The same record as it stands in a record file.
+
+        Args:
+            photo: the file, as it was before it was read; None for what is no file.
+            model: the first 16 hex digits of the model file's ``sha256``.
+            settings: those of the record file.
+        """
+        if photo is None:
+            return replace(self, model=model, settings=settings)
+        folder = None if os.path.isabs(photo.path) else os.getcwd()
+        return replace(self, size=photo.size, modified=photo.modified, model=model, folder=folder, settings=settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain data for JSON. What is not known has no key, except ``size`` and so on in files."""
+        values: dict[str, Any] = {"path": self.path}
+        if self.predictions:
+            values["unknown"] = self.unknown
+            values["predictions"] = [_ranked_dict(one) for one in self.predictions]
+        if self.error is not None:
+            values["error"] = self.error._asdict()
+        for key in ("cam", "cam_class", "padding_share", "copy", "device"):
+            if (value := getattr(self, key)) is not None:
+                values[key] = value
+        if self.model is not None:
+            values |= {"size": self.size, "modified": self.modified, "model": self.model}
+            if self.settings is not None:
+                values |= {"folder": self.folder, **self.settings._asdict()}
+        return values
+
+    def to_json(self) -> str:
+        """The record as one line of JSON, without a line break at its end."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    def to_row(self, columns: Sequence[str]) -> list[str | int | float | None]:
+        """The record as cells of ``columns`` (see ``csv_columns``), with text escaped as ``escaped`` says."""
+        values: dict[str, Any] = {**vars(self), "error": None}
+        for rank, one in enumerate(self.predictions, 1):
+            values |= {f"label_{rank}": one.label, f"probability_{rank}": one.probability}
+        if self.error is not None:
+            values |= {"error": self.error.kind, "message": self.error.message}
+        if self.unknown is not None:
+            values["unknown"] = str(self.unknown).lower()
+        if self.settings is not None:
+            values |= self.settings._asdict()
+        return [escaped(value) if isinstance(value := values.get(name), str) else value for name in columns]
+
+    @classmethod
+    def of(cls, path: str, result: "Prediction | PhotoError | ExplainError", device: str | None = None) -> "Record":
+        """The record of what a ``Classifier`` gave for a photo.
+
+        Args:
+            path: the photo.
+            result: the prediction; or why the photo could not be read, or why there is no heat map.
+            device: the execution provider that was used.
+        """
+        if isinstance(result, PhotoError):
+            return cls(path, error=Failure(result.kind, str(result)), device=device)
+        error = Failure(NO_HEAT_MAP, str(result)) if isinstance(result, ExplainError) else None
+        prediction: Prediction = result.prediction if isinstance(result, ExplainError) else result
+        ranking = tuple(
+            RecordedClass(one.label, round(one.probability, 6), one.index, one.display_name)
+            for one in prediction.ranking
+        )
+        return cls(path, prediction.unknown, ranking, error, device=device)
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> "Record":
+        """Read what ``to_json`` gave, in this version or an earlier one.
+
+        Raises:
+            ValueError: it is not a record.
+        """
+        values = json.loads(line)
+        if not isinstance(values, dict):
+            raise ValueError("not an object")
+        ranking, error, unknown = (values.get(key) for key in ("predictions", "error", "unknown"))
+        predictions: tuple[RecordedClass, ...] = ()
+        if isinstance(ranking, list) and ranking:
+            predictions = tuple(map(_ranked, ranking))
+            if not isinstance(unknown, bool):
+                raise ValueError("not a record")
+        failure = Failure(str(error.get("kind")), str(error.get("message"))) if isinstance(error, dict) else None
+        settings = None
+        if "threshold" in values or "maps_of" in values:
+            settings = PredictSettings(values.get("threshold"), values.get("maps_of"))
+        others: dict[str, Any] = {key: values.get(key) for key in _PLAIN_KEYS}
+        return _checked(cls(predictions=predictions, error=failure, settings=settings, **others))
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, str]) -> "Record":
+        """Read the cells that ``to_row`` gave, as text, by the names of their columns.
+
+        Raises:
+            ValueError: they are not a record.
+            KeyError: a column is missing.
+        """
+        ranking: list[RecordedClass] = []
+        while row.get(probability := f"probability_{len(ranking) + 1}"):
+            label = unescaped(row[f"label_{len(ranking) + 1}"])
+            ranking.append(RecordedClass(label, float(row[probability])))
+        if row["unknown"] and not ranking:
+            raise ValueError("not a record")
+        text = {key: unescaped(row.get(key, "")) or None for key in ("cam", "cam_class", "copy", "folder", "maps_of")}
+        maps_of = text.pop("maps_of")
+        settings = None
+        if "threshold" in row:
+            settings = PredictSettings(float(row["threshold"]) if row["threshold"] else None, maps_of)
+        return _checked(
+            cls(
+                unescaped(row["path"]),
+                row["unknown"].lower() == "true" if row["unknown"] else None,
+                tuple(ranking),
+                Failure(row["error"], unescaped(row["message"])) if row["error"] else None,
+                padding_share=float(row["padding_share"]) if row["padding_share"] else None,
+                size=int(row["size"]) if row["size"] else None,
+                modified=row["modified"] or None,
+                model=row["model"],
+                settings=settings,
+                **text,
+            )
+        )
 
 
-def to_json(record: Mapping[str, Any]) -> bytes:
-    """A record as a line."""
-    return json.dumps(record, allow_nan=False).encode() + b"\n"
+_PLAIN_KEYS = (
+    *("path", "unknown", "cam", "cam_class", "padding_share", "copy", "device"),
+    *("size", "modified", "model", "folder"),
+)
 
 
-def to_csv(record: Mapping[str, Any], columns: Sequence[str]) -> bytes:
-    """A record as a row of ``columns``."""
-    row: dict[str, Any] = {**record}
-    for rank, entry in enumerate(row.pop("predictions", ()), 1):
-        row |= {f"label_{rank}": entry["label"], f"probability_{rank}": entry["probability"]}
-    if "error" in row:
-        row |= {"error": row["error"]["kind"], "message": row["error"]["message"]}
-    if "unknown" in row:
-        row["unknown"] = str(row["unknown"]).lower()
-    cells = [escaped(value) if isinstance(value := row.get(name), str) else value for name in columns]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue().encode()
+def csv_columns(ranks: int, last: Sequence[str] = LAST_COLUMNS[0]) -> tuple[str, ...]:
+    """The columns of a CSV record file.
+
+    Args:
+        ranks: how many classes are ranked for a photo.
+        last: the columns behind the ranking, one of ``LAST_COLUMNS``.
+    """
+    ranking = (f"{what}_{rank}" for rank in range(1, ranks + 1) for what in ("label", "probability"))
+    return ("path", "unknown", *ranking, *last)
 
 
 def escaped(text: str) -> str:
-    """Text as it stands in a CSV record file."""
-    text = _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    """Text as it stands in a CSV record file: control characters as ``\\uXXXX``, formulas behind an apostrophe."""
+    text = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
@@ -76,43 +266,25 @@ def unescaped(text: str) -> str:
     return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text.removeprefix("'"))
 
 
-def from_json(line: bytes) -> Record:
-    """Read a line. Raises ValueError for what is no record."""
-    record = json.loads(line)
-    if not isinstance(record, dict):
-        raise ValueError("not an object")
-    error, ranking = record.get("error"), record.get("predictions")
-    kind = str(error.get("kind")) if isinstance(error, dict) else None
-    read = _record(record, kind, {key: record[key] for key in RULE if key in record})
-    if not isinstance(ranking, list) or not ranking:
-        return read
-    best = ranking[0].get("probability") if isinstance(ranking[0], dict) else None
-    unknown = record.get("unknown")
-    if not (isinstance(best, int | float) and isinstance(unknown, bool)):
+def _ranked_dict(one: RecordedClass) -> dict[str, Any]:
+    values: dict[str, Any] = {"label": one.label}
+    if one.index is not None:
+        values["index"] = one.index
+    values["probability"] = one.probability
+    return values if one.display_name is None else {**values, "display_name": one.display_name}
+
+
+def _ranked(entry: Any) -> RecordedClass:
+    if not isinstance(entry, dict) or not isinstance(entry.get("probability"), int | float):
         raise ValueError("not a record")
-    return read._replace(ranks=len(ranking), unknown=unknown, best=best)
+    return RecordedClass(str(entry.get("label")), entry["probability"], entry.get("index"), entry.get("display_name"))
 
 
-def from_csv(line: bytes, columns: Sequence[str]) -> Record:
-    """Read a line. Raises ValueError for what is no record."""
-    (cells,) = csv.reader([line.decode()], strict=True)
-    row = dict(zip(columns, cells, strict=True))
-    record: dict[str, Any] = {key: unescaped(row[key]) or None for key in ("folder", "maps_of") if key in row}
-    record |= {key: float(row[key]) if row[key] else None for key in ("threshold",) if key in row}
-    rule = {key: record[key] for key in RULE if key in record}
-    record |= {"path": unescaped(row["path"]), "model": row["model"], "modified": row["modified"]}
-    read = _record({**record, "size": int(row["size"]) if row["size"] else None}, row["error"] or None, rule)
-    if not row["unknown"]:
-        return read
-    return read._replace(unknown=row["unknown"].lower() == "true", best=float(row["probability_1"]))
-
-
-def _record(record: Mapping[str, Any], error: str | None, rule: Mapping[str, Any]) -> Record:
-    path, size, modified, model, folder = map(record.get, ("path", "size", "modified", "model", "folder"))
-    if not (isinstance(path, str) and isinstance(model, str) and re.fullmatch("[0-9a-f]{16}", model)):
+def _checked(record: Record) -> Record:
+    if not (isinstance(record.path, str) and isinstance(record.folder, str | None)):
         raise ValueError("not a record")
-    if size is None:
-        return Record(None, model, error, rule)
-    if not (isinstance(size, int) and isinstance(modified, str) and isinstance(folder, str | None)):
+    if record.model is not None and not (isinstance(record.model, str) and _MODEL.fullmatch(record.model)):
         raise ValueError("not a record")
-    return Record(PhotoFile(os.path.join(folder or "", path), size, modified), model, error, rule)
+    if record.size is not None and not (isinstance(record.size, int) and isinstance(record.modified, str)):
+        raise ValueError("not a record")
+    return record

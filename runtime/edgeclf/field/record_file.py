@@ -27,15 +27,14 @@ import json
 import os
 import stat
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
 from edgeclf.errors import RecordError, UsageError
 from edgeclf.field.photo_id import Digests, PhotoFile
-from edgeclf.field.record import BOM, csv_columns, from_csv, from_json, to_csv, to_json
-from edgeclf.field.record_header import other_rule, read_head
+from edgeclf.field.record import PredictSettings, Record, csv_columns
+from edgeclf.field.record_lines import BOM, different_settings, from_line, read_header, to_line
 from edgeclf.files.atomic_write import flush, sync_folder
 from edgeclf.files.lock import lock
 
@@ -46,6 +45,7 @@ LASTING = frozenset(("not-a-file", "empty", "not-an-image", "damaged", "too-larg
 PASSING = frozenset(("unreadable", "timeout"))
 SYNC_EVERY = 0.5  # seconds
 _FIRST_BYTES = b'{"path": "'
+_DEFAULT_SETTINGS = PredictSettings()
 
 
 class RecordFile:
@@ -78,18 +78,17 @@ class RecordFile:
         ranks: int,
         *,
         resume: bool = False,
-        rule: Mapping[str, Any] | None = None,
+        settings: PredictSettings = _DEFAULT_SETTINGS,
         retry: bool = False,
         sync_every: float = SYNC_EVERY,
     ) -> None:
         self.path = Path(path)
         self.known = Digests()
         self.found = self.failed = self.cut = 0
-        self._model, self._rule, self._ranks = model[:16], rule or {}, ranks
+        self._model, self._settings, self._ranks = model[:16], settings, ranks
         self._retry, self._sync_every = retry, sync_every
-        self._csv = check_suffix(self.path) == ".csv"
-        self._columns = csv_columns(ranks)
-        self._head = BOM + f"{','.join(self._columns)}\n".encode() if self._csv else b""
+        self._columns = csv_columns(ranks) if check_suffix(self.path) == ".csv" else None
+        self._head = b"" if self._columns is None else BOM + f"{','.join(self._columns)}\n".encode()
         self._file = self._open(resume)
         try:
             lock(self._file, self.path)
@@ -115,22 +114,20 @@ class RecordFile:
         finally:
             self._file.close()
 
-    def add(self, photo: PhotoFile | None, answer: Mapping[str, Any]) -> None:
+    def add(self, photo: PhotoFile | None, record: Record) -> None:
         """Append one record; it outlives this process at once, and a power cut after ``commit``.
 
         Commits on its own, unless that was done less than ``sync_every`` seconds ago.
 
         Args:
-            photo: the file that was answered, as it was before it was read; None for what is no file.
-            answer: as ``predict --json`` prints it.
+            photo: the file, as it was before it was read; None for what is no file.
+            record: what was predicted for it.
 
         Raises:
             RecordError: it cannot be written; the file is as it was before.
         """
-        size, modified = (None, None) if photo is None else (photo.size, photo.modified)
-        folder = None if photo is None or os.path.isabs(photo.path) else os.getcwd()
-        record = {**answer, "size": size, "modified": modified, "model": self._model, "folder": folder, **self._rule}
-        self._append(to_csv(record, self._columns) if self._csv else to_json(record))
+        record = record.in_file(photo, self._model, self._settings)
+        self._append(to_line(record, self._columns))
         self._unsynced = True
         if photo is not None:
             self.known.add(photo.digest())
@@ -199,7 +196,7 @@ class RecordFile:
             for number, line in enumerate(lines, 1):
                 if torn:
                     raise RecordError(f"{self.path}: line {number - 1} is damaged", "repair it, or name another file")
-                if number == 1 and self._csv:
+                if number == 1 and self._head:
                     self._check_head(line)
                     whole = line.endswith(b"\n")
                 else:
@@ -209,12 +206,12 @@ class RecordFile:
                 else:
                     torn = line
         begun = torn.rstrip(b"\0")  # power cuts may leave zeros
-        heads = (self._head, self._head.removeprefix(BOM)) if self._csv else (_FIRST_BYTES,)
+        heads = (self._head, self._head.removeprefix(BOM)) if self._head else (_FIRST_BYTES,)
         if not end and not any(head.startswith(begun[: len(head)]) for head in heads):
             raise self._foreign()
-        if not end and begun and not self._csv:
+        if not end and begun and not self._head:
             try:
-                from_json(begun)
+                from_line(begun, None)
             except json.JSONDecodeError:  # cut short
                 pass
             except (ValueError, RecursionError):  # whole, and somebody else's, who ends files without a line break
@@ -228,7 +225,7 @@ class RecordFile:
         given = line.rstrip(b"\r\n\0")
         if not line.endswith(b"\n") and self._head.startswith(given):
             return
-        columns, untouched = read_head(line)
+        columns, untouched = read_header(line)
         if columns is None:
             if not line.endswith(b"\n") and self._head.removeprefix(BOM).startswith(given):
                 return
@@ -260,7 +257,7 @@ class RecordFile:
         if not line.endswith(b"\n"):
             return False
         try:
-            record = from_csv(line, self._columns) if self._csv else from_json(line)
+            record = from_line(line, self._columns)
         except (ValueError, RecursionError, csv.Error):
             if number == 1:
                 raise self._foreign() from None
@@ -272,15 +269,16 @@ class RecordFile:
                 f"{self.path}: was written with another model ({record.model}, this one is {self._model})",
                 "name another file, or give the model it was begun with",
             )
-        if record.ranks is not None:
-            self._check_ranks(record.ranks)
-        if other := other_rule(self._rule, record):
-            raise RecordError(f"{self.path}: was written {other[0]}", f"{other[1]}, or name another file")
+        if record.predictions:
+            self._check_ranks(len(record.predictions))
+        if different := different_settings(self._settings, record):
+            raise RecordError(f"{self.path}: was written {different[0]}", f"{different[1]}, or name another file")
         self.found += 1
         self.failed += record.error is not None
-        passing = record.error is not None and record.error not in LASTING
-        if record.photo is not None and not (passing and self._retry):
-            self.known.add(record.photo.digest())
+        passing = record.error is not None and record.error.kind not in LASTING
+        photo = record.photo
+        if photo is not None and not (passing and self._retry):
+            self.known.add(photo.digest())
         return True
 
 

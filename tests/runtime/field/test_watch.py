@@ -209,6 +209,7 @@ def test_what_cannot_work_is_one_line(edgeclf: Run, start: Callable[..., Watch],
 
 def test_a_photo_that_changes_while_it_is_read_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from edgeclf.classifier import Classifier
+    from edgeclf.cli.console import Console
     from edgeclf.cli.signals import Stopping
     from edgeclf.cli.watch import _Work
     from edgeclf.field.record_file import RecordFile
@@ -225,7 +226,7 @@ def test_a_photo_that_changes_while_it_is_read_is_not_recorded(tmp_path: Path, m
     monkeypatch.setattr(classifier, "predict_many", lambda photos, top_k: (slow(photo, top_k) for photo in photos))
     with RecordFile(tmp_path / "o.jsonl", classifier.sha256, 3) as records, Stopping() as stop:
         watch = FolderWatch(str(tmp_path), records.known, settle=0, patience=0)
-        work = _Work(classifier, records, None, 3, False, False)
+        work = _Work(classifier, records, None, Console(), 3, False, False)
         for _ in range(4):
             watch._whole_at = 0
             work.answer_new(watch, stop)
@@ -256,7 +257,7 @@ def test_once_ends_though_photos_cannot_be_read_one_after_the_other(
     monkeypatch.setattr(classifier, "predict_many", unreadable)
     with RecordFile(out, classifier.sha256, 3) as records, Stopping() as stop:
         watcher = FolderWatch(str(tmp_path / "in"), records.known, settle=0.05, patience=0.1)
-        work = watch._Work(classifier, records, None, 3, False, True)
+        work = watch._Work(classifier, records, None, Console(), 3, False, True)
         signal.alarm(60)
         watch._run(watcher, work, stop, Console(), True)
         signal.alarm(0)

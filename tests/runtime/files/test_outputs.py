@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from edgeclf.cli.photo_sources import OverlayFiles
 from edgeclf.errors import EdgeclfError, UsageError
+from edgeclf.field.record import Record
 from edgeclf.field.record_file import RecordFile
 from edgeclf.field.review import ReviewFolder
 from edgeclf.files.atomic_write import may_write, write_atomically, write_new, write_over
@@ -186,7 +187,7 @@ def test_what_a_file_system_refuses_is_done_without(
     assert copy.read_bytes() == (tmp_path / "photo.jpg").read_bytes()
     assert saved(OverlayFiles(str(tmp_path / "maps"), ["x"]), draw(1), "photo.jpg").exists()
     with RecordFile(tmp_path / "out.jsonl", "0" * 64, 2) as records:
-        records.add(None, {"path": "-", "predictions": []})
+        records.add(None, Record("-"))
     assert (tmp_path / "b").read_bytes() == b"b"
     assert not list(tmp_path.rglob(".edgeclf-*"))
 

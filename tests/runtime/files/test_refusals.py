@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 from edgeclf import Classifier
 from edgeclf.cli import watch as watch_command
+from edgeclf.cli.console import Console
 from edgeclf.cli.photo_sources import Found, find_photos
 from edgeclf.errors import BackendError, PhotoError, RecordError
 from edgeclf.field.photo_id import Digests, look_at
+from edgeclf.field.record import Record
 from edgeclf.field.record_file import RecordFile
 from edgeclf.field.watcher import FolderWatch
 from edgeclf.files import timed_io as reading
@@ -134,7 +136,7 @@ def test_watch_records_a_photo_that_may_not_be_opened_once_it_may(
     monkeypatch.setattr(reading, "_open", refusing)
     with RecordFile(tmp_path / "o.jsonl", SHA, 3, resume=True) as records:
         watch = FolderWatch(str(tmp_path / "in"), records.known, settle=0, patience=0)
-        work = watch_command._Work(Classifier(MODEL), records, None, 3, False, once)
+        work = watch_command._Work(Classifier(MODEL), records, None, Console(), 3, False, once)
         stop: Any = False
         for _ in range(3):
             work.answer_new(watch, stop)
@@ -148,7 +150,7 @@ def test_watch_records_a_photo_that_may_not_be_opened_once_it_may(
     if once:  # the next run finds it
         with RecordFile(tmp_path / "o.jsonl", SHA, 3, resume=True) as records:
             watch = FolderWatch(str(tmp_path / "in"), records.known, settle=0, patience=0)
-            work = watch_command._Work(Classifier(MODEL), records, None, 3, False, once)
+            work = watch_command._Work(Classifier(MODEL), records, None, Console(), 3, False, once)
             for _ in range(2):
                 work.answer_new(watch, stop)
     text = (tmp_path / "o.jsonl").read_text().splitlines()
@@ -252,18 +254,7 @@ def test_a_card_that_became_read_only_is_one_error(tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(os, "write", refusing)
         monkeypatch.setattr(os, "ftruncate", refusing)
         with pytest.raises(RecordError, match="Read-only file system"):
-            records.add(None, {"path": "x"})
-
-
-def test_a_csv_torn_inside_quotes_is_cut(tmp_path: Path) -> None:
-    out = tmp_path / "o.csv"
-    with RecordFile(out, SHA, 1) as records:
-        records.add(None, {"path": "x.jpg", "unknown": False, "predictions": [{"label": "a", "probability": 1.0}]})
-    whole = out.read_bytes()
-    out.write_bytes(whole + b'"b.jpg,false\n')
-    with RecordFile(out, SHA, 1, resume=True) as records:
-        assert (records.found, records.cut) == (1, 13)
-    assert out.read_bytes() == whole
+            records.add(None, Record("x"))
 
 
 def test_a_png_ends_at_its_end() -> None:

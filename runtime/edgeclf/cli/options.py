@@ -1,0 +1,13 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="What to compute on.")]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: all this process may use.")
+]
+LowMemory = Annotated[
+    bool, typer.Option("--low-memory", help="For small boards: one photo at a time, memory returned after each.")
+]
