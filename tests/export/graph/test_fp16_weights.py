@@ -8,11 +8,13 @@ from subprocess import CompletedProcess
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from edgeclf import Classifier
 from edgeclf.errors import DataError, UsageError
 from edgeclf.model.file import read_model_file
+from edgeclf.model.session import CUDA
 from edgeclf_export.api.export_run import export_run
 from edgeclf_export.graph.fp16_weights import store_in_half
 from edgeclf_export.pack.build import export_network, manifest_of, with_manifest
@@ -147,3 +149,17 @@ def test_a_checkpoint_gives_the_best_weights_so_far(
     checkpoint.write_bytes(b"not one")
     with pytest.raises(DataError):
         load_run_or_checkpoint(checkpoint).network()
+
+
+@pytest.mark.gpu
+def test_fp16_on_cuda_gives_the_same_classes(tmp_path: Path) -> None:
+    if CUDA not in onnxruntime.get_available_providers():
+        pytest.skip("needs onnxruntime-gpu")
+    torch.manual_seed(0)
+    network, _ = build_network("cnn4", len(CLASSES), image_size=SIZE)
+    path = tmp_path / "fp16.onnx"
+    path.write_bytes(export_network(network.eval(), manifest_for(SIZE, CLASSES), fp16=True))
+    there, here = Classifier(path, "cuda"), Classifier(path, "cpu")
+    assert there.device == CUDA
+    agreeing = [there.predict(draw(i)).best.label == here.predict(draw(i)).best.label for i in range(40)]
+    assert sum(agreeing) >= 38

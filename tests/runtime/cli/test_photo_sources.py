@@ -18,8 +18,6 @@ from edgeclf.cli.photo_sources import find_photos
 from edgeclf.errors import PhotoError, UsageError
 from edgeclf.images.overlay_mark import save_marked
 from edgeclf.images.preprocess import upright_rgb
-from edgeclf_training.dataset.check import check_data
-from edgeclf_training.dataset.scan import scan_one
 from helpers import CLASSES, draw
 from PIL import Image
 
@@ -67,25 +65,13 @@ def test_heat_maps_among_photos_are_no_photos(edgeclf: Run, model: Path, tmp_pat
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
 def test_other_commands_leave_heat_maps_out_too(suffix: str, edgeclf: Run, model: Path, tmp_path: Path) -> None:
     put(tmp_path / CLASSES[0] / "a.jpg")
-    heat_map = put_map(tmp_path / CLASSES[0] / f"b{suffix}")
-    assert scan_one(heat_map).kind == "heat-map", "training and data check"
+    put_map(tmp_path / CLASSES[0] / f"b{suffix}")
     done = edgeclf("compare", model, model, tmp_path, "--json")
     assert (json.loads(done.stdout)["photos"], json.loads(done.stdout)["unreadable"]) == (1, [])
     assert done.stderr.endswith("left out: 1 heat map made by edgeclf\n")
     out = tmp_path / "out.jsonl"
     done = edgeclf("watch", tmp_path, "--out", out, "-m", model, "--once", "--settle", 0)
     assert (done.returncode, len(out.read_text().splitlines())) == (0, 1), done.stderr
-
-
-def test_data_check_notes_heat_maps(tmp_path: Path) -> None:
-    for seed, label in enumerate(("cat", "dog")):
-        put(tmp_path / label / "a.png", seed)
-        heat_map = put_map(tmp_path / label / "b.jpg", seed)
-    report = check_data([tmp_path])
-    notes = {finding.kind: finding for finding in report.findings}
-    assert (len(notes["heat-map"].items), notes["heat-map"].severity, report.readable) == (2, "note", 2)
-    assert "unreadable" not in notes
-    assert heat_map not in report.quarantine
 
 
 def test_reading_a_photo_tells_a_heat_map_without_a_second_look(

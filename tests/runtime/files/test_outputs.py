@@ -17,8 +17,6 @@ from edgeclf.field.review import ReviewFolder
 from edgeclf.files.atomic_write import may_write, write_atomically, write_new, write_over
 from edgeclf.images.overlay_mark import is_overlay
 from edgeclf.model.file import is_model_file
-from edgeclf_samples.write_photos import write_sample_data
-from edgeclf_training.dataset.quarantine import write_quarantine
 from helpers import OLD_MODELS, draw
 from PIL import Image
 
@@ -111,8 +109,6 @@ OUTPUTS: dict[str, Callable[[Path], object]] = {
     "--out.jsonl": lambda path: RecordFile(path, "0" * 64, 2),
     "--out --resume.jsonl": lambda path: RecordFile(path, "0" * 64, 2, resume=True),
     "--out --resume.csv": lambda path: RecordFile(path, "0" * 64, 2, resume=True),
-    "--quarantine.jpg": lambda path: write_quarantine(path, {Path("/a.jpg"): "why"}),
-    "sample-data": lambda path: write_sample_data(path, per_class=1, size=64),
 }
 
 

@@ -17,21 +17,15 @@ import torch
 from edgeclf.classifier import Classifier
 from edgeclf.cli.console import Console
 from edgeclf.errors import DataError
-from edgeclf.images.overlay_mark import OVERLAY_MARK
 from edgeclf.images.preprocess import network_input
 from edgeclf.model.manifest import Calibration, Figures
 from edgeclf_export.api.export_run import export_run
 from edgeclf_training.config.options import TrainOptions
-from edgeclf_training.dataset.exclusion_counts import in_a_line, left_out
-from edgeclf_training.dataset.samples import Sample, read_lists, write_lists
-from edgeclf_training.dataset.split import read_split
 from edgeclf_training.fit.messages import describe
 from edgeclf_training.fit.train import train
 from edgeclf_training.report import write_report
-from edgeclf_training.report.confusion_matrix import draw_confusion_matrix, most_confused
 from edgeclf_training.report.metrics_json import best_epoch
 from edgeclf_training.report.plots import training_curve
-from edgeclf_training.report.write import spread
 from edgeclf_training.run.run_folder import Run, load_run
 from helpers import write_class_folders
 from numpy.typing import NDArray
@@ -197,27 +191,6 @@ def test_what_was_left_out_comes_back_and_each_reason_is_told_by_its_name(
     assert "left out: 2 duplicates of photos in the same class, 1 cannot be read" in capsys.readouterr().err
 
 
-def test_every_reason_to_leave_a_photo_out_is_counted_by_its_kind(tmp_path: Path) -> None:
-    data = write_class_folders(tmp_path / "data" / "train", 8).parent
-    write_class_folders(data / "test", 2, seed=50)
-    adelie, king = data / "train" / "adelie", data / "train" / "king"
-    shutil.copy(adelie / "adelie_000.jpg", adelie / "z, which is in test.jpg")
-    shutil.copy(adelie / "adelie_001.jpg", king / "other.jpg")  # both go
-    shutil.copy(data / "test" / "king" / "king_000.jpg", king / "twin.jpg")
-    (king / "empty.jpg").touch()
-    listed = {adelie / f"adelie_00{n}.jpg": "same photo as x, under another class" for n in (3, 4)}
-    (king / "heat.jpg").write_bytes(b"\xff\xd8\xff\xfe\0\x12" + OVERLAY_MARK)
-    split = read_split([data], quarantine=listed)
-    counts = {"quarantined": 2, "conflict": 2, "twin": 1, "duplicate": 1, "heat-map": 1, "unreadable": 1}
-    assert left_out(split.skipped) == counts
-    write_lists(split, tmp_path)
-    assert left_out(read_lists(tmp_path, split.classes, split.val_origin).skipped) == counts
-    assert in_a_line(counts) == (
-        "2 on the quarantine list, 2 filed under another class too, 1 the same or nearly as in val or test, "
-        "1 duplicate of photos in the same class, 1 heat map of edgeclf, 1 cannot be read"
-    )
-
-
 def test_the_page_is_whole_and_fetches_nothing(run: Run) -> None:
     page = page_of(run)
     assert page.open == []
@@ -307,44 +280,6 @@ def test_the_best_epoch_is_none_where_the_start_was_better() -> None:
     assert best_epoch([{"epoch": 1, "val_accuracy": 0.5, "val_loss": None}], []) is None
 
 
-@pytest.mark.parametrize("classes", [2, 25, 26, 100, 1000])
-def test_the_matrix_is_readable_with_any_number_of_classes(classes: int) -> None:
-    names = [f"class {i}" for i in range(classes)]
-    confusion = 5 * np.eye(classes, dtype=int)
-    confusion[0, 1] = 91
-    if classes > 2:
-        confusion[24, 2], confusion[2, 24] = 17, 3
-    drawn = most_confused(confusion.tolist())
-    assert drawn == (list(range(classes)) if classes <= 25 else [0, 1, 2, 24])
-    drawing = draw_confusion_matrix(confusion.tolist(), names, drawn)
-    assert len(drawing) < 100_000
-    told = re.findall(r">([^<>]+)</text>", drawing)
-    assert [name for name in told if name.startswith("class ")] == 2 * [names[i] for i in drawn]
-    assert (f"{classes - 4} other classes" in told) == (classes > 25)
-    assert {"91", "5"} <= set(told)
-    if classes > 25:
-        assert {"17", "3", str(5 * (classes - 4))} <= set(told)
-
-
-def test_the_most_confused_classes_are_those_confused_most_often_either_way() -> None:
-    confusion = np.zeros((60, 60), int)
-    confusion[5:50, 59] = 1  # one class swallows a photo of many others
-    confusion[3, 4] = 9
-    confusion[np.arange(6, 30), np.arange(7, 31)] += 2
-    drawn = most_confused(confusion.tolist())
-    assert {3, 4, 59} < set(drawn)
-    assert len(drawn) == 20
-    assert drawn == sorted(drawn)
-    assert most_confused(np.eye(60, dtype=int).tolist()) == []
-
-
-def test_long_names_are_told_apart_by_either_end() -> None:
-    names = ["penguin seen from the front left", "penguin seen from the front right"]
-    told = re.findall(r">(penguin[^<>]+)</text>", draw_confusion_matrix([[1, 0], [0, 1]], names, [0, 1]))
-    assert len(set(told)) == 2
-    assert all(len(name) <= 24 for name in told)
-
-
 def test_the_page_tells_photos_per_class_and_where_mistakes_lie(run: Run, metrics: dict[str, Any]) -> None:
     page = page_of(run)
     for name, parts in metrics["photos"]["per_class"].items():
@@ -366,12 +301,3 @@ def test_no_percent_sign_stands_alone_on_a_line(run: Run) -> None:
 def test_curves_with_holes_are_drawn() -> None:
     rows = [{"epoch": n, "phase": "fine-tune", "train_loss": None, "val_loss": 1 / n} for n in (1, 2, 3)]
     assert "currentColor" in training_curve(rows, "loss", 3)
-
-
-def test_a_bounded_sample_takes_evenly_from_all_classes() -> None:
-    samples = [Sample(Path(f"{i}"), "rare" if i % 100 == 0 else "common", 1) for i in range(1000)]
-    chosen = spread(samples, 20, 0)
-    assert sum(s.label == "rare" for s in chosen) == 10
-    assert len(set(chosen)) == 20
-    assert chosen == spread(samples, 20, 0)
-    assert spread(samples[:5], 20, 0) == samples[:5]
