@@ -1,10 +1,8 @@
-"""The classifier: one model file, photos in, rankings and heat maps out."""
+"""The classifier: one model file that ranks the classes of photos and explains the ranking with heat maps."""
 
-import os
 from collections.abc import Callable, Generator, Iterable
-from functools import cached_property
-from pathlib import Path
-from typing import Any, TypeVar
+from functools import cached_property, partial
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,63 +10,52 @@ from PIL import Image
 
 from edgeclf.argument_checks import check_whole, number
 from edgeclf.errors import ExplainError, ModelError, PhotoError, UsageError
-from edgeclf.images.contract import ImageContract
-from edgeclf.images.preprocess import Photo, fit, is_network_input, network_input, upright_for_each
-from edgeclf.images.resize import shrunk
-from edgeclf.many_photos import check_several, side_by_side
+from edgeclf.images.preprocess import Photo, is_network_input, network_input, network_input_and_display
+from edgeclf.many_photos import side_by_side
+from edgeclf.model.default_model import DEFAULT_MODEL as DEFAULT_MODEL
+from edgeclf.model.default_model import default_model as default_model
 from edgeclf.model.file import Model, read_model_file
 from edgeclf.model.manifest import Manifest
 from edgeclf.model.session import usable_threads
 from edgeclf.model.session_pool import Sessions
-from edgeclf.ranking import ranked
-from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction
+from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction, explanation_of, ranked
 
 Result = TypeVar("Result")
 
-DEFAULT_MODEL = Path(__file__).parent / "models" / "imagenet_efficientnet_lite0_int8.onnx"
-MODEL_VARIABLE = "EDGECLF_MODEL"
-# Bytes that a photo of a phone takes while it is decoded and answered, and explained and drawn, with room to spare.
-_BYTES, _BYTES_DRAWN = 64 * 2**20, 160 * 2**20
+# Network input uint8 [size, size, 3]; the photo reduced for display; width and height of the upright photo in full.
+_Decoded: TypeAlias = tuple[NDArray[np.uint8], Image.Image, tuple[int, int]]
 
-# For showing a photo: any contract whose input is the display; only its reduced-scale decoding is used.
-_DISPLAY = ImageContract(size=DISPLAY_SIDE, resize="pad", draft_margin=1.0)
-
-
-def default_model() -> str:
-    """The model used when none is named: ``$EDGECLF_MODEL``, else the ImageNet-1k network in the package."""
-    return os.environ.get(MODEL_VARIABLE) or str(DEFAULT_MODEL)
+# Upper estimates of the memory that a phone's photo takes while it is predicted, and while its heat map is drawn.
+_PREDICT_BYTES, _EXPLAIN_BYTES = 64 * 2**20, 160 * 2**20
 
 
 class Classifier:
-    """Answers photos with one model file.
+    """Classifies photos with one model file.
 
-    Safe to use from several threads at once: onnxruntime sessions serve concurrent calls on the CPU, and take turns on
-    other devices. It can be copied, pickled (its model goes along) and used after a fork: a child opens the model anew.
+    It may be used from several threads at once: calls run concurrently on the CPU, one at a time on other devices. It
+    can be copied, pickled (together with its model) and used after a fork: the child opens its own session.
 
     Args:
         model: an ``.onnx`` file made by edgeclf: its path, its bytes, or a binary file object; ``default_model()`` if
-            None. What was checked is what answers, whatever becomes of the file.
+            None. The checked bytes are used even if the file is changed or deleted later.
         device: "auto" (CUDA if it is available, else CPU), "cpu", "cuda", or any execution provider's name.
-        threads: CPU threads: all of them work on one inference in ``predict``, each on a photo of its own in
-            ``predict_many``. As many as the process may use if None.
-        threshold: photos whose best probability is below it are "unknown", 0..1; 0 always answers. The model's own if
-            None, which is 0 where it was not calibrated.
-        spin: CPU threads wait for the next photo by spinning for a while, onnxruntime's default. Not, where two
-            classifiers take turns: one's waiting threads would slow the other down. Nor without ``wait``: threads that
-            spin while the file is opened take the time of the one that decodes the photo.
-        wait: until onnxruntime has opened the file. Otherwise it goes on doing so in a thread while the first photo is
-            decoded, and what it finds wrong is raised by the first answer, or by ``device``. For processes that
-            answer once: no copy of the file is made, so after it was written over in place no session can be opened.
-        low_memory: for small boards: one photo at a time in ``predict_many`` too, and onnxruntime returns memory after
-            each inference, which takes a little longer.
-        for_many: only ``predict_many`` will be called, or nearly so: every inference uses one thread, and the second
-            session that ``predict_many`` would open for that is spared.
+        threads: CPU threads. In ``predict`` all of them work on one inference; in ``predict_many`` each works on a
+            photo of its own. None: as many as the process may use.
+        threshold: a photo is "unknown" if its best probability is below it, 0..1; with 0 none is. None: the model's
+            own threshold, which is 0 if the model was not calibrated.
+        spin: CPU threads wait for the next photo in a busy loop for a while, onnxruntime's default. Turn it off if two
+            classifiers take turns, for the waiting threads of one slow down the other. Without ``wait`` it is off.
+        wait: return when onnxruntime has opened the file. If false, a thread opens it while the first photo is decoded;
+            errors are raised by the first prediction, or by ``device``. For processes that predict once: no copy of the
+            file is made, so no session can be opened after the file was overwritten in place.
+        low_memory: for small boards: one photo at a time, and onnxruntime returns memory after each inference.
+        for_many: nearly all calls will be ``predict_many``: every inference uses one thread, in one session for all.
 
     Raises:
         ModelError: the file cannot be used.
         BackendError: onnxruntime or the device is not available.
-        UsageError: ``threads`` below 1, ``threshold`` not within 0..1.
-        TypeError: an argument of another type.
+        UsageError: ``threads`` is below 1, or ``threshold`` is not within 0..1.
+        TypeError: an argument has the wrong type.
     """
 
     def __init__(
@@ -94,15 +81,12 @@ class Classifier:
         self.temperature = calibration.temperature if calibration else 1.0
         self.threshold = threshold if threshold is not None else calibration.threshold if calibration else 0.0
         self.threads = threads or usable_threads()
-        self._low_memory = low_memory
-        inside = 1 if for_many and not low_memory else self.threads
-        self._opening: dict[str, Any] = {
-            "device": device,
-            "threads": inside,
-            "spin": spin and wait,
-            "low_memory": low_memory,
-        }
-        self._sessions = Sessions(self._file, **self._opening)
+        self._parallel_photos = 1 if low_memory else self.threads
+        per_inference = 1 if for_many and not low_memory else self.threads
+        self._new_sessions = partial(
+            Sessions, self._file, device, per_inference, spin=spin and wait, low_memory=low_memory
+        )
+        self._sessions = self._new_sessions()
         if wait:
             self._sessions.first()
         else:
@@ -113,7 +97,7 @@ class Classifier:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._sessions = Sessions(self._file, **self._opening)
+        self._sessions = self._new_sessions()
 
     @property
     def _session(self) -> Any:
@@ -121,17 +105,17 @@ class Classifier:
 
     @cached_property
     def device(self) -> str:
-        """The execution provider that serves, by onnxruntime's name."""
+        """The execution provider in use, by onnxruntime's name."""
         return self._sessions.first()[1]
 
     @property
     def manifest(self) -> Manifest:
-        """What the model file says about itself."""
+        """The description of the model in its file."""
         return self._file.manifest
 
     @property
     def sha256(self) -> str:
-        """SHA-256 (hex) of the model file's bytes, less the seal that holds it."""
+        """SHA-256 (hex) of the model file's bytes, without the seal at its end."""
         return self._file.sha256
 
     @property
@@ -144,64 +128,73 @@ class Classifier:
 
         Args:
             photo: a path, bytes, a binary file object, a PIL image, or a uint8 RGB array ``[H, W, 3]``.
-            top_k: how many classes to rank; at most all are.
+            top_k: how many classes to return; all if the model has fewer.
             logits: also return the logits.
+
+        Returns:
+            The ranking, best class first.
 
         Raises:
             PhotoError: the photo cannot be read.
-            ModelError: the answer is not finite.
-            UsageError: ``top_k`` below 1.
+            ModelError: a logit is not finite.
+            UsageError: ``top_k`` is below 1.
         """
         check_whole("top_k", top_k)
-        contract = self.manifest.contract  # before the session, which may still be opening
+        contract = self.manifest.contract  # decoded before a session is asked for: it may still be opening
         image = photo if is_network_input(photo, contract) else network_input(photo, contract)
         return self._predict(None, image, top_k, logits)
 
     def predict_many(
         self, photos: Iterable[Photo | PhotoError], top_k: int = 5, *, logits: bool = False
     ) -> Generator[Prediction | PhotoError, None, None]:
-        """Answer photos lazily, in order; one that cannot be read yields its error and the rest go on.
+        """Rank the classes of many photos, lazily and in order. A photo that cannot be read yields its error.
 
-        Photos are decoded and answered side by side in ``threads`` threads, which are gone when the iterator ends or is
-        closed. The photos may be an endless iterator: it is read a few photos ahead, in the caller's thread, and only
-        while answers are asked for, so an answer may wait for the next photos to come. File objects, arrays and PIL
-        images may be closed or change once the next photo was asked for.
+        ``threads`` threads decode and classify photos in parallel; they end when the iterator ends or is closed. The
+        photos may be endless: they are taken a few ahead, in the caller's thread, only when a result is requested, so a
+        result may wait for later photos. A file object, array or PIL image may be closed or changed when the next photo
+        was taken.
 
         Args:
             photos: each as for ``predict``; an error in place of a photo is yielded in its turn.
             top_k, logits: as for ``predict``.
 
+        Returns:
+            A prediction or an error for each photo.
+
         Raises:
-            ModelError: an answer is not finite: raised in that photo's turn, after the answers before it.
-            UsageError: ``top_k`` below 1, or ``photos`` is a single photo.
+            ModelError: a logit is not finite; raised in that photo's turn, after the results before it.
+            UsageError: ``top_k`` is below 1, or ``photos`` is a single photo.
         """
         check_whole("top_k", top_k)
-        several = check_several(photos, "predict_many")
         return side_by_side(
-            several,
+            "predict_many",
+            photos,
             lambda photo: network_input(photo, self.manifest.contract),
             lambda session, image: self._predict(session, image, top_k, logits),
             self._sessions,
-            1 if self._low_memory else self.threads,
-            _BYTES,
+            self._parallel_photos,
+            _PREDICT_BYTES,
         )
 
     def explain(self, photo: Photo, label: str | None = None, top_k: int = 5) -> Explanation:
-        """Show where in the photo the evidence for a class lies.
+        """Compute the heat map of a class: where in the photo the network found evidence for it.
 
         Args:
             photo: as for ``predict``.
             label: class name; the best-ranked class if None.
-            top_k: length of the ranking that comes along.
+            top_k: how many classes the prediction in the explanation ranks.
+
+        Returns:
+            The heat map, the prediction and the photo.
 
         Raises:
             PhotoError: the photo cannot be read.
             UsageError: the model has no such class.
-            ExplainError: the model carries maps of the best-ranked classes only, and the class is not among them.
+            ExplainError: the model computes maps of the best-ranked classes only, and this class is not among them.
         """
         check_whole("top_k", top_k)
         wanted = self.index(label) if label is not None else None
-        return self._explain(None, self._for_eye_too(photo), wanted, label, top_k)
+        return self._explain(None, self._decode(photo), wanted, top_k)
 
     def explain_many(
         self,
@@ -210,16 +203,16 @@ class Classifier:
         label: str | None = None,
         top_k: int = 5,
     ) -> Generator[Result | ExplainError | PhotoError, None, None]:
-        """Explain photos lazily, side by side and in order, as ``predict_many`` answers them.
+        """Explain many photos, lazily, in parallel and in order, as ``predict_many`` predicts them.
 
         Args:
             photos: as for ``predict_many``.
-            then: called with each explanation, in the thread that made it, so that drawing and encoding are done side
-                by side too; what it returns is yielded. A few results wait in memory: return what is small.
+            then: called with each explanation, in the thread that made it, so that drawing and encoding run in parallel
+                too; what it returns is yielded. A few results wait in memory: return small ones.
             label, top_k: as for ``explain``.
 
         Returns:
-            What ``then`` returned, or the photo's error; an ExplainError holds the prediction.
+            For each photo what ``then`` returned, or the photo's error; an ExplainError holds the prediction.
 
         Raises:
             ModelError, UsageError: as ``predict_many``.
@@ -228,25 +221,25 @@ class Classifier:
         check_whole("top_k", top_k)
         wanted = self.index(label) if label is not None else None
 
-        def explained(session: Any, photo: _ForEyeToo) -> Result | ExplainError:
+        def explained(session: Any, photo: _Decoded) -> Result | ExplainError:
             try:
-                return then(self._explain(session, photo, wanted, label, top_k))
-            except ExplainError as error:  # without the frames it came through, which hold the photo
+                return then(self._explain(session, photo, wanted, top_k))
+            except ExplainError as error:  # a new one: the traceback of this one would keep the photo in memory
                 return ExplainError(error.message, error.remedy, error.prediction)
 
-        several = check_several(photos, "explain_many")
-        threads = 1 if self._low_memory else self.threads
-        return side_by_side(several, self._for_eye_too, explained, self._sessions, threads, _BYTES_DRAWN)
+        return side_by_side(
+            "explain_many", photos, self._decode, explained, self._sessions, self._parallel_photos, _EXPLAIN_BYTES
+        )
 
     def infer(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-        """The network alone, without the door: for those who time it, or decode a photo once for several networks.
+        """Run the network without preprocessing: for timing, or to decode a photo once for several networks.
 
         Args:
             image: RGB uint8 ``[size, size, 3]``, as ``network_input`` gives it.
 
         Returns:
-            Logits float32 ``[classes]``, heat maps float32 ``[maps, h, w]``, and which classes they explain, int64
-            ``[maps]``, best-ranked first.
+            Logits float32 ``[classes]``, heat maps float32 ``[maps, h, w]``, and the indices of the classes that they
+            explain, int64 ``[maps]``, best-ranked first.
 
         Raises:
             ModelError: a logit or a map is not finite.
@@ -254,7 +247,11 @@ class Classifier:
         return self._infer(None, image)
 
     def rank(self, scores: NDArray[np.float32], top_k: int = 5, *, logits: bool = False) -> Prediction:
-        """What logits, float32 ``[classes]``, mean: ``top_k`` and ``logits`` as for ``predict``.
+        """Turn logits into a prediction, best class first.
+
+        Args:
+            scores: logits, float32 ``[classes]``.
+            top_k, logits: as for ``predict``.
 
         Raises:
             ModelError: a logit is not finite.
@@ -264,18 +261,18 @@ class Classifier:
         return Prediction(ranking, ranking[0].probability < self.threshold, scores if logits else None)
 
     def index(self, label: str) -> int:
-        """The index of a class, by its name or its display name, however its accents and spaces are spelt.
+        """The index of a class among the logits, by its name or display name, in any encoding of accents and spaces.
 
         Raises:
-            UsageError: the model has no such class, or shows several by this name.
+            UsageError: the model has no such class, or several with this display name.
         """
-        from edgeclf.class_names import class_index  # few look for one, and it takes a millisecond
+        from edgeclf.class_names import class_index  # rarely needed, and importing it takes a millisecond
 
         return class_index(label, self.labels, self.manifest.display_names)
 
     def _check_finite(self, values: NDArray[np.float32]) -> None:
         if not np.isfinite(values).all():
-            what = f"{self._file.path}: answers a photo with numbers that are not finite (NaN or infinity)"
+            what = f"{self._file.path}: its output for a photo is not finite (NaN or infinity)"
             raise ModelError(what, "the model cannot be used; export it again, from a run that did not diverge")
 
     def _predict(self, session: Any, image: NDArray[np.uint8], top_k: int, logits: bool) -> Prediction:
@@ -290,38 +287,12 @@ class Classifier:
         self._check_finite(cams)
         return scores[0], cams[0], cam_class[0]
 
-    def _for_eye_too(self, photo: Photo) -> "_ForEyeToo":
-        """Read and decode a photo once, for the network and for the eye."""
-        contract = self.manifest.contract
-        decoded = upright_for_each(photo, contract, _DISPLAY)
-        image = fit(next(decoded)[0], contract)
-        shown, photo_size = next(decoded)
-        return image, shrunk(shown, DISPLAY_SIDE), photo_size
+    def _decode(self, photo: Photo) -> _Decoded:
+        return network_input_and_display(photo, self.manifest.contract, DISPLAY_SIDE)
 
-    def _explain(
-        self, session: Any, photo: "_ForEyeToo", wanted: int | None, label: str | None, top_k: int
-    ) -> Explanation:
-        image, shown, photo_size = photo
+    def _explain(self, session: Any, photo: _Decoded, wanted: int | None, top_k: int) -> Explanation:
+        image, display, photo_size = photo
         scores, cams, cam_class = self._infer(session, image)
-        explained = [int(index) for index in cam_class]
-        wanted = explained[0] if wanted is None and explained else wanted
-        everything = self.rank(scores, len(self.labels))
-        prediction = Prediction(everything.ranking[:top_k], everything.unknown)
-        if wanted is None or wanted not in explained:
-            raise ExplainError(
-                f"no heat map for {label or 'this photo'}: the model carries those of the "
-                f"{len(explained)} best-ranked classes of a photo",
-                "choose a class that ranks higher",
-                prediction,
-            )
-        return Explanation(
-            prediction=prediction,
-            label=next(entry for entry in everything.ranking if entry.index == wanted),
-            cam=cams[explained.index(wanted)],
-            photo=shown,
-            photo_size=photo_size,
-            contract=self.manifest.contract,
-        )
-
-
-_ForEyeToo = tuple[NDArray[np.uint8], Image.Image, tuple[int, int]]  # network input; photo reduced; its size in full
+        all_classes = self.rank(scores, len(self.labels))
+        contract = self.manifest.contract
+        return explanation_of(wanted, all_classes, top_k, cams, cam_class, display, photo_size, contract)

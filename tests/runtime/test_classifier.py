@@ -13,8 +13,7 @@ from edgeclf.classifier import DEFAULT_MODEL
 from edgeclf.errors import BackendError, ModelError, PhotoError, UsageError
 from edgeclf.images.preprocess import network_input
 from edgeclf.model.session import import_onnxruntime, usable_threads
-from edgeclf.ranking import best_first
-from edgeclf.results import Prediction
+from edgeclf.results import Prediction, best_first
 from helpers import draw
 from numpy.typing import NDArray
 from PIL import Image

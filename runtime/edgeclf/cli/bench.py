@@ -47,10 +47,10 @@ def bench(
     photo to its overlay; the heat map itself is computed with every inference. The line of --json holds the
     machine, its processor's features, versions, the models' digests and the figures; no paths, host or user names.
     """
-    from edgeclf.classifier import default_model
     from edgeclf.cli.console import Console
     from edgeclf.device.benchmark import bench, drawn_photos
     from edgeclf.device.thermal import heat
+    from edgeclf.model.default_model import default_model
 
     models = [word for word in arguments or [] if word.lower().endswith(".onnx")]
     words = [word for word in arguments or [] if word not in models]

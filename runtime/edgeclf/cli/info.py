@@ -26,10 +26,10 @@ def info(
     Classes, preprocessing, figures, what it needs, where it comes from. The seal is checked.
     """
     from edgeclf.class_names import natural_order
-    from edgeclf.classifier import default_model
     from edgeclf.cli.console import printable
     from edgeclf.evaluation.calibration_text import calibration_text
     from edgeclf.evaluation.metrics import right_of
+    from edgeclf.model.default_model import default_model
     from edgeclf.model.file import read_model_file
 
     file = read_model_file(model or default_model())

@@ -72,7 +72,7 @@ def _onnxruntime() -> dict[str, Any]:
 
 
 def _model(model: str | None) -> dict[str, Any]:
-    from edgeclf.classifier import default_model
+    from edgeclf.model.default_model import default_model
     from edgeclf.model.file import read_model_file
 
     file = read_model_file(model or default_model())
@@ -90,8 +90,8 @@ def _model(model: str | None) -> dict[str, Any]:
 def _selftest(model: str | None) -> dict[str, Any]:
     import numpy as np
 
-    from edgeclf.classifier import default_model
     from edgeclf.errors import ModelError
+    from edgeclf.model.default_model import default_model
     from edgeclf.model.file import read_model_file
     from edgeclf.model.selftest import network_logits, run_selftest
     from edgeclf.model.session import open_session
@@ -100,7 +100,7 @@ def _selftest(model: str | None) -> dict[str, Any]:
     session, provider = open_session(file, "cpu", None)  # bit for bit is promised for CPUs
     grey = np.full((1, 1, 3), 127, np.uint8)
     if not np.isfinite(network_logits(session, grey, file.manifest.contract.size)).all():
-        raise ModelError(f"{file.path}: answers a grey photo with numbers that are not finite", "export it again")
+        raise ModelError(f"{file.path}: its output for a grey photo is not finite", "export it again")
     result = run_selftest(session, file.manifest)
     failures = {stage: result.failures(stage) for stage in ("resize", "pixels", "network")}
     return {"provider": provider, "passed": result.passed, "failures": failures, **asdict(result)}

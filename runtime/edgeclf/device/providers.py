@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from edgeclf.classifier import DEFAULT_MODEL
 from edgeclf.errors import EdgeclfError
+from edgeclf.model.default_model import DEFAULT_MODEL
 from edgeclf.model.file import read_model_file
 from edgeclf.model.session import CPU, automatic, import_onnxruntime, offered, open_session, short_name
 

@@ -45,7 +45,7 @@ from edgeclf.images.open_image import is_negative, load_whole, open_photo, prepa
 from edgeclf.images.orientation_and_colour import preprocessing_version, to_rgb, to_upright_rgb
 from edgeclf.images.photo_bytes import Photo as Photo
 from edgeclf.images.photo_bytes import photo_bytes
-from edgeclf.images.resize import resized
+from edgeclf.images.resize import resized, shrunk
 from edgeclf.images.sniff import UnfitError, check_parts, sniff
 
 # An upright RGB image, and the upright photo's width and height in full.
@@ -69,6 +69,32 @@ def network_input(photo: Photo, contract: ImageContract) -> NDArray[np.uint8]:
     if is_network_input(photo, contract):  # saves half a millisecond
         return photo.copy()
     return fit(upright_rgb(photo, contract), contract)
+
+
+def network_input_and_display(
+    photo: Photo, contract: ImageContract, display_side: int
+) -> tuple[NDArray[np.uint8], Image.Image, tuple[int, int]]:
+    """Read a photo once, for the network and for display.
+
+    Args:
+        photo: as for ``upright_rgb``.
+        contract: how photos become network input.
+        display_side: longest side of the displayed photo, pixels.
+
+    Returns:
+        The network input, RGB uint8 ``[size, size, 3]``; the upright RGB photo, reduced to ``display_side`` if it is
+        larger; and the upright photo's width and height in full.
+
+    Raises:
+        PhotoError: the photo cannot be read.
+        TypeError: it is not a photo.
+    """
+    # A contract whose network input is the display: of it only the JPEG scale is used.
+    display = ImageContract(size=display_side, resize="pad", draft_margin=1.0)
+    decoded = upright_for_each(photo, contract, display)
+    image = fit(next(decoded)[0], contract)
+    upright, size = next(decoded)
+    return image, shrunk(upright, display_side), size
 
 
 def is_network_input(photo: Photo, contract: ImageContract) -> TypeGuard[NDArray[np.uint8]]:
