@@ -5,15 +5,14 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Done, in_child, in_process
 from edgeclf.telemetry import hush
 from helpers import SHARED, draw, write_class_folders
 from small_models import Small, committed, exported
@@ -153,20 +152,13 @@ def model(make_model: Callable[..., Path]) -> Path:
     return make_model()
 
 
-@pytest.fixture
-def edgeclf() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """Runs the command line in a child process."""
+@pytest.fixture(scope="session")
+def edgeclf() -> Callable[..., Done]:
+    """Runs the command line in this process: edgeclf("predict", photo, stdin=b"", EDGECLF_MODEL="...")."""
+    return in_process
 
-    def run(*arguments: object, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "edgeclf", *map(str, arguments)],
-            input=stdin,
-            capture_output=True,
-            env={**os.environ, "PYTHONUTF8": "1", **environment},
-            timeout=300,
-        )
-        return subprocess.CompletedProcess(
-            done.args, done.returncode, done.stdout.decode(), done.stderr.decode(errors="replace")
-        )
 
-    return run
+@pytest.fixture(scope="session")
+def edgeclf_child() -> Callable[..., Done]:
+    """Runs it in a child process, for what depends on how Python starts or ends."""
+    return in_child

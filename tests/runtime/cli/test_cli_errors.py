@@ -139,8 +139,8 @@ def test_bad_model_is_one_line_and_exit_3(
     assert complaint(edgeclf("info", bad_models[name]), 3) == line
 
 
-def test_debug_shows_the_trace(edgeclf: Run, photo: Path) -> None:
-    done = edgeclf("--debug", "predict", photo, "-m", "nowhere.onnx")
+def test_debug_shows_the_trace(edgeclf_child: Run, photo: Path) -> None:
+    done = edgeclf_child("--debug", "predict", photo, "-m", "nowhere.onnx")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
     assert "no such model file" in done.stderr

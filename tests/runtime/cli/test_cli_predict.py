@@ -69,11 +69,11 @@ def test_display_names(edgeclf: Run, make_model: Callable[..., Path], photo: Pat
 
 
 def test_console_that_cannot_write_a_name_does_not_crash(
-    edgeclf: Run, make_model: Callable[..., Path], tmp_path: Path
+    edgeclf_child: Run, make_model: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = make_model(display={"king": "キングペンギン"})
     photo, missing = put(tmp_path / "ペンギン.png"), tmp_path / "いない.png"
-    done = edgeclf("predict", photo, missing, "-m", model, PYTHONUTF8="0", PYTHONIOENCODING="cp1252")
+    done = edgeclf_child("predict", photo, missing, "-m", model, PYTHONUTF8="0", PYTHONIOENCODING="cp1252")
     assert done.returncode == 1
     assert r"\u30ad\u30f3\u30b0" in done.stdout
     assert "#" in done.stdout

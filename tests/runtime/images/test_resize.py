@@ -124,7 +124,7 @@ def test_large_inputs_are_tried_small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["schema1", "schema3"])
 def test_doctor_names_a_pillow_that_resizes_otherwise(
-    name: str, edgeclf: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    name: str, edgeclf_child: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     """One bit of one pixel, of tall pictures only."""
     (tmp_path / "sitecustomize.py").write_text(
@@ -140,9 +140,9 @@ def test_doctor_names_a_pillow_that_resizes_otherwise(
     )
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     model = OLD_MODELS / f"{name}.onnx"
-    done = edgeclf("doctor", model, PYTHONPATH=path)
+    done = edgeclf_child("doctor", model, PYTHONPATH=path)
     assert done.returncode == 3
     (row,) = (line for line in done.stdout.splitlines() if line.startswith("pixels"))
     assert "FAIL" in row
     assert "resize: a picture of" in row
-    assert edgeclf("doctor", model).returncode == 0
+    assert edgeclf_child("doctor", model).returncode == 0

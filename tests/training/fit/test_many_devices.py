@@ -26,14 +26,14 @@ def metrics(folder: Path) -> list[dict[str, float]]:
 
 
 def test_two_processes_get_the_metrics_of_one(
-    tmp_path: Path, edgeclf: Callable[..., subprocess.CompletedProcess[str]]
+    tmp_path: Path, edgeclf_child: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     data = write_class_folders(tmp_path / "photos" / "train", 8).parent
     write_class_folders(data / "val", 3, seed=50)
     for label in ("king", "gentoo"):
         next((data / "val" / label).glob("*.jpg")).unlink()  # seven photos: one process has one more than the other
     for name, devices in (("one", 1), ("two", 2)):
-        done = edgeclf(
+        done = edgeclf_child(
             "train",
             data,
             *FLAGS,
@@ -54,7 +54,7 @@ def test_two_processes_get_the_metrics_of_one(
     assert one[0] != one[2], "it learned something"
     assert load_run(tmp_path / "two").figures == load_run(tmp_path / "one").figures
     assert load_run(tmp_path / "two").figures[0].photos == 7
-    uneven = edgeclf(
+    uneven = edgeclf_child(
         "train", data, *FLAGS, "--batch-size", 9, "--device", "cpu", "--devices", 2, "--out", tmp_path / "x"
     )
     assert uneven.returncode == 2
@@ -87,9 +87,9 @@ def test_sigterm_in_the_second_phase_ends_all_processes(class_folders: Path, tmp
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["32", "bf16", "fp16"])
 def test_a_gpu_learns_the_same_task(
-    precision: str, class_folders: Path, tmp_path: Path, edgeclf: Callable[..., subprocess.CompletedProcess[str]]
+    precision: str, class_folders: Path, tmp_path: Path, edgeclf_child: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    done = edgeclf(
+    done = edgeclf_child(
         "train", class_folders, *FLAGS, "--epochs", 8, "--head-rate", "2e-3", "--device", "cuda",
         "--precision", precision, "--out", tmp_path / "run",
     )  # fmt: skip
