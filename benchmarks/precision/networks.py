@@ -69,7 +69,7 @@ def trained(name: str, photos: Path, weights: Path, runs: Path) -> Run:
     row, folder = ROWS[name], runs / name.replace(" ", "-")
     try:
         run = load_run(folder)
-        if run.figures:
+        if run.metrics:
             return run
     except DataError:
         pass

@@ -74,13 +74,13 @@ def run_one(experiment: Experiment, folder: Path, processes: int) -> dict[str, o
     options = dataclasses.replace(experiment.options, max_per_class=experiment.max_per_class)
     run = train([experiment.data], folder, options, report=False)
     shutil.rmtree(folder)
-    figures = run.figures[-1]
+    metrics = run.metrics[-1]
     return {
         "table": experiment.table,
         "row": experiment.row,
         "seed": experiment.options.seed,
-        "split": figures.split,
-        "correct": figures.correct,
-        "photos": figures.photos,
+        "split": metrics.split,
+        "correct": metrics.correct,
+        "photos": metrics.photos,
         "seconds": round(time.perf_counter() - started, 1),
     }

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeclf.evaluation.metrics import wilson
+from edgeclf.evaluation.metrics import wilson_interval
 
 Rows = dict[str, list[Mapping[str, Any]]]
 
@@ -117,5 +117,5 @@ def _mean(runs: Sequence[Mapping[str, Any]]) -> float:
 
 def _interval(runs: Sequence[Mapping[str, Any]]) -> str:
     photos = runs[0]["photos"]
-    low, high = wilson(round(_mean(runs) / 100 * photos), photos)
+    low, high = wilson_interval(round(_mean(runs) / 100 * photos), photos)
     return f"{100 * low:.1f}-{100 * high:.1f} of {photos}"

@@ -131,8 +131,8 @@ def export_run(
     check_writable(out, is_model_file, "a model file")
     network = run.network()
     manifest = _manifest(run, card or Card())
-    if not run.figures:
-        say(on_event, "this run is unfinished: its best weights so far are exported, without figures")
+    if not run.metrics:
+        say(on_event, "this run is unfinished: its best weights so far are exported, without metrics")
     split = "test" if run.split.test else "validation"
     run = with_photos(run, data, on_event)
     if int8 and not run.split.train:
@@ -251,7 +251,7 @@ def _manifest(run: Run, card: Card) -> Manifest:
         run.options.arch,
         run.options.head or "linear",
         run.provenance,
-        figures=run.figures,
+        figures=run.metrics,
         calibration=run.calibration,
         display_names=check_display_names(card.display_names, run.classes),
         author=card.author,

@@ -7,7 +7,7 @@ and those *gained*. One file loses 3 and gains 2, another loses 1: the same drop
 from dataclasses import dataclass
 
 import numpy as np
-from edgeclf.evaluation.metrics import expected_error, paired_interval, reliability
+from edgeclf.evaluation.metrics import expected_calibration_error, paired_interval, reliability
 from edgeclf.model.manifest import Gate
 from edgeclf_training.evaluation.calibration import confidence
 from numpy.typing import NDArray
@@ -137,4 +137,7 @@ def _points(share: float) -> float:
 
 
 def _calibration_error(predictions: Predictions, held_out: HeldOut) -> float:
-    return round(expected_error(reliability(*confidence(predictions.logits, held_out.labels, held_out.temperature))), 6)
+    return round(
+        expected_calibration_error(reliability(*confidence(predictions.logits, held_out.labels, held_out.temperature))),
+        6,
+    )

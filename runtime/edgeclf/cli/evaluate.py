@@ -1,4 +1,4 @@
-"""``edgeclf evaluate``: how well a model file answers photos whose classes are known."""
+"""``edgeclf evaluate``: the accuracy of a model file on photos whose classes are known."""
 
 import json
 import os
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from edgeclf.evaluation.evaluate import Evaluation
     from edgeclf.evaluation.labelled_photos import LabelledPhotos
 
-_MATRIX = 12  # classes up to which the confusion matrix is printed
-_NAMED = 10  # names told in a line
-_MISTAKES = 5  # printed; --json has all
+_MAX_MATRIX_CLASSES = 12  # with more classes the most confused pairs are printed, not the matrix
+_MAX_NAMES = 10  # in one line
+_MAX_MISTAKES = 5  # printed; --json has all
 
 
 def evaluate(
@@ -37,150 +37,150 @@ def evaluate(
         str | None, typer.Option(metavar="test|val|train", help="Which split; default: test, else val.")
     ] = None,
     ignore_unknown: Annotated[
-        bool, typer.Option("--ignore-unknown", help="Leave out folders that are no class of the model.")
+        bool, typer.Option("--ignore-unknown", help="Leave out folders that are not a class of the model.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Count right and wrong answers on photos whose classes are known.
+    """Measure the accuracy on photos whose classes are known.
 
     \b
     edgeclf evaluate birds.onnx photos/
     edgeclf evaluate birds.onnx photos/ --split val
-    edgeclf evaluate birds.onnx field-day/ --ignore-unknown --json > figures.json
+    edgeclf evaluate birds.onnx field-day/ --ignore-unknown --json > metrics.json
 
     Folders map to the model's classes by name. Intervals are 95 % (Wilson). A photo that cannot be read is reported
-    and the rest go on.
+    and left out.
 
     --json prints model, data, split, photos, correct, accuracy, interval [low, high], balanced_accuracy (mean
-    recall of the classes with photos), remarks (what the accuracy hides), per_class [label, precision, recall, f1,
-    support], classes, confusion [true class][answered class], confused [true, given, photos, of], ece, temperature,
+    recall of the classes with photos), remarks (problems that the accuracy hides), per_class [label, precision,
+    recall, f1, support], classes, confusion [true class][predicted class], confused [true, given, photos, of], ece, temperature,
     threshold, answered, wrong, mistakes [path, true, given, probability], absent [class], ignored [folder], loose,
     unreadable [path, kind, message].
-    Shares are 0 to 1; null is a share of nothing.
+    Shares are 0 to 1; null: no photos to count.
     """
     from edgeclf.classifier import Classifier
-    from edgeclf.evaluation.evaluate import evaluate as count
+    from edgeclf.evaluation.evaluate import evaluate as run_evaluation
     from edgeclf.evaluation.labelled_photos import find_labelled_photos
 
-    folder = _one(data, model)
+    folder = _one_folder(data, model)
     classifier = Classifier(model, device, threads, for_many=True)
     found = find_labelled_photos(folder, classifier.labels, split=split, ignore_unknown=ignore_unknown)
     console = Console()
-    for line in _decided(found):
+    for line in _reading_notes(found):
         console.line(printable(line))
     with console.progress("photos") as progress:
-        counted = count(
+        evaluation = run_evaluation(
             classifier,
             found,
             progress=progress,
             report=lambda error: console.line(f"edgeclf: {printable(str(error))}"),
         )
-    tell_heat_maps(counted.heat_maps, console)
+    tell_heat_maps(evaluation.heat_maps, console)
     if as_json:
-        print(json.dumps(_values(model, found, counted, classifier.labels), allow_nan=False))
+        print(json.dumps(_values(model, found, evaluation, classifier.labels), allow_nan=False))
     else:
-        for line in _lines(found, counted, classifier.labels):
+        for line in _lines(found, evaluation, classifier.labels):
             print(printable(line).rstrip())
-    if counted.unreadable:
+    if evaluation.unreadable:
         raise typer.Exit(PhotoError.exit_code)
 
 
-def _one(data: list[Path], model: str) -> Path:
-    """The data folder; of several, as a shell makes of ``photos/*``, what to type instead."""
+def _one_folder(data: list[Path], model: str) -> Path:
+    """The data folder. With several, which a shell makes of ``photos/*``, the error says what to type instead."""
     if len(data) == 1:
         return data[0]
     above = {os.path.dirname(os.path.abspath(path)) for path in data}
     folder = os.path.relpath(above.pop()) if len(above) == 1 else "DATA"
     raise UsageError(
-        f"{len(data)} data folders given, first: {data[0]}; figures are of one",
+        f"{len(data)} data folders, first: {data[0]}; evaluate takes one",
         f"edgeclf evaluate {shlex.quote(model)} {shlex.quote(folder)}",
     )
 
 
-def _decided(found: "LabelledPhotos") -> Iterator[str]:
-    """How the folders were read, and what was left out."""
+def _reading_notes(found: "LabelledPhotos") -> Iterator[str]:
+    """Lines about how the folders were read, and what was left out."""
     yield from found.notes
     if found.ignored:
-        yield f"left out, no class of the model: {_several(found.ignored)}"
+        yield f"left out, not a class of the model: {_several(found.ignored)}"
     if found.loose:
         yield f"left out, in no class folder: {found.loose} photo{'s' * (found.loose != 1)} in {found.folder}"
 
 
 def _several(names: Sequence[str]) -> str:
     names = [names[i] for i in natural_order(names)]
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return ", ".join(names[:_MAX_NAMES]) + (f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else "")
 
 
-def _values(model: str, found: "LabelledPhotos", counted: "Evaluation", classes: Sequence[str]) -> dict[str, Any]:
-    figures = counted.figures
+def _values(model: str, found: "LabelledPhotos", evaluation: "Evaluation", classes: Sequence[str]) -> dict[str, Any]:
+    metrics = evaluation.metrics
     return {
         "model": model,
         "data": str(found.folder),
-        "split": figures.split,
-        "photos": figures.photos,
-        "correct": figures.correct,
-        "accuracy": figures.accuracy if figures.photos else None,
-        "interval": list(counted.interval),
-        "balanced_accuracy": counted.balanced,
-        "remarks": list(counted.remarks),
-        "per_class": [asdict(one) for one in counted.per_class],
+        "split": metrics.split,
+        "photos": metrics.photos,
+        "correct": metrics.correct,
+        "accuracy": metrics.accuracy if metrics.photos else None,
+        "interval": list(evaluation.interval),
+        "balanced_accuracy": evaluation.balanced,
+        "remarks": list(evaluation.remarks),
+        "per_class": [asdict(one) for one in evaluation.per_class],
         "classes": list(classes),
-        "confusion": [list(row) for row in figures.confusion],
-        "confused": [asdict(pair) for pair in counted.confused],
-        "ece": counted.ece,
-        "temperature": counted.temperature,
-        "threshold": counted.threshold,
-        "answered": counted.answered,
-        "wrong": counted.wrong,
-        "mistakes": [asdict(mistake) for mistake in counted.mistakes],
+        "confusion": [list(row) for row in metrics.confusion],
+        "confused": [pair.to_dict() for pair in evaluation.confused],
+        "ece": evaluation.ece,
+        "temperature": evaluation.temperature,
+        "threshold": evaluation.threshold,
+        "answered": evaluation.answered,
+        "wrong": evaluation.wrong,
+        "mistakes": [mistake.to_dict() for mistake in evaluation.mistakes],
         "absent": list(found.absent),
         "ignored": list(found.ignored),
         "loose": found.loose,
-        "unreadable": [{"path": e.path, "kind": e.kind, "message": str(e)} for e in counted.unreadable],
+        "unreadable": [{"path": e.path, "kind": e.kind, "message": str(e)} for e in evaluation.unreadable],
     }
 
 
-def _lines(found: "LabelledPhotos", counted: "Evaluation", classes: Sequence[str]) -> Iterator[str]:
-    figures = counted.figures
-    yield f"photos       {found.folder} ({'not split' if figures.split == 'all' else figures.split})"
-    if not figures.photos or counted.ece is None:
+def _lines(found: "LabelledPhotos", evaluation: "Evaluation", classes: Sequence[str]) -> Iterator[str]:
+    metrics = evaluation.metrics
+    yield f"photos       {found.folder} ({'not split' if metrics.split == 'all' else metrics.split})"
+    if not metrics.photos or evaluation.ece is None:
         yield "accuracy     no photo could be read"
         return
-    low, high = counted.interval
+    low, high = evaluation.interval
     yield (
-        f"accuracy     {figures.accuracy:.1%}: {figures.correct} of {figures.photos} photos right, "
+        f"accuracy     {metrics.accuracy:.1%}: {metrics.correct} of {metrics.photos} photos right, "
         f"95 % interval {low:.1%} to {high:.1%}"
     )
-    yield f"balanced     {_share(counted.balanced)}: the mean recall of the classes, each counted alike"
-    for line in counted.remarks:
+    yield f"balanced     {_share(evaluation.balanced)}: the mean recall of the classes"
+    for line in evaluation.remarks:
         yield f"note         {line}"
-    yield f"calibration  expected error {counted.ece:.1%} with temperature {counted.temperature:.3g}"
-    if counted.threshold > 0:
-        share = f" ({counted.wrong / counted.answered:.1%})" if counted.answered else ""
+    yield f"calibration  expected error {evaluation.ece:.1%} with temperature {evaluation.temperature:.3g}"
+    if evaluation.threshold > 0:
+        share = f" ({evaluation.wrong / evaluation.answered:.1%})" if evaluation.answered else ""
         yield (
-            f"unknown      below {counted.threshold:.4g}: {counted.answered} of {figures.photos} photos answered, "
-            f"{counted.wrong} of them wrong{share}"
+            f"unknown      below {evaluation.threshold:.4g}: {evaluation.answered} of {metrics.photos} photos "
+            f"answered, {evaluation.wrong} of them wrong{share}"
         )
     else:
         yield "unknown      the model has no threshold: every photo is answered"
     yield ""
-    yield from _table(counted, classes)
+    yield from _table(evaluation, classes)
     yield ""
-    yield from _matrix(figures.confusion, classes) if len(classes) <= _MATRIX else _pairs(counted)
-    if counted.mistakes:
+    yield from _matrix(metrics.confusion, classes) if len(classes) <= _MAX_MATRIX_CLASSES else _pairs(evaluation)
+    if evaluation.mistakes:
         yield ""
-        yield f"wrong and surest of it, of {len(counted.mistakes)}"
-    for one in counted.mistakes[:_MISTAKES]:
-        yield f"  {one.probability:6.1%}  {one.given}, not {one.true}: {one.path}"
+        yield f"most confident mistakes, of {len(evaluation.mistakes)}"
+    for one in evaluation.mistakes[:_MAX_MISTAKES]:
+        yield f"  {one.probability:6.1%}  {one.predicted}, not {one.true}: {one.path}"
 
 
-def _table(counted: "Evaluation", classes: Sequence[str]) -> Iterator[str]:
-    """Each class that has photos."""
+def _table(evaluation: "Evaluation", classes: Sequence[str]) -> Iterator[str]:
+    """Recall and precision of each class that has photos."""
     width = min(40, max(5, *map(len, classes)))
     yield f"{'class':<{width}} {'recall':>8} {'precision':>10} {'photos':>7}"
-    for one in (counted.per_class[i] for i in natural_order(classes)):
+    for one in (evaluation.per_class[i] for i in natural_order(classes)):
         if one.support:
             yield f"{one.label:<{width}} {_share(one.recall):>8} {_share(one.precision):>10} {one.support:>7}"
 
@@ -190,11 +190,11 @@ def _share(value: float | None) -> str:
 
 
 def _matrix(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Iterator[str]:
-    """Columns are numbered like the rows: names would not fit."""
+    """The confusion matrix; columns have the numbers of the rows, since names would not fit."""
     order = natural_order(classes)
     names = [f"{number:>2} {classes[i]}" for number, i in enumerate(order, 1)]
     confusion = [[confusion[i][j] for j in order] for i in order]
-    corner = "true \\ taken for"
+    corner = "true \\ predicted"
     width = min(40, max(len(corner), *map(len, names)))
     digits = max(3, *(len(str(value)) + 1 for row in confusion for value in row))
     yield f"{corner:<{width}} {''.join(f'{n:>{digits}}' for n in range(1, len(classes) + 1))}"
@@ -202,8 +202,8 @@ def _matrix(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Itera
         yield f"{name:<{width}} {''.join(f'{value:>{digits}}' for value in row)}"
 
 
-def _pairs(counted: "Evaluation") -> Iterator[str]:
-    if not counted.confused:
+def _pairs(evaluation: "Evaluation") -> Iterator[str]:
+    if not evaluation.confused:
         yield "nothing was confused"
-    for pair in counted.confused:
-        yield f"{pair.true} taken for {pair.given}: {pair.photos} of {pair.of}"
+    for pair in evaluation.confused:
+        yield f"{pair.true} confused with {pair.predicted}: {pair.photos} of {pair.of}"

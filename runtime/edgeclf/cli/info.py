@@ -23,12 +23,12 @@ def info(
     edgeclf info birds.onnx
     edgeclf info birds.onnx --json
 
-    Classes, preprocessing, figures, what it needs, where it comes from. The seal is checked.
+    Classes, preprocessing, metrics, what it needs, where it comes from. The seal is checked.
     """
     from edgeclf.class_names import natural_order
     from edgeclf.cli.console import printable
     from edgeclf.evaluation.calibration_text import calibration_text
-    from edgeclf.evaluation.metrics import right_of
+    from edgeclf.evaluation.metrics import accuracy_text
     from edgeclf.model.default_model import default_model
     from edgeclf.model.file import read_model_file
 
@@ -50,7 +50,7 @@ def info(
         ("input", f"{m.contract.size} x {m.contract.size} pixels, {resize}"),
         ("heat maps", f"of the {m.cam_classes} best-ranked classes"),
         ("needs", f"onnxruntime {m.min_onnxruntime} or newer (opset {m.opset}, IR {m.ir_version})"),
-        *((f.split, f"{right_of(f)}{counted}") for f in m.figures),
+        *((f.split, f"{accuracy_text(f)}{counted}") for f in m.figures),
         *([("this file", _judged(m.gate))] if m.gate else []),
         *([("calibrated", calibration_text(m.calibration))] if m.calibration else []),
         *([("self-test", f"{len(m.golden.photos)} photos inside, see `edgeclf doctor MODEL`")] if m.golden else []),

@@ -180,7 +180,7 @@ def inside(folder: Path, fault: Fault) -> Inside:
 
 
 def unreadable_folder(error: OSError, fault: Fault) -> EdgeclfError:
-    """A folder passed over in silence would make the figures wrong."""
+    """A folder passed over in silence would make the metrics wrong."""
     return fault(f"{error.filename}: the folder cannot be read ({error.strerror})", "check its permissions")
 
 

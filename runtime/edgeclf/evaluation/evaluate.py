@@ -1,4 +1,4 @@
-"""How well a model file answers photos whose classes are known."""
+"""The accuracy of a model file on photos whose classes are known."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,37 +9,41 @@ from edgeclf.classifier import Classifier
 from edgeclf.errors import PhotoError
 from edgeclf.evaluation.labelled_photos import LabelledPhotos
 from edgeclf.evaluation.metrics import (
-    ClassFigures,
-    Confused,
-    balanced,
-    confused,
-    count,
-    expected_error,
+    ClassMetrics,
+    ConfusedPair,
+    balanced_accuracy,
+    compute_metrics,
+    expected_calibration_error,
+    most_confused,
     per_class,
     reliability,
     remarks,
-    wilson,
+    wilson_interval,
 )
 from edgeclf.images.overlay_mark import OVERLAY_KIND
-from edgeclf.model.manifest import Figures
+from edgeclf.model.manifest import Metrics
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A photo answered wrong: its path, its class, the best-ranked class, and that one's probability, 0..1."""
+    """A photo with a wrong prediction: its path, its class, the predicted class, and the probability of that, 0..1."""
 
     path: str
     true: str
-    given: str
+    predicted: str
     probability: float
+
+    def to_dict(self) -> dict[str, str | float]:
+        """Plain data for JSON, with the keys of ``evaluate --json``."""
+        return {"path": self.path, "true": self.true, "given": self.predicted, "probability": self.probability}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was counted on labelled photos. Shares are 0..1.
+    """The result of an evaluation. Shares are 0..1.
 
     Attributes:
-        figures: photos, right answers and confusion matrix. A photo below the "unknown" threshold counts by its
+        metrics: photos, correct predictions and confusion matrix. A photo below the "unknown" threshold counts with its
             best-ranked class like any other.
         interval: 95 % interval of the accuracy (Wilson).
         per_class: recall, precision and F1 of each class, in class order.
@@ -48,18 +52,18 @@ class Evaluation:
         temperature: the model's; 1 where it was not calibrated.
         threshold: a photo whose best probability is below it is "unknown".
         answered: photos that reach the threshold.
-        wrong: how many of those answered are wrong.
-        mistakes: all wrong best-ranked classes, the surest first.
+        wrong: number of wrong predictions among those answered.
+        mistakes: all wrong predictions, the most confident first.
         unreadable: photos that could not be read; counted nowhere else.
-        heat_maps: how many of edgeclf's lay among the photos; counted nowhere else.
+        heat_maps: number of heat maps of edgeclf among the photos; counted nowhere else.
         balanced: mean recall of the classes that have photos; None without photos.
-        remarks: what the accuracy hides, a line each: classes never answered, with few photos or none, and the like.
+        remarks: problems that the accuracy hides, one line each: classes never predicted, with few photos, and so on.
     """
 
-    figures: Figures
+    metrics: Metrics
     interval: tuple[float, float]
-    per_class: tuple[ClassFigures, ...]
-    confused: tuple[Confused, ...]
+    per_class: tuple[ClassMetrics, ...]
+    confused: tuple[ConfusedPair, ...]
     ece: float | None
     temperature: float
     threshold: float
@@ -74,52 +78,56 @@ class Evaluation:
 
 def evaluate(
     classifier: Classifier,
-    found: LabelledPhotos,
+    photos: LabelledPhotos,
     *,
     progress: Callable[[int, int], None] | None = None,
     report: Callable[[PhotoError], None] | None = None,
 ) -> Evaluation:
-    """Answer every photo and count.
+    """Predict every photo and compare with its class.
 
     Args:
-        classifier: answers each photo as in the field.
-        found: the photos, labelled with the classifier's classes.
+        classifier: predicts each photo as in the field.
+        photos: the photos, labelled with the classifier's classes.
         progress: called with (photos done, photos in all).
-        report: called with the error of each photo that cannot be read, when it comes up; the rest go on.
+        report: called at once with the error of each photo that cannot be read; the others are still evaluated.
+
+    Returns:
+        Metrics, mistakes, and the photos that could not be read.
     """
     labels: list[int] = []
-    given: list[int] = []
+    predicted: list[int] = []
     confidences: list[float] = []
     unknown: list[bool] = []
     mistakes: list[Mistake] = []
     unreadable: list[PhotoError] = []
     heat_maps = 0
-    answers = classifier.predict_many((path for path, _ in found.photos), top_k=1)
-    for done, (answer, (path, label)) in enumerate(zip(answers, found.photos, strict=True), 1):
-        if isinstance(answer, PhotoError) and answer.kind == OVERLAY_KIND:
+    predictions = classifier.predict_many((path for path, _ in photos.photos), top_k=1)
+    for done, (prediction, (path, label)) in enumerate(zip(predictions, photos.photos, strict=True), 1):
+        if isinstance(prediction, PhotoError) and prediction.kind == OVERLAY_KIND:
             heat_maps += 1
-        elif isinstance(answer, PhotoError):
-            unreadable.append(answer)
+        elif isinstance(prediction, PhotoError):
+            unreadable.append(prediction)
             if report:
-                report(answer)
+                report(prediction)
         else:
+            best = prediction.best
             labels.append(label)
-            given.append(answer.best.index)
-            confidences.append(answer.best.probability)
-            unknown.append(answer.unknown)
-            if (best := answer.best).index != label:
+            predicted.append(best.index)
+            confidences.append(best.probability)
+            unknown.append(prediction.unknown)
+            if best.index != label:
                 mistakes.append(Mistake(str(path), classifier.labels[label], best.label, best.probability))
         if progress:
-            progress(done, len(found.photos))
+            progress(done, len(photos.photos))
     truth, answered = np.array(labels, np.int64), ~np.array(unknown, bool)
-    figures = count(truth, np.array(given, np.int64), len(classifier.labels), found.split)
-    right = truth == np.array(given, np.int64)
+    metrics = compute_metrics(truth, np.array(predicted, np.int64), len(classifier.labels), photos.split)
+    right = truth == np.array(predicted, np.int64)
     return Evaluation(
-        figures,
-        wilson(figures.correct, figures.photos),
-        per_class(figures, classifier.labels),
-        confused(figures, classifier.labels),
-        expected_error(reliability(np.array(confidences), right)) if labels else None,
+        metrics,
+        wilson_interval(metrics.correct, metrics.photos),
+        per_class(metrics, classifier.labels),
+        most_confused(metrics, classifier.labels),
+        expected_calibration_error(reliability(np.array(confidences), right)) if labels else None,
         classifier.temperature,
         classifier.threshold,
         int(answered.sum()),
@@ -127,6 +135,6 @@ def evaluate(
         tuple(sorted(mistakes, key=lambda mistake: -mistake.probability)),
         tuple(unreadable),
         heat_maps,
-        balanced(figures),
-        remarks(figures, classifier.labels),
+        balanced_accuracy(metrics),
+        remarks(metrics, classifier.labels),
     )

@@ -1,6 +1,6 @@
-"""Counting answers: what was right, what was taken for what, and how far a counted share can be trusted.
+"""Metrics of predictions on labelled photos, and confidence intervals of them.
 
-Plain numpy, so that training, export and the edge count alike. Shares are 0..1 everywhere.
+Plain numpy, so that training, export and the device compute the same. Shares are 0..1 everywhere.
 """
 
 import math
@@ -12,26 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.class_names import several
-from edgeclf.model.manifest import Figures
+from edgeclf.model.manifest import Metrics
 
 Floats = NDArray[np.floating]
 Labels = NDArray[np.int64]
 Truths = NDArray[np.bool_]
 
-BINS = 15
-PAIRS = 20  # most confused pairs told
-FEW = 5  # photos of a class below which its recall is mostly chance
+CALIBRATION_BINS = 15
+MAX_CONFUSED_PAIRS = 20
+MIN_PHOTOS_FOR_RECALL = 5  # with fewer photos of a class its recall is mostly chance
 _Z = 1.959964  # 97.5 % of the normal distribution lie below it
 
 
 @dataclass(frozen=True)
-class ClassFigures:
-    """How one class fared; None for a share of nothing.
+class ClassMetrics:
+    """Metrics of one class. A share is None where there are no photos to count.
 
     Attributes:
         label: the class name.
-        precision: right among the photos answered with this class.
-        recall: right among the photos of this class.
+        precision: share of correct photos among those predicted as this class.
+        recall: share of correct photos among those of this class.
         f1: harmonic mean of both.
         support: photos of this class.
     """
@@ -44,13 +44,17 @@ class ClassFigures:
 
 
 @dataclass(frozen=True)
-class Confused:
-    """``photos`` of the class ``true``, which has ``of`` in all, were taken for the class ``given``."""
+class ConfusedPair:
+    """``photos`` of the ``of`` photos of class ``true`` were predicted as class ``predicted``."""
 
     true: str
-    given: str
+    predicted: str
     photos: int
     of: int
+
+    def to_dict(self) -> dict[str, str | int]:
+        """Plain data for JSON, with the keys of ``evaluate --json`` and ``metrics.json``."""
+        return {"true": self.true, "given": self.predicted, "photos": self.photos, "of": self.of}
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,10 @@ class Bin:
     """One bar of a reliability diagram.
 
     Attributes:
-        low, high: the confidences it holds, low < confidence <= high.
-        photos: how many.
+        low, high: the range of confidences, low < confidence <= high.
+        photos: number of photos in that range.
         confidence: their mean confidence.
-        accuracy: their share of right answers.
+        accuracy: their share of correct predictions.
     """
 
     low: float
@@ -71,123 +75,133 @@ class Bin:
     accuracy: float
 
 
-def count(labels: Labels, given: Labels, classes: int, split: str) -> Figures:
-    """Right and wrong answers.
+def compute_metrics(labels: Labels, predicted: Labels, classes: int, split: str) -> Metrics:
+    """Compare predictions with the true classes.
 
     Args:
         labels: true class indices, int64 ``[photos]``, each in ``range(classes)``.
-        given: answered class indices, int64 ``[photos]``, likewise.
+        predicted: predicted class indices, int64 ``[photos]``, likewise.
         classes: number of classes.
-        split: recorded.
+        split: name of the split, kept in the result.
 
     Raises:
         ValueError: the arrays differ in length, or an index is out of range.
     """
-    if labels.shape != given.shape:
-        raise ValueError(f"{labels.shape} labels, {given.shape} answers")
-    if any(len(indices) and not 0 <= indices.min() <= indices.max() < classes for indices in (labels, given)):
+    if labels.shape != predicted.shape:
+        raise ValueError(f"{labels.shape} labels, {predicted.shape} predictions")
+    if any(len(indices) and not 0 <= indices.min() <= indices.max() < classes for indices in (labels, predicted)):
         raise ValueError(f"a class index is not within 0..{classes - 1}")
     confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (labels, given), 1)
-    return Figures(split, len(labels), int(confusion.trace()), tuple(tuple(row) for row in confusion.tolist()))
+    np.add.at(confusion, (labels, predicted), 1)
+    return Metrics(split, len(labels), int(confusion.trace()), tuple(tuple(row) for row in confusion.tolist()))
 
 
-def per_class(figures: Figures, classes: Sequence[str]) -> tuple[ClassFigures, ...]:
+def per_class(metrics: Metrics, classes: Sequence[str]) -> tuple[ClassMetrics, ...]:
     """Precision, recall, F1 and support of each class, in class order (``classes``: names in index order)."""
-    counts = np.array(figures.confusion, np.int64).reshape(len(classes), len(classes))
+    counts = np.array(metrics.confusion, np.int64).reshape(len(classes), len(classes))
     return tuple(
-        ClassFigures(
+        ClassMetrics(
             label,
-            precision=right / given if given else None,
-            recall=right / support if support else None,
-            f1=2 * right / (support + given) if support + given else None,
+            precision=correct / predicted if predicted else None,
+            recall=correct / support if support else None,
+            f1=2 * correct / (support + predicted) if support + predicted else None,
             support=support,
         )
-        for label, right, support, given in zip(
+        for label, correct, support, predicted in zip(
             classes, counts.diagonal().tolist(), counts.sum(1).tolist(), counts.sum(0).tolist(), strict=True
         )
     )
 
 
-def balanced(figures: Figures) -> float | None:
-    """Balanced accuracy, 0..1: the mean recall of the classes that have photos, each counted alike; None without any.
+def balanced_accuracy(metrics: Metrics) -> float | None:
+    """Balanced accuracy, 0..1: the mean recall of the classes that have photos, with equal weights; None without any.
 
-    Where one class has most of the photos, the plain accuracy is little more than that class's recall.
+    If one class has most of the photos, the plain accuracy is little more than the recall of that class.
     """
-    recalls = [row[i] / sum(row) for i, row in enumerate(figures.confusion) if i < len(row) and sum(row) > 0]
+    recalls = [row[i] / sum(row) for i, row in enumerate(metrics.confusion) if i < len(row) and sum(row) > 0]
     return sum(recalls) / len(recalls) if recalls else None
 
 
-def right_of(figures: Figures) -> str:
-    """For people: how many were right, and the balanced accuracy."""
-    even = balanced(figures)
-    mean = "" if even is None else f"; balanced accuracy {even:.1%} (mean recall of the classes)"
-    return f"{figures.correct} of {figures.photos} photos right ({figures.accuracy:.1%}){mean}"
+def accuracy_text(metrics: Metrics) -> str:
+    """One line for people: how many photos are right, and the balanced accuracy."""
+    balanced = balanced_accuracy(metrics)
+    mean = "" if balanced is None else f"; balanced accuracy {balanced:.1%} (mean recall of the classes)"
+    return f"{metrics.correct} of {metrics.photos} photos right ({metrics.accuracy:.1%}){mean}"
 
 
-def guessed(figures: Figures) -> tuple[float, float]:
-    """How many would be right by chance: the mean, and the standard deviation, of the same answers dealt out at random.
+def correct_by_chance(metrics: Metrics) -> tuple[float, float]:
+    """How many photos would be correct if the same predictions were assigned to the photos at random.
 
-    Both are exact, over all orders of the answers.
+    Returns:
+        Mean and standard deviation of the number of correct photos, exact over all orders of the predictions.
     """
-    counts = np.array(figures.confusion, np.int64)
-    there, given = counts.sum(1).astype(float), counts.sum(0).astype(float)
-    photos = there.sum()
+    counts = np.array(metrics.confusion, np.int64)
+    true, predicted = counts.sum(1).astype(float), counts.sum(0).astype(float)  # photos of each class
+    photos = true.sum()
+    products = true * predicted
     if photos < 2:
-        return float((there * given).sum()), 0.0
-    mean = (there * given).sum() / photos
-    both = (there * given).sum() ** 2 - (there**2 * given**2).sum() + (there * (there - 1) * given * (given - 1)).sum()
-    variance = both / (photos * (photos - 1)) + mean - mean**2
+        return float(products.sum()), 0.0
+    mean = products.sum() / photos
+    pairs = products.sum() ** 2 - (products**2).sum() + (products * (true - 1) * (predicted - 1)).sum()
+    variance = pairs / (photos * (photos - 1)) + mean - mean**2
     return float(mean), math.sqrt(max(0.0, variance))
 
 
-def remarks(figures: Figures, classes: Sequence[str]) -> tuple[str, ...]:
-    """What the share of right answers hides, a line each for people; nothing where all is well, or without photos.
+def remarks(metrics: Metrics, classes: Sequence[str]) -> tuple[str, ...]:
+    """Problems that the accuracy hides.
 
-    Classes that were never answered, never rightly, have few photos or none; answers that say no more than guessing
-    (not beyond 95 % of all ways to deal them out).
+    These are predictions that are no better than guessing (not more correct than 95 % of all random orders of them),
+    and classes that were never predicted, never predicted correctly, or have few photos or none.
 
     Args:
-        figures: of one split.
+        metrics: of one split.
         classes: names in index order.
+
+    Returns:
+        One line for each problem; nothing if there is none, or without photos.
     """
-    rows = per_class(figures, classes)
-    there = [row for row in rows if row.support]
-    if not there:
+    rows = per_class(metrics, classes)
+    tested = [row for row in rows if row.support]
+    if not tested:
         return ()
-    mean, deviation = guessed(figures)
-    by_chance = len(there) > 1 and figures.correct <= mean + 1.645 * deviation + 1e-9
+    mean, deviation = correct_by_chance(metrics)
+    by_chance = len(tested) > 1 and metrics.correct <= mean + 1.645 * deviation + 1e-9
     cases = (
-        ("never answered, all photos of it wrong", [r.label for r in there if r.precision is None]),
-        ("answered, but never rightly", [r.label for r in there if r.recall == 0 and r.precision is not None]),
-        ("without photos, nothing is known about it", [r.label for r in rows if not r.support]),
-        (f"fewer than {FEW} photos, recall mostly chance", [r.label for r in there if r.support < FEW]),
+        ("never predicted, so all photos of it are wrong", [r.label for r in tested if r.precision is None]),
+        ("predicted, but never correctly", [r.label for r in tested if r.recall == 0 and r.precision is not None]),
+        ("no photos: accuracy is unknown", [r.label for r in rows if not r.support]),
+        (
+            f"fewer than {MIN_PHOTOS_FOR_RECALL} photos: recall is mostly chance",
+            [r.label for r in tested if r.support < MIN_PHOTOS_FOR_RECALL],
+        ),
     )
-    right = f"{figures.correct} of {figures.photos} photos right, guessing gives about {mean:.0f}"
+    right = f"{metrics.correct} of {metrics.photos} photos right, guessing gives about {mean:.0f}"
     guess = (f"not clearly better than guessing: {right}",) if by_chance else ()
     return (*guess, *(f"{what}: {several(names)}" for what, names in cases if names))
 
 
-def confused(figures: Figures, classes: Sequence[str], most: int = PAIRS) -> tuple[Confused, ...]:
-    """At most ``most`` of the confused pairs, most photos first; equal ones in class order."""
-    counts = np.array(figures.confusion, np.int64).reshape(len(classes), len(classes))
+def most_confused(
+    metrics: Metrics, classes: Sequence[str], limit: int = MAX_CONFUSED_PAIRS
+) -> tuple[ConfusedPair, ...]:
+    """The pairs of classes with the most mistakes, at most ``limit``, most photos first; equal ones in class order."""
+    counts = np.array(metrics.confusion, np.int64).reshape(len(classes), len(classes))
     support = counts.sum(1)
     np.fill_diagonal(counts, 0)
-    order = np.argsort(-counts, axis=None, kind="stable")[:most]
+    order = np.argsort(-counts, axis=None, kind="stable")[:limit]
     return tuple(
-        Confused(classes[i], classes[j], int(counts[i, j]), int(support[i]))
+        ConfusedPair(classes[i], classes[j], int(counts[i, j]), int(support[i]))
         for i, j in (divmod(int(flat), len(classes)) for flat in order)
         if counts[i, j]
     )
 
 
-def reliability(confidences: Floats, right: Truths, bins: int = BINS) -> tuple[Bin, ...]:
-    """Confidence against accuracy in bins of equal width, as in Guo et al. 2017; empty bins are left out.
+def reliability(confidences: Floats, right: Truths, bins: int = CALIBRATION_BINS) -> tuple[Bin, ...]:
+    """Confidence against accuracy in bins of equal width (Guo et al. 2017); empty bins are left out.
 
     Args:
         confidences: best probabilities, float ``[photos]``, 0..1.
         right: whether the best class is the true one, bool ``[photos]``.
-        bins: how many the range 0..1 is cut into.
+        bins: number of bins between 0 and 1.
     """
     number = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
     return tuple(
@@ -202,7 +216,7 @@ def reliability(confidences: Floats, right: Truths, bins: int = BINS) -> tuple[B
     )
 
 
-def expected_error(bins: Sequence[Bin]) -> float:
+def expected_calibration_error(bins: Sequence[Bin]) -> float:
     """Expected calibration error (Guo et al. 2017, arXiv:1706.04599).
 
     The mean gap between confidence and accuracy, weighted by photos; 0 without photos.
@@ -211,8 +225,8 @@ def expected_error(bins: Sequence[Bin]) -> float:
     return sum(b.photos * abs(b.confidence - b.accuracy) for b in bins) / photos if photos else 0.0
 
 
-def wilson(part: int, whole: int) -> tuple[float, float]:
-    """95 % confidence interval of a share (Wilson 1927): low and high; all of 0..1 without photos."""
+def wilson_interval(part: int, whole: int) -> tuple[float, float]:
+    """95 % confidence interval of the share ``part / whole`` (Wilson 1927): low and high; 0 and 1 if ``whole`` is 0."""
     if not whole:
         return 0.0, 1.0
     z = _Z
@@ -224,20 +238,20 @@ def wilson(part: int, whole: int) -> tuple[float, float]:
 
 
 def paired_interval(lost: int, gained: int, photos: int, level: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of the accuracy lost between two classifiers that answered the same photos.
+    """Confidence interval of the accuracy lost between two classifiers on the same photos.
 
     Tango's score interval for the difference of paired proportions (Tango 1998, Statistics in Medicine 17:891-908;
     recommended for small samples by Fagerland, Lydersen and Laake 2014, Statistics in Medicine 33:2850-2875). It
-    leaves out 0 exactly where McNemar's test does.
+    excludes 0 exactly where McNemar's test is significant.
 
     Args:
-        lost: photos right by the first only.
-        gained: photos right by the second only.
+        lost: photos that only the first predicted correctly.
+        gained: photos that only the second predicted correctly.
         photos: all photos.
         level: of confidence, 0..1.
 
     Returns:
-        Low and high as shares, -1..1; positive where the second is worse. Everything without photos.
+        Low and high as shares, -1..1; positive where the second is worse. -1 and 1 without photos.
     """
     if not photos:
         return -1.0, 1.0
@@ -245,10 +259,12 @@ def paired_interval(lost: int, gained: int, photos: int, level: float = 0.95) ->
     estimate = (lost - gained) / photos
 
     def score(difference: float) -> float:
-        """How many standard errors the estimate lies above a supposed difference; falls as that grows."""
+        """How many standard errors the estimate lies above ``difference``; falls as ``difference`` grows."""
         b = -lost - gained + (2 * photos - lost + gained) * difference
         c = -gained * difference * (1 - difference)
-        share = (math.sqrt(max(0.0, b * b - 8 * photos * c)) - b) / (4 * photos)  # of photos gained, likeliest
+        share = (math.sqrt(max(0.0, b * b - 8 * photos * c)) - b) / (
+            4 * photos
+        )  # of photos gained: the most likely value
         variance = photos * (2 * share + difference * (1 - difference))
         distance = lost - gained - photos * difference
         return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance)

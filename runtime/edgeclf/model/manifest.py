@@ -17,7 +17,7 @@ _MAX_REASON_CHARACTERS = 300  # of an error message: it may quote the file
 
 
 @dataclass(frozen=True)
-class Figures:
+class Metrics:
     """Counts on one split, made with the trained network that this file was exported from.
 
     Attributes:
@@ -189,7 +189,7 @@ class Manifest:
     ir_version: int
     min_onnxruntime: str
     provenance: Provenance
-    figures: tuple[Figures, ...] = ()
+    figures: tuple[Metrics, ...] = ()
     calibration: Calibration | None = None
     gate: Gate | None = None
     golden: Golden | None = None

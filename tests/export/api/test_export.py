@@ -106,7 +106,7 @@ def test_export_writes_one_checked_file_with_the_run_inside(run: Run, tmp_path: 
     assert exported.rows[2].size < exported.rows[1].size * 0.36
     manifest = read_model_file(out).manifest
     assert manifest.precision == "int8"
-    assert manifest.figures == run.figures
+    assert manifest.figures == run.metrics
     assert manifest.classes == run.classes
     assert manifest.contract == run.contract
     assert manifest.provenance.data_sha256 == run.split.fingerprint()

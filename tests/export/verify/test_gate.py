@@ -73,7 +73,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         augment="none",
     )
     done = train([folder / "photos"], folder / "run", options)
-    assert done.figures[-1].accuracy >= 0.8, "a network that guesses proves nothing"
+    assert done.metrics[-1].accuracy >= 0.8, "a network that guesses proves nothing"
     return done
 
 

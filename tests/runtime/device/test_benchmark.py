@@ -1,4 +1,4 @@
-"""``edgeclf bench``: figures that add up, and a line that can be shared."""
+"""``edgeclf bench``: numbers that add up, and a line that can be shared."""
 
 import getpass
 import json

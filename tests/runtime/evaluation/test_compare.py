@@ -87,7 +87,7 @@ def test_figures_are_those_of_a_count_of_their_own(edgeclf: Run, every_map: Make
     assert maps["lowest"] == pytest.approx(min(correlations.values()), abs=1e-6)
 
 
-def test_people_read_the_same_figures(edgeclf: Run, every_map: Make, photos: Path) -> None:
+def test_people_read_the_same_metrics(edgeclf: Run, every_map: Make, photos: Path) -> None:
     first, second = every_map(resize="squash"), every_map(resize="squash", head="mlp")
     found = values(edgeclf("compare", first, second, photos, "--json"))
     done = edgeclf("compare", first, second, photos)

@@ -1,4 +1,4 @@
-"""``edgeclf evaluate``: its figures against a count of their own, and folders of every kind."""
+"""``edgeclf evaluate``: its metrics against a count of their own, and folders of every kind."""
 
 import json
 import math
@@ -16,7 +16,7 @@ import pytest
 from edgeclf import Classifier, UsageError
 from edgeclf.evaluation.evaluate import evaluate
 from edgeclf.evaluation.labelled_photos import find_labelled_photos
-from edgeclf.evaluation.metrics import wilson
+from edgeclf.evaluation.metrics import wilson_interval
 from edgeclf.model.manifest import Calibration
 from helpers import CLASSES, draw
 
@@ -38,7 +38,7 @@ def refused(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
     return line
 
 
-def figures(done: subprocess.CompletedProcess[str], code: int = 0) -> dict[str, Any]:
+def metrics(done: subprocess.CompletedProcess[str], code: int = 0) -> dict[str, Any]:
     assert done.returncode == code, done.stderr
     values: dict[str, Any] = json.loads(done.stdout)
     return values
@@ -71,13 +71,13 @@ def test_figures_are_those_of_a_count_of_their_own(edgeclf: Run, make_model: Mak
     true = [label for _, label in photos]
     threshold = sorted(best)[len(best) // 3]
     model = make_model(calibration=Calibration(0.05, threshold, 60, 50, 2, 0.08, 0.03))
-    found = figures(edgeclf("evaluate", model, mixed, "--json"))
+    found = metrics(edgeclf("evaluate", model, mixed, "--json"))
 
     right = [a == b for a, b in zip(true, given, strict=True)]
     assert 0 < sum(right) < len(right) == 29, "else there is little to count"
     assert (found["photos"], found["correct"]) == (29, sum(right))
     assert found["accuracy"] == pytest.approx(sum(right) / 29)
-    assert found["interval"] == list(wilson(sum(right), 29))
+    assert found["interval"] == list(wilson_interval(sum(right), 29))
     recalls = [sum(a == b == name for a, b in zip(true, given, strict=True)) / true.count(name) for name in CLASSES]
     assert found["balanced_accuracy"] == pytest.approx(sum(recalls) / 3)
     pairs = Counter(zip(true, given, strict=True))
@@ -109,7 +109,7 @@ def test_figures_are_those_of_a_count_of_their_own(edgeclf: Run, make_model: Mak
 def test_json_keys_are_those_the_help_documents(edgeclf: Run, model: Path, mixed: Path) -> None:
     done = edgeclf("evaluate", model, mixed, "--json", "--threads", 1, "--device", "cpu")
     assert done.stderr == ""
-    found = figures(done)
+    found = metrics(done)
     text = " ".join(edgeclf("evaluate", "--help").stdout.split())
     documented = text.split("--json prints ")[1].split("Shares are")[0]
     for key in found:
@@ -119,9 +119,9 @@ def test_json_keys_are_those_the_help_documents(edgeclf: Run, model: Path, mixed
     assert found["unreadable"] == []
 
 
-def test_people_read_the_same_figures(edgeclf: Run, make_model: Make, mixed: Path) -> None:
+def test_people_read_the_same_metrics(edgeclf: Run, make_model: Make, mixed: Path) -> None:
     model = make_model(calibration=Calibration(0.05, 0.6, 60, 50, 2, 0.08, 0.03))
-    found = figures(edgeclf("evaluate", model, mixed, "--json"))
+    found = metrics(edgeclf("evaluate", model, mixed, "--json"))
     done = edgeclf("evaluate", model, mixed)
     assert (done.returncode, done.stderr) == (0, "")
     low, high = found["interval"]
@@ -154,7 +154,7 @@ def test_of_many_classes_the_confused_pairs_are_told_in_words(edgeclf: Run, make
     (tmp_path / "photos").rename(tmp_path / "data" / true)
     done = edgeclf("evaluate", model, tmp_path / "data")
     for name, photos_so in given.items():
-        assert f"{true} taken for {name}: {photos_so} of 4" in done.stdout.splitlines()
+        assert f"{true} confused with {name}: {photos_so} of 4" in done.stdout.splitlines()
     assert "true \\" not in done.stdout
     assert "and 7 more" in done.stdout, "of 13 classes 12 have no photos"
 
@@ -166,7 +166,7 @@ def test_splits(edgeclf: Run, model: Path, tmp_path: Path) -> None:
                 put(tmp_path / "data" / part / name / f"{number}.png", number)
 
     def counted(*options: str) -> tuple[str, str, int]:
-        found = figures(edgeclf("evaluate", model, tmp_path / "data", "--json", *options))
+        found = metrics(edgeclf("evaluate", model, tmp_path / "data", "--json", *options))
         return found["split"], found["data"], found["photos"]
 
     assert counted() == ("test", str(tmp_path / "data" / "test"), 9)
@@ -189,7 +189,7 @@ def test_a_class_may_be_called_test(tmp_path: Path) -> None:
 
 
 def test_an_unknown_folder_is_refused_or_left_out(edgeclf: Run, model: Path, mixed: Path) -> None:
-    before = figures(edgeclf("evaluate", model, mixed, "--json"))
+    before = metrics(edgeclf("evaluate", model, mixed, "--json"))
     put(mixed / "Knig" / "x.png")
     line = refused(edgeclf("evaluate", model, mixed))
     assert "no class Knig (nearest: king)" in line
@@ -198,8 +198,8 @@ def test_an_unknown_folder_is_refused_or_left_out(edgeclf: Run, model: Path, mix
     line = refused(edgeclf("evaluate", model, mixed))
     assert "and 1 more" in line
     done = edgeclf("evaluate", model, mixed, "--json", "--ignore-unknown")
-    after = figures(done)
-    assert done.stderr == "left out, no class of the model: Knig, seal, walrus, whale\n"
+    after = metrics(done)
+    assert done.stderr == "left out, not a class of the model: Knig, seal, walrus, whale\n"
     assert after["ignored"] == ["Knig", "seal", "walrus", "whale"]
     assert {**after, "ignored": []} == before
 
@@ -209,9 +209,9 @@ def test_a_class_without_photos_is_told_and_has_no_recall(edgeclf: Run, model: P
     (mixed / "king").rename(mixed.parent / "away")
     (mixed / "king").mkdir()
     done = edgeclf("evaluate", model, mixed, "--json")
-    found = figures(done)
+    found = metrics(done)
     assert done.stderr == ""
-    assert "without photos, nothing is known about it: gentoo, king" in found["remarks"]
+    assert "no photos: accuracy is unknown: gentoo, king" in found["remarks"]
     assert found["absent"] == ["gentoo", "king"]
     assert [row["recall"] is None for row in found["per_class"]] == [False, True, True]
     assert [sum(row) for row in found["confusion"]] == [10, 0, 0]
@@ -219,12 +219,12 @@ def test_a_class_without_photos_is_told_and_has_no_recall(edgeclf: Run, model: P
 
 
 def test_unreadable_photos_are_reported_and_the_rest_counted(edgeclf: Run, model: Path, mixed: Path) -> None:
-    before = figures(edgeclf("evaluate", model, mixed, "--json"))
+    before = metrics(edgeclf("evaluate", model, mixed, "--json"))
     bad = [mixed / "adelie" / "0.jpg", mixed / "king" / "zz.png"]
     bad[0].write_bytes(b"")
     bad[1].write_bytes(b"shopping list")
     done = edgeclf("evaluate", model, mixed, "--json")
-    after = figures(done, 1)
+    after = metrics(done, 1)
     assert [str(path) in line for path, line in zip(bad, done.stderr.splitlines(), strict=True)] == [True, True]
     assert [(e["path"], e["kind"]) for e in after["unreadable"]] == [
         (str(bad[0]), "empty"),
@@ -238,7 +238,7 @@ def test_unreadable_photos_are_reported_and_the_rest_counted(edgeclf: Run, model
 def test_when_no_photo_can_be_read_there_is_no_accuracy(edgeclf: Run, model: Path, tmp_path: Path) -> None:
     (tmp_path / "king").mkdir()
     (tmp_path / "king" / "x.jpg").write_bytes(b"")
-    found = figures(edgeclf("evaluate", model, tmp_path, "--json"), 1)
+    found = metrics(edgeclf("evaluate", model, tmp_path, "--json"), 1)
     assert (found["photos"], found["accuracy"], found["ece"], found["interval"]) == (0, None, None, [0.0, 1.0])
     human = edgeclf("evaluate", model, tmp_path)
     assert human.returncode == 1
@@ -309,7 +309,7 @@ def test_only_what_is_a_photo_of_a_class_counts(edgeclf: Run, model: Path, tmp_p
     assert [path for path, _ in found.photos if "-cam" not in path] == [str(path) for path in wanted[:2]]
     assert (found.loose, found.ignored) == (1, ())
     counted = evaluate(Classifier(model), found)
-    assert (counted.figures.photos, counted.unreadable, counted.heat_maps) == (2, (), 1)
+    assert (counted.metrics.photos, counted.unreadable, counted.heat_maps) == (2, (), 1)
     told = edgeclf("evaluate", model, tmp_path, "--json").stderr
     assert f"in no class folder: 1 photo in {tmp_path}" in told
     assert "left out: 1 heat map made by edgeclf" in told
@@ -321,4 +321,4 @@ def test_progress_counts_every_photo(model: Path, mixed: Path) -> None:
     found = find_labelled_photos(mixed, CLASSES)
     counted = evaluate(Classifier(model), found, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(n, 30) for n in range(1, 31)]
-    assert (counted.figures.photos, len(counted.unreadable)) == (29, 1)
+    assert (counted.metrics.photos, len(counted.unreadable)) == (29, 1)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from edgeclf.errors import ModelError, ModelTooNewError, NotAModelError
 from edgeclf.images.contract import ImageContract
-from edgeclf.model.manifest import SCHEMA_VERSION, Calibration, Figures, Manifest, Provenance
+from edgeclf.model.manifest import SCHEMA_VERSION, Calibration, Manifest, Metrics, Provenance
 
 CONTRACT = ImageContract(32, "pad")
 MANIFEST = Manifest(
@@ -24,7 +24,7 @@ MANIFEST = Manifest(
     ir_version=9,
     min_onnxruntime="1.16.3",
     provenance=Provenance("2026-01-01T00:00:00+00:00", 7, "ab" * 32, ("ImageNet-1k",), {"torch": "2.15"}),
-    figures=(Figures("test", 30, 28, ((10, 0, 0), (1, 9, 0), (0, 1, 9))),),
+    figures=(Metrics("test", 30, 28, ((10, 0, 0), (1, 9, 0), (0, 1, 9))),),
     calibration=Calibration(1.4, 0.7, 60, 50, 2, 0.08, 0.03),
     display_names={"king": "Königspinguin", "gentoo": "ジェンツーペンギン"},
     author="someone",
@@ -62,7 +62,7 @@ def test_manifest_is_frozen() -> None:
 
 
 def test_figures_without_photos_have_no_accuracy() -> None:
-    assert Figures("test", 0, 0, ()).accuracy == 0
+    assert Metrics("test", 0, 0, ()).accuracy == 0
 
 
 Change = Callable[[dict[str, Any]], Any]

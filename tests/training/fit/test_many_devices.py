@@ -52,8 +52,8 @@ def test_two_processes_get_the_metrics_of_one(
     for alone, together in zip(one, two, strict=True):
         assert together == pytest.approx(alone, abs=1e-4)
     assert one[0] != one[2], "it learned something"
-    assert load_run(tmp_path / "two").figures == load_run(tmp_path / "one").figures
-    assert load_run(tmp_path / "two").figures[0].photos == 7
+    assert load_run(tmp_path / "two").metrics == load_run(tmp_path / "one").metrics
+    assert load_run(tmp_path / "two").metrics[0].photos == 7
     uneven = edgeclf_child(
         "train", data, *FLAGS, "--batch-size", 9, "--device", "cpu", "--devices", 2, "--out", tmp_path / "x"
     )
@@ -94,4 +94,4 @@ def test_a_gpu_learns_the_same_task(
         "--precision", precision, "--out", tmp_path / "run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert load_run(tmp_path / "run").figures[0].correct >= 5
+    assert load_run(tmp_path / "run").metrics[0].correct >= 5

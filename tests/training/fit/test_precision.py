@@ -31,7 +31,7 @@ def run(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_validation_is_counted_as_the_figures_are(run: Run) -> None:
     with (run.folder / "metrics.csv").open() as file:
         kept = list(csv.DictReader(file))[(run.best_epoch or 0) - 1]
-    assert round(float(kept["val_accuracy"]) * run.figures[0].photos) == run.figures[0].correct
+    assert round(float(kept["val_accuracy"]) * run.metrics[0].photos) == run.metrics[0].correct
     predictions = predict(run.network(), run.split.val, run.classes, run.contract, "validation")
     expected = torch.nn.functional.cross_entropy(
         torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels)

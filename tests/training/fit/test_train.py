@@ -79,13 +79,13 @@ def test_the_run_folder_holds_everything(run: Run) -> None:
 
 
 def test_it_learns_and_figures_are_counted_with_the_best_weights(run: Run) -> None:
-    (figures,) = run.figures
-    assert figures.split == "validation", "without a test folder no figure is called test"
-    assert figures.accuracy == pytest.approx(max(float(r["val_accuracy"]) for r in rows(run)))
-    assert figures.correct >= 5, "three tints are easy to tell apart"
+    (metrics,) = run.metrics
+    assert metrics.split == "validation", "without a test folder no metrics are called test"
+    assert metrics.accuracy == pytest.approx(max(float(r["val_accuracy"]) for r in rows(run)))
+    assert metrics.correct >= 5, "three tints are easy to tell apart"
     dataset = PhotoDataset(run.split.val, run.classes, run.contract)
     again = evaluate(run.network(), loader(dataset, 4, 0, shuffle=False), 3, "validation")
-    assert again.confusion == figures.confusion
+    assert again.confusion == metrics.confusion
 
 
 def test_a_run_comes_back_as_it_was_saved(run: Run) -> None:
@@ -113,7 +113,7 @@ def test_the_weights_kept_are_the_best_not_the_last(
     assert losses[-1] > 10 * losses[0]
     best = max(rows(run), key=lambda r: (float(r["val_accuracy"]), -float(r["val_loss"])))
     assert best["epoch"] != "4"
-    assert run.figures[0].accuracy == pytest.approx(float(best["val_accuracy"]))
+    assert run.metrics[0].accuracy == pytest.approx(float(best["val_accuracy"]))
 
 
 def test_the_base_is_frozen_first_then_freed_from_the_named_stage(class_folders: Path, tmp_path: Path) -> None:
@@ -146,13 +146,13 @@ def test_going_on_from_a_run_with_more_photos_and_a_new_class(run: Run, class_fo
     for part in ("train", "val"):
         assert {s.path.name for s in run.split.part(part)} <= {s.path.name for s in on.split.part(part)}
     assert any("earlier run" in line for line in on.provenance.weights)
-    assert on.figures[0].accuracy >= 0.6, "it starts from what the earlier run knew"
+    assert on.metrics[0].accuracy >= 0.6, "it starts from what the earlier run knew"
 
 
 def test_going_on_never_ends_worse_than_it_began(run: Run, class_folders: Path, tmp_path: Path) -> None:
     wild = TrainOptions(epochs=1, batch_size=8, workers=0, head_rate=0.5, base_rate=0.5)
     on = train([class_folders], tmp_path / "on", wild, start=run)
-    assert on.figures == run.figures
+    assert on.metrics == run.metrics
     for name, tensor in run.network().state_dict().items():
         assert torch.equal(tensor, on.network().state_dict()[name]), name
 
@@ -175,7 +175,7 @@ def test_ctrl_c_says_what_is_left(
         assert message in capsys.readouterr().err.splitlines()[-1]
         assert out.exists() == (epochs_done > 0)
         if epochs_done:
-            assert load_run(out).figures == ()
+            assert load_run(out).metrics == ()
             load_run(out).network()
 
 
@@ -183,7 +183,7 @@ def test_a_test_folder_is_counted_once_and_called_test(tmp_path: Path) -> None:
     for part, count in (("train", 6), ("test", 2)):
         write_class_folders(tmp_path / "data" / part, count, seed=10 * count)
     run = train([tmp_path / "data"], tmp_path / "run", replace(QUICK, epochs=1))
-    assert [(f.split, f.photos) for f in run.figures] == [("validation", 3), ("test", 6)]
+    assert [(f.split, f.photos) for f in run.metrics] == [("validation", 3), ("test", 6)]
 
 
 def test_event_files_on_request(class_folders: Path, tmp_path: Path) -> None:
@@ -256,13 +256,13 @@ def test_a_run_folder_that_is_none_or_damaged_is_one_clear_error(run: Run, tmp_p
         replace(run, folder=tmp_path).network()
 
 
-def test_odd_class_names_cost_no_figures(class_folders: Path, tmp_path: Path) -> None:
+def test_odd_class_names_cost_no_metrics(class_folders: Path, tmp_path: Path) -> None:
     data = tmp_path / "photos"
     shutil.copytree(class_folders, data)
     for label, name in (("king", "$a_b$, \u30a2"), ("gentoo", "cost_$5_and_$10")):
         (data / label).rename(data / name)
     run = train([data], tmp_path / "run", replace(QUICK, epochs=1))
-    assert load_run(run.folder).figures == run.figures != ()
+    assert load_run(run.folder).metrics == run.metrics != ()
     with (run.folder / "confusion.csv").open(newline="", encoding="utf-8-sig") as file:
         table = list(csv.reader(file))
     assert table[0][1:] == list(run.classes)
@@ -314,6 +314,6 @@ def test_deep_networks_overfit_32_real_photos_and_export_agrees(
     if weights != "none":  # random weights in a file: nothing pretrained that low rates would have to spare
         options = replace(options, freeze_epochs=0, head_rate=1e-4, base_rate=1e-4)
     run = train([tmp_path / "data"], tmp_path / "run", options)
-    assert run.figures[0].correct >= 31
+    assert run.metrics[0].correct >= 31
     exported = export_run(run, tmp_path / "model.onnx")
     assert [row.agreeing for row in exported.rows] == [32, 32]

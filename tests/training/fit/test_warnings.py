@@ -54,7 +54,7 @@ def test_a_run_whose_kept_weights_are_ruined_says_diverged_and_fails(class_folde
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["diverged"] == error.value.message
     assert metrics["diverged"] in (tmp_path / "run" / "report.html").read_text()
-    assert load_run(tmp_path / "run").figures, "the run is complete, to look at"
+    assert load_run(tmp_path / "run").metrics, "the run is complete, to look at"
 
 
 def test_a_run_that_diverged_after_the_kept_epoch_says_so(
@@ -78,15 +78,15 @@ def test_what_the_accuracy_hides_is_told_by_train_and_the_report(
             path.unlink()
     run = train(root, tmp_path / "run", replace(QUICK, balance=False, head_rate=1e-5), on_event=Console().listener)
     said = capsys.readouterr().err
-    assert run.figures[0].confusion == ((6, 0, 0), (1, 0, 0), (0, 0, 0))
+    assert run.metrics[0].confusion == ((6, 0, 0), (1, 0, 0), (0, 0, 0))
     told = json.loads((run.folder / "metrics.json").read_text())["splits"]["validation"]
     assert told["accuracy"] == pytest.approx(6 / 7)
     assert told["balanced_accuracy"] == 0.5
     assert told["remarks"] == [
         "not clearly better than guessing: 6 of 7 photos right, guessing gives about 6",
-        "never answered, all photos of it wrong: gentoo",
-        "without photos, nothing is known about it: king",
-        "fewer than 5 photos, recall mostly chance: gentoo",
+        "never predicted, so all photos of it are wrong: gentoo",
+        "no photos: accuracy is unknown: king",
+        "fewer than 5 photos: recall is mostly chance: gentoo",
     ]
     assert "6 of 7 photos right (85.7%); balanced accuracy 50.0%" in said
     page = (run.folder / "report.html").read_text("utf-8")

@@ -116,7 +116,7 @@ def test_a_run_whose_loader_was_killed_goes_on(
     assert f"--resume {tmp_path / 'run'} --workers 1" in caught.value.remedy
     run = resume(str(tmp_path / "run"), machine={"workers": 1}, report=False)
     whole = train([str(class_folders)], tmp_path / "whole", QUICK, report=False)
-    assert run.figures == whole.figures
+    assert run.metrics == whole.metrics
 
 
 def test_a_script_without_a_main_guard_trains_under_spawn(class_folders: Path, tmp_path: Path) -> None:

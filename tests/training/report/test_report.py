@@ -1,4 +1,4 @@
-"""The report of a real run: its figures computed anew, its page parsed as a browser would."""
+"""The report of a real run: its metrics computed anew, its page parsed as a browser would."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ from edgeclf.classifier import Classifier
 from edgeclf.cli.console import Console
 from edgeclf.errors import DataError
 from edgeclf.images.preprocess import network_input
-from edgeclf.model.manifest import Calibration, Figures
+from edgeclf.model.manifest import Calibration, Metrics
 from edgeclf_export.api.export_run import export_run
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.fit.messages import describe
@@ -255,12 +255,12 @@ def test_nothing_to_report_on_is_one_clear_error(run: Run, tmp_path: Path) -> No
 
 
 def test_an_interrupted_run_is_reported_and_exported_without_calibration(run: Run, tmp_path: Path) -> None:
-    interrupted = replace(run, figures=(), calibration=None, folder=tmp_path)
+    interrupted = replace(run, metrics=(), calibration=None, folder=tmp_path)
     found = write_report(interrupted, run.network())
     assert found["run"]["interrupted"]
     assert found["calibration"]["temperature"] == pytest.approx(run.calibration.temperature)  # type: ignore[union-attr]
     assert "interrupted" in page_of(interrupted).text
-    export_run(replace(run, figures=(), calibration=None), tmp_path / "model.onnx")
+    export_run(replace(run, metrics=(), calibration=None), tmp_path / "model.onnx")
     assert Classifier(tmp_path / "model.onnx").manifest.calibration is None
 
 
@@ -274,9 +274,9 @@ def test_calibration_survives_the_run_folder_and_reaches_the_model_file(run: Run
 
 def test_the_best_epoch_is_none_where_the_start_was_better() -> None:
     rows = [{"epoch": 1, "val_accuracy": 0.5, "val_loss": 1.0}, {"epoch": 2, "val_accuracy": 0.5, "val_loss": 0.5}]
-    figures = Figures("validation", 10, 5, ((5, 5), (0, 0)))
-    assert best_epoch(rows, [figures]) == 2
-    assert best_epoch(rows, [replace(figures, correct=6)]) == 0
+    metrics = Metrics("validation", 10, 5, ((5, 5), (0, 0)))
+    assert best_epoch(rows, [metrics]) == 2
+    assert best_epoch(rows, [replace(metrics, correct=6)]) == 0
     assert best_epoch([{"epoch": 1, "val_accuracy": 0.5, "val_loss": None}], []) is None
 
 

@@ -173,7 +173,7 @@ def test_an_interrupted_run_goes_on_where_its_photos_are_now(class_folders: Path
     next((moved / "king").iterdir()).unlink()
     done = edgeclf("train", "--resume", tmp_path / "other", "--data", moved, "--no-report")
     assert done.returncode == 0, done.stderr
-    assert load_run(tmp_path / "other").figures
+    assert load_run(tmp_path / "other").metrics
     assert "left out: 1 of 30 photos" in done.stderr
 
 

@@ -58,7 +58,7 @@ def assert_same_weights(a: Run, b: Run) -> None:
     ours, theirs = a.network().state_dict(), b.network().state_dict()
     different = [name for name, tensor in ours.items() if not torch.equal(tensor, theirs[name])]
     assert not different
-    assert a.figures == b.figures
+    assert a.metrics == b.metrics
     # All but the wall times.
     texts = ((run.folder / "metrics.csv").read_text().splitlines() for run in (a, b))
     first, second = ([row.rsplit(",", 1)[0] for row in rows] for rows in texts)
@@ -73,13 +73,13 @@ def test_going_on_ends_in_the_same_weights_bit_for_bit(
     with pytest.raises(KeyboardInterrupt):
         train([class_folders], tmp_path / "run", replace(OPTIONS, workers=workers), on_event=stop_after(epochs_done))
     unfinished = load_run(tmp_path / "run")
-    assert unfinished.figures == ()
+    assert unfinished.metrics == ()
     unfinished.network()
     assert (tmp_path / "run" / "checkpoint.pt").exists()
     torch.manual_seed(123)  # what went before in this process must not matter
     assert_same_weights(resume(tmp_path / "run"), whole)
     assert not (tmp_path / "run" / "checkpoint.pt").exists(), "a finished run needs none"
-    assert load_run(tmp_path / "run").figures == whole.figures
+    assert load_run(tmp_path / "run").metrics == whole.metrics
 
 
 def test_running_statistics_are_resumed_too(class_folders: Path, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_kill_minus_9_ten_times_ends_in_the_same_weights(class_folders: Path, tm
             kills += 1
             os.kill(process.pid or 0, signal.SIGKILL)
         process.join()
-        if out.exists() and (out / "run.json").exists() and load_run(out).figures:
+        if out.exists() and (out / "run.json").exists() and load_run(out).metrics:
             assert_same_weights(load_run(out), load_run(tmp_path / "whole"))
             shutil.rmtree(out)  # it got through: the next one begins anew
     last = server.Process(target=_go_on, args=(class_folders, out))

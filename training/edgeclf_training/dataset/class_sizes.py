@@ -1,4 +1,4 @@
-"""Classes with too few photos to learn, or for figures to say anything about, before anyone trains on them."""
+"""Classes with too few photos to learn, or for metrics to say anything about, before anyone trains on them."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import Literal
 
 from edgeclf.class_names import natural
 from edgeclf.errors import DataError
-from edgeclf.evaluation.metrics import FEW
+from edgeclf.evaluation.metrics import MIN_PHOTOS_FOR_RECALL
 
 from edgeclf_training.dataset.exclusions import in_words
 from edgeclf_training.dataset.find_photos import Found
@@ -43,7 +43,7 @@ def uneven(trained: Mapping[str, int]) -> Iterator[Told]:
 
 
 def held_out(found: Found, scans: Mapping[Path, Scanned], trained: Mapping[str, int]) -> Iterator[Told]:
-    """Classes about which the figures will say nothing, or little, by the split that training would make.
+    """Classes about which the metrics will say nothing, or little, by the split that training would make.
 
     Args:
         found: the photos.
@@ -60,7 +60,7 @@ def held_out(found: Found, scans: Mapping[Path, Scanned], trained: Mapping[str, 
     none = "classes that will have no photos to validate with (nothing will be known about them)"
     yield "no-validation", "problem", none, [label for label in classes if not val[label]]
     if found.parts["val"]:
-        few = [f"{label}: {in_words(val[label])}" for label in classes if 0 < val[label] < FEW]
-        yield "few-validation", "note", f"classes with fewer than {FEW} validation photos", few
+        few = [f"{label}: {in_words(val[label])}" for label in classes if 0 < val[label] < MIN_PHOTOS_FOR_RECALL]
+        yield "few-validation", "note", f"classes with fewer than {MIN_PHOTOS_FOR_RECALL} validation photos", few
     if found.parts["test"]:
         yield "no-test", "note", "classes without test photos", [label for label in classes if not test[label]]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from edgeclf.evaluation.metrics import Floats, Labels, Truths, expected_error, reliability
+from edgeclf.evaluation.metrics import Floats, Labels, Truths, expected_calibration_error, reliability
 from edgeclf.model.manifest import Calibration
 from numpy.typing import NDArray
 
@@ -54,8 +54,8 @@ def calibrate(logits: Floats, labels: Labels) -> Calibration:
         len(labels),
         chosen.answered,
         chosen.wrong,
-        expected_error(reliability(before, right)),
-        expected_error(reliability(after, right)),
+        expected_calibration_error(reliability(before, right)),
+        expected_calibration_error(reliability(after, right)),
     )
 
 

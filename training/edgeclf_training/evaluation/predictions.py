@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from edgeclf.concurrency import in_order
 from edgeclf.errors import PhotoError
-from edgeclf.evaluation.metrics import count
+from edgeclf.evaluation.metrics import compute_metrics
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.preprocess import network_input
-from edgeclf.model.manifest import Figures
+from edgeclf.model.manifest import Metrics
 from edgeclf.model.session import usable_threads
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
@@ -42,9 +42,9 @@ class Predictions:
     missing: tuple[Skipped, ...] = ()
 
     @property
-    def figures(self) -> Figures:
+    def metrics(self) -> Metrics:
         """Photos, correct predictions and the confusion matrix."""
-        return count(self.labels, self.logits.argmax(1), self.logits.shape[1], self.split)
+        return compute_metrics(self.labels, self.logits.argmax(1), self.logits.shape[1], self.split)
 
 
 def predict(
@@ -107,7 +107,7 @@ def _read(sample: Sample, contract: ImageContract) -> NDArray[np.uint8] | PhotoE
         return error
 
 
-def evaluate(network: Network, photos: DataLoader[Any], classes: int, split: str, device: str = "cpu") -> Figures:
+def evaluate(network: Network, photos: DataLoader[Any], classes: int, split: str, device: str = "cpu") -> Metrics:
     """Count correct and wrong predictions of batches that are already network input.
 
     Args:
@@ -124,4 +124,4 @@ def evaluate(network: Network, photos: DataLoader[Any], classes: int, split: str
             logits.append(network(images.to(device)).float().cpu().numpy())
             labels.append(truth.numpy())
     network.cpu()
-    return count(np.concatenate(labels), np.concatenate(logits).argmax(1), classes, split)
+    return compute_metrics(np.concatenate(labels), np.concatenate(logits).argmax(1), classes, split)

@@ -83,7 +83,7 @@ class FineTuning(pl.LightningModule):
             return self.network
         return cast(Network, self.averaged.module)
 
-    def figures(self) -> dict[str, float]:
+    def epoch_metrics(self) -> dict[str, float]:
         """Loss and accuracy of the epoch, ``train_`` and ``val_``; starts counting anew."""
         found = {}
         for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
@@ -116,7 +116,7 @@ class FineTuning(pl.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         inputs, labels = batch
-        with torch.autocast(inputs.device.type, enabled=False):  # as the figures are counted, and the file answers
+        with torch.autocast(inputs.device.type, enabled=False):  # as the metrics are counted, and the file answers
             logits = self._logits(self.validated, inputs)
         self._count("val", logits, labels, loss(logits, labels, 0.0, None))
 

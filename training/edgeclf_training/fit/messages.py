@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from edgeclf.class_names import finder, several
-from edgeclf.evaluation.metrics import remarks, right_of
+from edgeclf.evaluation.metrics import accuracy_text, remarks
 from edgeclf.events import Listener, Message, say
-from edgeclf.model.manifest import Figures
+from edgeclf.model.manifest import Metrics
 
 from edgeclf_training.dataset.exclusion_counts import in_a_line, left_out
 from edgeclf_training.networks import Loaded
@@ -80,11 +80,11 @@ def _loss(value: float) -> str:
     return f"{value:.3f}" if value < 1000 else f"{value:.3g}"
 
 
-def report_figures(on_event: Listener, figures: Figures, classes: Sequence[str]) -> None:
+def report_metrics(on_event: Listener, metrics: Metrics, classes: Sequence[str]) -> None:
     """What was counted on one split, and what its accuracy hides."""
-    say(on_event, f"{figures.split}: {right_of(figures)}")
-    for line in remarks(figures, classes):
-        say(on_event, f"{figures.split}: {line}")
+    say(on_event, f"{metrics.split}: {accuracy_text(metrics)}")
+    for line in remarks(metrics, classes):
+        say(on_event, f"{metrics.split}: {line}")
 
 
 def say_what_is_left(on_event: Listener, run: Run, history: History) -> None:

@@ -26,7 +26,7 @@ from edgeclf_training.dataset.zip_data import open_data
 from edgeclf_training.evaluation.calibration import calibrate
 from edgeclf_training.evaluation.divergence import LOWER_LEARNING_RATE, diverged
 from edgeclf_training.evaluation.predictions import evaluate, predict
-from edgeclf_training.fit.messages import describe, report_epoch, report_figures, say_what_is_left
+from edgeclf_training.fit.messages import describe, report_epoch, report_metrics, say_what_is_left
 from edgeclf_training.fit.phases import check_logger, fit_phases, make_logger, quiet_lightning
 from edgeclf_training.fit.preflight import claim, need_space, writing
 from edgeclf_training.loading.loader_processes import loader_errors
@@ -54,7 +54,7 @@ def train(
 ) -> Run:
     """Fine-tune a classifier on folders of photos.
 
-    Where several processes train together, the one of rank 0 writes, talks and returns the figures.
+    Where several processes train together, the one of rank 0 writes, talks and returns the metrics.
 
     Args:
         data: a data folder or several, see ``read_split``, and zips of such.
@@ -149,7 +149,7 @@ def resume(
     on_event = on_event if trainer_rank() == 0 else ignore
     check_logger(logger)
     run = load_run(folder)
-    if run.figures:
+    if run.metrics:
         raise UsageError(
             f"{folder}: this run has finished", f"--from {shlex.quote(str(folder))} goes on from its weights"
         )
@@ -208,7 +208,7 @@ def _fit(
 
 
 def _finish(run: Run, network: Network, history: History, on_event: Listener, report: bool) -> Run:
-    """Count the figures with the weights that are kept, and write what a finished run holds."""
+    """Count the metrics with the weights that are kept, and write what a finished run holds."""
     if history.best is None:
         raise DataError("training diverged: no epoch has a finite validation loss", LOWER_LEARNING_RATE)
     o, epochs = run.options, history.epochs
@@ -227,14 +227,14 @@ def _finish(run: Run, network: Network, history: History, on_event: Listener, re
         for name, samples in held_out
     ]
     calibration = calibrate(predictions[0].logits, predictions[0].labels)
-    figures = tuple(p.figures for p in predictions)
-    run = replace(run, figures=figures, calibration=calibration, best_epoch=history.best.epoch)
+    metrics = tuple(p.metrics for p in predictions)
+    run = replace(run, metrics=metrics, calibration=calibration, best_epoch=history.best.epoch)
     with writing(run.folder, f"then go on with `{resume_command(run.folder)}`"):
-        write_confusion_csv(run.figures[-1], run.classes, run.folder)
+        write_confusion_csv(run.metrics[-1], run.classes, run.folder)
         save_run(run)
         (run.folder / CHECKPOINT).unlink(missing_ok=True)
-    for f in run.figures:
-        report_figures(on_event, f, run.classes)
+    for f in run.metrics:
+        report_metrics(on_event, f, run.classes)
     say(on_event, f"calibrated: {calibration_text(calibration)}")
     if report:
         with writing(run.folder, f"then make the report with `edgeclf report {shlex.quote(str(run.folder))}`"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from edgeclf.files.atomic_write import write_atomically
-from edgeclf.model.manifest import Figures
+from edgeclf.model.manifest import Metrics
 from matplotlib.colors import LinearSegmentedColormap
 
 from edgeclf_training.report.svg import STYLE, TEXT_COLOUR, new_figure, to_svg
@@ -19,20 +19,20 @@ _CLASSES_DRAWN_OF_MORE = 20
 _BLUES = LinearSegmentedColormap.from_list("blues", [(0.2, 0.47, 0.85, 0.0), (0.2, 0.47, 0.85, 1.0)])
 
 
-def write_confusion_csv(figures: Figures, classes: Sequence[str], folder: Path) -> None:
+def write_confusion_csv(metrics: Metrics, classes: Sequence[str], folder: Path) -> None:
     """Write ``confusion.csv``: rows are true classes, columns are predicted classes.
 
     The file begins with a byte order mark. Without it, spreadsheets garble names that are not ASCII.
 
     Args:
-        figures: of one split; its confusion matrix is written.
+        metrics: of one split; its confusion matrix is written.
         classes: names in index order.
         folder: the run folder.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["true \\ predicted", *classes])
-    writer.writerows([name, *row] for name, row in zip(classes, figures.confusion, strict=True))
+    writer.writerows([name, *row] for name, row in zip(classes, metrics.confusion, strict=True))
     write_atomically(folder / "confusion.csv", lambda f: f.write(text.getvalue().encode("utf-8-sig")))
 
 

@@ -1,4 +1,4 @@
-"""The figures of a run as plain values: what ``metrics.json`` holds and the page shows."""
+"""The metrics of a run as plain values: what ``metrics.json`` holds and the page shows."""
 
 import csv
 import math
@@ -8,8 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgeclf.evaluation.metrics import balanced, confused, expected_error, per_class, reliability, remarks, wilson
-from edgeclf.model.manifest import Calibration, Figures
+from edgeclf.evaluation.metrics import (
+    balanced_accuracy,
+    expected_calibration_error,
+    most_confused,
+    per_class,
+    reliability,
+    remarks,
+    wilson_interval,
+)
+from edgeclf.model.manifest import Calibration, Metrics
 
 from edgeclf_training.dataset.exclusion_counts import left_out
 from edgeclf_training.evaluation.calibration import WRONG_SHARE, confidence
@@ -41,7 +49,7 @@ def facts(
     split = run.split
     parts = {"train": split.train, "validation": split.val, "test": split.test}
     counted = {part: Counter(sample.label for sample in samples) for part, samples in parts.items()}
-    best = best_epoch(curves, run.figures, run.options.keep) if run.best_epoch is None else run.best_epoch
+    best = best_epoch(curves, run.metrics, run.options.keep) if run.best_epoch is None else run.best_epoch
     divergence = diverged([row.get("val_loss") for row in curves], best, len(run.classes))
     return {
         "schema_version": SCHEMA_VERSION,
@@ -51,7 +59,7 @@ def facts(
             "head": run.options.head,
             "classes": list(run.classes),
             "contract": run.contract.to_dict(),
-            "interrupted": not run.figures,
+            "interrupted": not run.metrics,
             **asdict(run.provenance),
         },
         "recipe": dict(recipe),
@@ -76,27 +84,27 @@ def facts(
 
 
 def _split_facts(predictions: Predictions, classes: Sequence[str], calibration: Calibration | None) -> dict[str, Any]:
-    figures = predictions.figures
+    metrics = predictions.metrics
     values: dict[str, Any] = {
-        "photos": figures.photos,
-        "correct": figures.correct,
-        "accuracy": figures.accuracy if figures.photos else None,
-        "interval": list(wilson(figures.correct, figures.photos)),
-        "balanced_accuracy": balanced(figures),
-        "remarks": list(remarks(figures, classes)),
+        "photos": metrics.photos,
+        "correct": metrics.correct,
+        "accuracy": metrics.accuracy if metrics.photos else None,
+        "interval": list(wilson_interval(metrics.correct, metrics.photos)),
+        "balanced_accuracy": balanced_accuracy(metrics),
+        "remarks": list(remarks(metrics, classes)),
         "missing": len(predictions.missing),
-        "confusion": [list(row) for row in figures.confusion],
-        "per_class": [asdict(one) for one in per_class(figures, classes)],
-        "confused": [asdict(pair) for pair in confused(figures, classes)],
+        "confusion": [list(row) for row in metrics.confusion],
+        "per_class": [asdict(one) for one in per_class(metrics, classes)],
+        "confused": [pair.to_dict() for pair in most_confused(metrics, classes)],
         "calibration": None,
     }
-    if calibration is not None and figures.photos:
+    if calibration is not None and metrics.photos:
         before, right = confidence(predictions.logits, predictions.labels)
         after, _ = confidence(predictions.logits, predictions.labels, calibration.temperature)
         bars = {"before": reliability(before, right), "after": reliability(after, right)}
         kept = after >= calibration.threshold
         values["calibration"] = {
-            **{f"ece_{when}": expected_error(b) for when, b in bars.items()},
+            **{f"ece_{when}": expected_calibration_error(b) for when, b in bars.items()},
             "reliability": {when: [asdict(one) for one in b] for when, b in bars.items()},
             "answered": int(kept.sum()),
             "wrong": int((kept & ~right).sum()),
@@ -113,7 +121,7 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
         return []
 
 
-def best_epoch(curves: Sequence[Mapping[str, Any]], figures: Sequence[Figures], keep: str = "best") -> int | None:
+def best_epoch(curves: Sequence[Mapping[str, Any]], metrics: Sequence[Metrics], keep: str = "best") -> int | None:
     """The epoch whose weights were kept, as far as it can be told of a run that does not say.
 
     The last, or by most validation photos right, then the lowest loss.
@@ -125,7 +133,7 @@ def best_epoch(curves: Sequence[Mapping[str, Any]], figures: Sequence[Figures], 
     if keep == "last":
         return int(known[-1]["epoch"])
     best = max(known, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
-    if figures and round(best["val_accuracy"] * figures[0].photos) < figures[0].correct:
+    if metrics and round(best["val_accuracy"] * metrics[0].photos) < metrics[0].correct:
         return 0
     return int(best["epoch"])
 

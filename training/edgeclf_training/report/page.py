@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import Any
 
 from edgeclf.class_names import natural, natural_order
-from edgeclf.evaluation.metrics import PAIRS, wilson
+from edgeclf.evaluation.metrics import MAX_CONFUSED_PAIRS, wilson_interval
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
@@ -62,9 +62,9 @@ def page(
         else [],
         matrix=Markup(draw_confusion_matrix(shown["confusion"], classes, drawn_in_order)) if drawn else "",  # noqa: S704 - drawn
         drawn=len(drawn),
-        pairs=_FEW_PAIRS if len(drawn) == len(classes) else PAIRS,
+        pairs=_FEW_PAIRS if len(drawn) == len(classes) else MAX_CONFUSED_PAIRS,
         diagrams=[Markup(reliability_diagram(bins, titles[when])) for when, bins in bars.items()],  # noqa: S704
-        wilson=wilson,
+        wilson=wilson_interval,
         rule={"wrong": WRONG_SHARE, "kept": KEPT_SHARE, "answered": ANSWERED_SHARE, "band": BAND, "clearly": CLEARLY},
     )
 

@@ -70,7 +70,7 @@ def write_report(
         html = page(metrics, gallery, run.folder.resolve().name, run.split.skipped, missing)
     text = json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False)
     try:
-        write_over(run.folder / "metrics.json", lambda f: f.write(f"{text}\n".encode()), _is_ours, "figures")
+        write_over(run.folder / "metrics.json", lambda f: f.write(f"{text}\n".encode()), _is_ours, "metrics")
         page_bytes = html.encode("utf-8", "backslashreplace")
         write_over(run.folder / "report.html", lambda f: f.write(page_bytes), _is_ours, "a report")
     except OSError as error:
@@ -81,7 +81,7 @@ def write_report(
 
 
 def _is_ours(path: str) -> bool:
-    """A report or its figures; those of older versions say it in no one word."""
+    """A report or its metrics; those of older versions say it in no one word."""
     head = Path(path).read_bytes()
     is_page = b'name="generator" content="edgeclf"' in head or b"right</title>" in head
     return is_page or (b'"headline"' in head and b'"splits"' in head)

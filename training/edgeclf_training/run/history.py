@@ -1,4 +1,4 @@
-"""What a run remembers after every epoch: figures, the best weights, and all it takes to go on."""
+"""What a run remembers after every epoch: metrics, the best weights, and all it takes to go on."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ WEIGHTS = "network.pt"
 class Epoch:
     """What one epoch measured; a row of metrics.csv. Accuracies are shares, 0..1; ``seconds`` is wall time.
 
-    The training figures are of augmented and mixed photos under the smoothed loss, taken while the weights change.
+    The training metrics are of augmented and mixed photos under the smoothed loss, taken while the weights change.
     """
 
     epoch: int
@@ -80,9 +80,9 @@ class History(pl.callbacks.Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Validation of the epoch is over by now: Lightning runs it inside the training epoch."""
-        figures = pl_module.figures()  # on every process: it synchronises
+        metrics = pl_module.epoch_metrics()  # on every process: it synchronises
         seconds = round(time.perf_counter() - self._started, 2)
-        epoch = Epoch(len(self.epochs) + 1, pl_module.phase.name, seconds=seconds, **figures)
+        epoch = Epoch(len(self.epochs) + 1, pl_module.phase.name, seconds=seconds, **metrics)
         self.epochs.append(epoch)
         if is_better(_accuracy_and_loss(epoch), map(_accuracy_and_loss, self._earlier())):
             self._better = epoch.epoch

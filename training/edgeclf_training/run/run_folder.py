@@ -1,6 +1,6 @@
 """The run folder: everything a training run leaves behind, and reading it back.
 
-run.json         data, options, classes, preprocessing, seed, versions, figures
+run.json         data, options, classes, preprocessing, seed, versions, metrics
 recipe.toml      the options as a recipe that trains likewise
 network.pt       state dict of the best weights by validation
 checkpoint.pt    all it takes to go on, until the run has finished
@@ -9,8 +9,8 @@ split/*.txt      which photo was trained on, validated with, tested, skipped; no
 split/known.jsonl  the content of these photos and of all that the runs before used, to know them again
 kept/*.jpg       a few held-out photos, small, to check an export with where the photos are not
 confusion.csv    counts on the test photos, or on the validation photos where there is no test folder
-report.html      what to look at: figures, mistakes with heat maps, calibration; one self-contained file
-metrics.json     the report's figures, for programs
+report.html      what to look at: metrics, mistakes with heat maps, calibration; one self-contained file
+metrics.json     the report's metrics, for programs
 """
 
 import json
@@ -25,7 +25,7 @@ from edgeclf.errors import DataError, EdgeclfError
 from edgeclf.files.atomic_write import write_atomically
 from edgeclf.files.paths import PathLike
 from edgeclf.images.contract import ImageContract
-from edgeclf.model.manifest import Calibration, Figures, Provenance
+from edgeclf.model.manifest import Calibration, Metrics, Provenance
 from torch import Tensor
 
 from edgeclf_training.config.options import TrainOptions, with_values
@@ -40,7 +40,7 @@ _READ = (2, 3)  # 2 kept no split/known.jsonl
 
 @dataclass(frozen=True)
 class Run:
-    """A training run; without figures it is unfinished.
+    """A training run; without metrics it is unfinished.
 
     Attributes:
         folder: the run folder.
@@ -49,7 +49,7 @@ class Run:
         classes: class names in index order.
         contract: how photos become network input.
         split: the photos.
-        figures: counted with the best weights: validation, and test where there is a test folder.
+        metrics: counted with the best weights: validation, and test where there is a test folder.
         provenance: date, seed, data fingerprint, weights, versions.
         start: the folder of the run this one went on from, None for none.
         calibration: temperature and "unknown" threshold, chosen on the validation photos; None if interrupted.
@@ -63,7 +63,7 @@ class Run:
     classes: tuple[str, ...]
     contract: ImageContract
     split: Split
-    figures: tuple[Figures, ...]
+    metrics: tuple[Metrics, ...]
     provenance: Provenance
     start: Path | None = None
     calibration: Calibration | None = None
@@ -89,7 +89,7 @@ class Run:
 
 
 def save_run(run: Run) -> None:
-    """Write ``run.json`` and ``recipe.toml``; the figures are empty until the run has finished."""
+    """Write ``run.json`` and ``recipe.toml``; the metrics are empty until the run has finished."""
     values = {
         "schema_version": RUN_SCHEMA,
         "data": [str(path) for path in run.data],
@@ -98,7 +98,7 @@ def save_run(run: Run) -> None:
         "classes": run.classes,
         "contract": run.contract.to_dict(),
         "val_origin": run.split.val_origin,
-        "figures": [asdict(f) for f in run.figures],
+        "figures": [asdict(f) for f in run.metrics],
         "provenance": asdict(run.provenance),
         "calibration": asdict(run.calibration) if run.calibration else None,
         "best_epoch": run.best_epoch,
@@ -163,7 +163,7 @@ def load_run(folder: PathLike) -> Run:
             tuple(values["classes"]),
             ImageContract(**values["contract"]),
             read_lists(folder / "split", values["classes"], values["val_origin"]),
-            tuple(Figures(**{**f, "confusion": tuple(map(tuple, f["confusion"]))}) for f in values["figures"]),
+            tuple(Metrics(**{**f, "confusion": tuple(map(tuple, f["confusion"]))}) for f in values["figures"]),
             Provenance(**provenance),
             Path(values["start"]) if values["start"] else None,
             Calibration(**values["calibration"]) if values.get("calibration") else None,
