@@ -55,9 +55,9 @@ def evaluate(
 
     --json prints model, data, split, photos, correct, accuracy, interval [low, high], balanced_accuracy (mean
     recall of the classes with photos), remarks (problems that the accuracy hides), per_class [label, precision,
-    recall, f1, support], classes, confusion [true class][predicted class], confused [true, given, photos, of], ece, temperature,
-    threshold, answered, wrong, mistakes [path, true, given, probability], absent [class], ignored [folder], loose,
-    unreadable [path, kind, message].
+    recall, f1, support], classes, confusion [true class][predicted class], confused [true, given, photos, of], ece,
+    temperature, threshold, answered, wrong, mistakes [path, true, given, probability], absent [class], ignored
+    [folder], loose, unreadable [path, kind, message].
     Shares are 0 to 1; null: no photos to count.
     """
     from edgeclf.classifier import Classifier
