@@ -36,7 +36,7 @@ def test_counts_are_those_of_a_loop() -> None:
 
 @pytest.mark.parametrize(("labels", "given"), [([0, 1], [0]), ([0, 3], [0, 0]), ([0, 0], [0, -1])])
 def test_what_cannot_be_counted_is_refused(labels: list[int], given: list[int]) -> None:
-    with pytest.raises(ValueError, match=r"answers|index"):
+    with pytest.raises(ValueError, match=r"predictions|index"):
         compute_metrics(np.array(labels), np.array(given), 3, "test")
 
 
