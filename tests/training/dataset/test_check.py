@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from edgeclf.errors import DataError
 from edgeclf.images.overlay_mark import save_marked
-from edgeclf_training.dataset.check import Report, check_data
+from edgeclf_training.dataset.check import check_data
+from edgeclf_training.dataset.findings import Report
 from edgeclf_training.dataset.scan import scan_one
 from edgeclf_training.dataset.split import read_split
 from helpers import draw, write_class_folders
