@@ -14,7 +14,7 @@ from edgeclf.evaluation.metrics import paired_interval
 from edgeclf.results import Prediction
 from edgeclf_export.api.export_run import export_run
 from edgeclf_export.verify.predictions import Predictions, network_predictions, truth
-from edgeclf_training.dataset.samples import spread
+from edgeclf_training.dataset.samples import choose_evenly
 from edgeclf_training.run.run_folder import Run
 from numpy.typing import NDArray
 
@@ -48,7 +48,7 @@ def measure(name: str, run: Run, out: Path) -> dict[str, Any]:
     row["trained"] = _as_trained(run, logits["fp32"])
     for precision in PRECISIONS:
         row[precision] |= _counts(logits["fp32"], logits[precision], labels, run.classes)
-    chosen = [(str(sample.path), sample.path) for sample in spread(samples, MAPS, run.options.seed)]
+    chosen = [(str(sample.path), sample.path) for sample in choose_evenly(samples, MAPS, run.options.seed)]
     pair = (Classifier(files[precision], device="cpu", spin=False) for precision in ("fp32", "int8"))
     row["int8"]["maps"] = asdict(compare(*pair, chosen).maps)
     return row

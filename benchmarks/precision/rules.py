@@ -9,7 +9,7 @@ import numpy as np
 from edgeclf.images.preprocess import network_input
 from edgeclf_export.pack.build import draft_manifest, export_network
 from edgeclf_export.verify.predictions import Predictions, network_predictions, truth
-from edgeclf_training.dataset.samples import spread
+from edgeclf_training.dataset.samples import choose_evenly
 from edgeclf_training.run.run_folder import Run
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "cpus"))
@@ -28,9 +28,9 @@ def rows(name: str, run: Run) -> list[dict[str, Any]]:
     network, contract, samples = run.network(), run.contract, run.split.test
     labels = truth(samples, run.classes)
     reference = network_predictions(network, contract, samples, lambda done: None)
-    chosen = spread(run.split.train, CALIBRATION_PHOTOS, run.options.seed)
+    chosen = choose_evenly(run.split.train, CALIBRATION_PHOTOS, run.options.seed)
     pixels = [network_input(sample.path, contract) for sample in chosen]
-    emulated = spread(samples, NETWORKS[name], run.options.seed)
+    emulated = choose_evenly(samples, NETWORKS[name], run.options.seed)
     manifest = draft_manifest(run.classes, contract, run.options.arch, run.options.head or "linear", run.provenance)
     found = []
     for rule in RULES:

@@ -13,7 +13,7 @@ from edgeclf.files.paths import PathLike
 from edgeclf.images.preprocess import network_input
 from edgeclf.model.file import is_model_file
 from edgeclf.model.manifest import Gate, Manifest
-from edgeclf_training.dataset.samples import Sample, spread
+from edgeclf_training.dataset.samples import Sample, choose_evenly
 from edgeclf_training.run.kept_photos import kept_photos
 from edgeclf_training.run.relocate import with_photos
 from edgeclf_training.run.run_folder import Run, load_run_or_checkpoint
@@ -142,9 +142,9 @@ def export_run(
         )
     if run.split.test or run.split.val:
         split = "test" if run.split.test else "validation"
-        samples = spread(run.split.test or run.split.val, check_photos, run.options.seed)
+        samples = choose_evenly(run.split.test or run.split.val, check_photos, run.options.seed)
     else:
-        samples = spread(_kept(run, on_event), check_photos, run.options.seed)
+        samples = choose_evenly(_kept(run, on_event), check_photos, run.options.seed)
 
     def predict(data: bytes) -> Predictions:
         """As the field will: through the runtime."""
@@ -170,8 +170,8 @@ def export_run(
     tried: tuple[Gate, ...] = (gate,)
     sensitivities: tuple[LayerSensitivity, ...] = ()
     if int8:
-        chosen = spread(run.split.train, calibration_photos, run.options.seed)
-        probes = spread(samples, _PROBES, run.options.seed)
+        chosen = choose_evenly(run.split.train, calibration_photos, run.options.seed)
+        probes = choose_evenly(samples, _PROBES, run.options.seed)
         found = search_int8(
             model,
             lambda: (network_input(sample.path, run.contract) for sample in chosen),
@@ -200,7 +200,9 @@ def export_run(
         )
     packed = with_manifest(packed, replace(manifest_of(packed), gate=gate))
     if golden:
-        packed, count = with_golden(packed, [(s.path, s.label) for s in spread(samples, CANDIDATES, run.options.seed)])
+        packed, count = with_golden(
+            packed, [(s.path, s.label) for s in choose_evenly(samples, CANDIDATES, run.options.seed)]
+        )
         say(on_event, f"embeds {count} held-out photos, small and without EXIF; --no-golden leaves them out")
     _write(out, packed)
     rows = tuple(

@@ -69,7 +69,7 @@ NAMES = [
 def test_classes_that_cannot_be_told_apart_are_refused(names: tuple[str, str], tmp_path: Path) -> None:
     if sum(1 for _ in tree(tmp_path / "d", [*names, "rice"]).iterdir()) < 3:
         pytest.skip("this file system does not keep them apart")
-    with pytest.raises(DataError, match=r"class folders '.*' and '.*' cannot be told apart"):
+    with pytest.raises(DataError, match=r"class folders '.*' and '.*' are too similar"):
         find_photos([tmp_path / "d"])
     checked = find_photos([tmp_path / "d"], checking=True)
     assert [{p.name for p in group} for group in checked.alike] == [{*names}]
@@ -85,17 +85,17 @@ def test_the_same_name_spelt_otherwise_elsewhere_is_the_same_class(tmp_path: Pat
     tree(tmp_path / "other", [f"train/{apart}", "train/tea", f"val/{composed}"])
     assert counts(find_photos([tmp_path / "other"]))["val"] == {apart: 1}
     tree(tmp_path / "twice", [apart, composed])
-    with pytest.raises(DataError, match="cannot be told apart"):
+    with pytest.raises(DataError, match="are too similar"):
         find_photos([tmp_path / "train", tmp_path / "twice"])
     tree(tmp_path / "b", ["Tea", composed])
-    with pytest.raises(DataError, match=r"[Tt]ea' and '[^']*[Tt]ea' cannot be told apart"):
+    with pytest.raises(DataError, match=r"[Tt]ea' and '[^']*[Tt]ea' are too similar"):
         find_photos([tmp_path / "train", tmp_path / "b"])
 
 
 @pytest.mark.parametrize("name", ["unknown", "Unknown", "UNKNOWN"])
 def test_the_word_for_a_refusal_is_no_class(name: str, tmp_path: Path) -> None:
     tree(tmp_path, ["cat", "dog", name])
-    with pytest.raises(DataError, match=f"{name}: unknown is the word for a photo that is not answered"):
+    with pytest.raises(DataError, match=f"{name}: unknown is the label of photos below the confidence threshold"):
         find_photos([tmp_path])
     assert [p.name for p in find_photos([tmp_path], checking=True).refusals] == [name]
     assert find_labelled_photos(tmp_path, ("cat", "dog", name)).absent == (), (
@@ -110,7 +110,7 @@ def test_lists_for_people_go_by_number_and_the_index_by_characters(tmp_path: Pat
     assert sorted(mixed, key=natural)[:4] == ["A", "a9", "a10", "b"]
     found = find_photos([tree(tmp_path, numbers)])
     assert found.classes == tuple(sorted(numbers)), "an index is the same on every machine"
-    assert any("class index: by characters, not by number: 1, 10, 11, ..." in note for note in found.notes)
+    assert any("class indices follow characters, not numbers: 1, 10, 11, ..." in note for note in found.notes)
     (tmp_path / "3" / "0.jpg").unlink()
     (tmp_path / "12" / "0.jpg").unlink()
     with pytest.raises(DataError, match="class folder 3, 12;"):
@@ -141,4 +141,4 @@ def test_people_read_classes_by_number(
         assert row == dict(zip(counted["classes"], counted["confusion"][index], strict=True))
     checked = edgeclf("data", "check", tmp_path / "d", "--quarantine", tmp_path / "q.txt").stdout
     assert [line.split()[0] for line in checked.splitlines()[1:13]] == numbers
-    assert "class index: by characters, not by number: 1, 10, 11, ..." in checked
+    assert "class indices follow characters, not numbers: 1, 10, 11, ..." in checked

@@ -18,7 +18,7 @@ def test_a_class_nothing_validates_is_told(tmp_path: Path) -> None:
     root = write_class_folders(tmp_path / "birds", 10)
     for path in sorted((root / "king").iterdir())[1:]:
         path.unlink()
-    assert "king: no photo to validate with, nothing will be known about it" in read_split([root]).notes
+    assert "king: no validation photos, its accuracy is unknown" in read_split([root]).notes
 
 
 def few_of(root: Path, **kept: int) -> Path:
@@ -56,7 +56,7 @@ def test_classes_that_no_figure_will_be_about_are_named_as_training_will_split(t
     shutil.copy(root / "king" / "king_000.jpg", root / "king" / "king_001.jpg")  # 2 photos, but of one content
     report = check_data([root])
     assert [i.detail for f in report.problems if f.kind == "no-validation" for i in f.items] == ["king"]
-    assert "king: no photo to validate with, nothing will be known about it" in read_split([root]).notes
+    assert "king: no validation photos, its accuracy is unknown" in read_split([root]).notes
     for part, label, photos in (("val", "adelie", 5), ("val", "gentoo", 1), ("test", "gentoo", 5)):
         shutil.copytree(
             write_class_folders(tmp_path / f"{part}-{label}", photos, seed=900) / label, root / part / label

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from edgeclf.errors import DataError
 from edgeclf_training.dataset.duplicates import (
-    _MOST,
+    _MAX_COMPARISONS,
     CERTAIN_BITS,
     NEAR_BITS,
     _near_hashes,
     exact_groups,
-    joined,
+    group_pairs,
     near_groups,
     near_pairs,
 )
@@ -121,15 +121,15 @@ def test_a_fixed_scene_in_given_folders_stays(tmp_path: Path) -> None:
 
 
 def test_groups_are_joined_where_half_of_the_photos_across_are_pairs() -> None:
-    assert joined(5, [(3, 1), (1, 4), (3, 4)]).tolist() == [0, 1, 2, 1, 1]
-    assert joined(4, [(0, 1), (2, 3), (1, 2), (0, 2)]).tolist() == [0, 0, 0, 0]
-    chain = joined(100, [(i, i + 1) for i in range(99)])
+    assert group_pairs(5, [(3, 1), (1, 4), (3, 4)]).tolist() == [0, 1, 2, 1, 1]
+    assert group_pairs(4, [(0, 1), (2, 3), (1, 2), (0, 2)]).tolist() == [0, 0, 0, 0]
+    chain = group_pairs(100, [(i, i + 1) for i in range(99)])
     assert 2 <= np.unique(chain, return_counts=True)[1].max() <= 4
 
 
 def test_many_photos_of_one_scene_are_compared_with_a_bounded_number_each() -> None:
     hashes = np.zeros(3000, np.uint64)
-    assert len(_near_hashes(hashes)) <= 3000 * _MOST
+    assert len(_near_hashes(hashes)) <= 3000 * _MAX_COMPARISONS
     assert {tuple(pair) for pair in _near_hashes(hashes[:50]).tolist()} == set(itertools.combinations(range(50), 2))
 
 
@@ -170,7 +170,7 @@ def test_the_same_photo_in_two_classes_is_left_out(tmp_path: Path) -> None:
     assert not used & {"king/king_000.jpg", "gentoo/x.jpg"}
     assert {s.path.name for s in split.skipped} == {"king_000.jpg", "x.jpg"}
     assert all("under another class" in s.reason for s in split.skipped)
-    assert "filed under more than one class" in split.notes[0]
+    assert "is in more than one class" in split.notes[0]
 
 
 def test_near_twins_stay_on_one_side(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_near_twins_stay_on_one_side(tmp_path: Path) -> None:
             for number in range(10):
                 pair = {f"{label}/{label}_{number:03}.jpg", f"{label}/again_{number:03}.jpg"}
                 assert pair <= names(split, "train") or pair <= names(split, "val")
-        assert split.notes == ("30 groups of near-duplicates (60 photos) kept on one side each",)
+        assert split.notes == ("30 groups of near-duplicates (60 photos), each kept in one part",)
 
 
 def test_near_twins_of_two_classes_are_kept_together_and_said(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_near_twins_of_two_classes_are_kept_together_and_said(tmp_path: Path) ->
         twins = {"king/king_000.jpg", "gentoo/again.jpg"}
         assert twins <= names(split, "train") or twins <= names(split, "val")
         sides.add(twins <= names(split, "val"))
-        assert any("under more than one class" in note for note in split.notes)
+        assert any("in more than one class" in note for note in split.notes)
     assert len(sides) == 2, "both sides occur"
 
 
@@ -215,7 +215,7 @@ def test_training_photos_with_a_twin_in_val_or_test_go(tmp_path: Path) -> None:
     reasons = {s.path.name: s.reason for s in split.skipped}
     assert "same photo as" in reasons["leak.jpg"]
     assert "nearly the same photo as" in reasons["near.jpg"]
-    assert split.notes == ("2 photos left out of training: a twin is in val or test",)
+    assert split.notes == ("2 photos left out of training: the same or nearly the same as in val or test",)
 
 
 def test_a_test_photo_is_never_dropped(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_test_photo_is_never_dropped(tmp_path: Path) -> None:
     split = read_split([tmp_path])
     assert len(split.test) == 10
     assert "gentoo/conflict.jpg" not in names(split, "train") | names(split, "val")
-    assert any("of the test kept" in note for note in split.notes)
+    assert any("kept in test" in note for note in split.notes)
 
 
 def test_twins_of_what_was_trained_on_earlier_train_too(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_class_that_is_one_photo_over_and_over_cannot_be_trained(tmp_path: Pat
     split = read_split([root])
     assert {s.label for s in split.val} == {"adelie", "gentoo"}, "nothing of king could be set aside"
     assert {s.label for s in split.train} == set(split.classes)
-    assert "king: no photo to validate with" in split.notes[-1]
+    assert "king: no validation photos" in split.notes[-1]
     assert "--no-group-near-duplicates" in split.notes[-1]
     assert {s.label for s in read_split([root], group_near=False).val} == set(split.classes)
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from edgeclf.images.overlay_mark import OVERLAY_MARK
-from edgeclf_training.dataset.exclusion_counts import in_a_line, left_out
+from edgeclf_training.dataset.exclusion_counts import count_left_out, counts_text
 from edgeclf_training.dataset.samples import read_lists, write_lists
 from edgeclf_training.dataset.split import read_split
 from helpers import write_class_folders
@@ -22,10 +22,10 @@ def test_every_reason_to_leave_a_photo_out_is_counted_by_its_kind(tmp_path: Path
     (king / "heat.jpg").write_bytes(b"\xff\xd8\xff\xfe\0\x12" + OVERLAY_MARK)
     split = read_split([data], quarantine=listed)
     counts = {"quarantined": 2, "conflict": 2, "twin": 1, "duplicate": 1, "heat-map": 1, "unreadable": 1}
-    assert left_out(split.skipped) == counts
+    assert count_left_out(split.skipped) == counts
     write_lists(split, tmp_path)
-    assert left_out(read_lists(tmp_path, split.classes, split.val_origin).skipped) == counts
-    assert in_a_line(counts) == (
-        "2 on the quarantine list, 2 filed under another class too, 1 the same or nearly as in val or test, "
+    assert count_left_out(read_lists(tmp_path, split.classes, split.val_origin).skipped) == counts
+    assert counts_text(counts) == (
+        "2 on the quarantine list, 2 also in another class, 1 the same or nearly as in val or test, "
         "1 duplicate of photos in the same class, 1 heat map of edgeclf, 1 cannot be read"
     )

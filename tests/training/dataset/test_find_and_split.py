@@ -102,7 +102,7 @@ def test_what_cannot_be_trained_on_is_refused(class_folders: Path, tmp_path: Pat
         (tmp_path / "empty", "no class folders"),
         (one, "only one class, king"),
         (hollow, "no images in class folder skua"),
-        (stray, "test has skua"),
+        (stray, "class skua is in test, but not in train"),
     ):
         with pytest.raises(DataError, match=message):
             read_split([root])
@@ -171,7 +171,7 @@ def test_what_nobody_has_sorted_is_never_trained_on(class_folders: Path, tmp_pat
     assert f"{tmp_path / 'photos' / '_unsorted'}: left out" in split.notes[0]
     (tmp_path / "link").symlink_to(tmp_path / "photos" / "_unsorted")
     for root in (tmp_path / "photos" / "_unsorted", tmp_path / "photos" / "_unsorted" / "king", tmp_path / "link"):
-        with pytest.raises(DataError, match=r"not sorted.*move it to the folder of its class"):
+        with pytest.raises(DataError, match=r"not sorted.*move it into the folder of its class"):
             read_split([root])
 
 

@@ -159,14 +159,14 @@ def test_parts_given_one_by_one_are_parts(order: tuple[str, ...], tmp_path: Path
     tree(tmp_path, both(*order))
     found = find_photos([tmp_path / name for name in order])
     assert set(counts(found)) == {split_of(name) for name in order}
-    assert sum("taken for the" in note for note in found.notes) == len(order) - 1
+    assert sum("used as the" in note for note in found.notes) == len(order) - 1
     assert counts(find_photos([tmp_path / order[0]])) == {"train": {"cat": 1, "dog": 1}}, "alone it is meant"
 
 
 def test_the_line_to_type_is_told_where_parts_of_a_data_folder_are_given(tmp_path: Path) -> None:
     tree(tmp_path / "my photos", both("val", "test"))
     root = tmp_path / "my photos"
-    with pytest.raises(DataError, match=r"none to train on; .*edgeclf train '"):
+    with pytest.raises(DataError, match=r"no training folder; .*edgeclf train '"):
         find_photos([root / "test", root / "val"])
     tree(tmp_path / "flat", "cat dog")
     with pytest.raises(DataError, match=f"but no class folders; .*edgeclf train {tmp_path / 'flat'}"):

@@ -14,8 +14,8 @@ import pytest
 from edgeclf.errors import DataError
 from edgeclf.evaluation.class_folders import SPLITS
 from edgeclf_training.config.options import TrainOptions
-from edgeclf_training.dataset.known_photos import Known, read_known, write_known
-from edgeclf_training.dataset.samples import CONTENT, Split, write_lists
+from edgeclf_training.dataset.known_photos import KnownPhoto, read_known, write_known
+from edgeclf_training.dataset.samples import KNOWN_PHOTOS_FILE, Split, write_lists
 from edgeclf_training.dataset.scan import scan_one
 from edgeclf_training.dataset.split import read_split
 from edgeclf_training.fit.train import train
@@ -139,9 +139,11 @@ def test_what_was_trained_on_never_validates_whatever_was_renamed(
     assert again or pixels(split, "val") == pixels(first, "val")
     if again:
         assert {s.path.stem for s in split.val} == {s.path.stem for s in first.val}
-        assert "30 of 30 photos nearly the same as photos of earlier runs: saved again or turned" in split.notes
+        assert (
+            "30 of 30 photos nearly the same as photos of earlier runs: saved again, rotated or mirrored" in split.notes
+        )
     else:
-        (note,) = [note for note in split.notes if "known from earlier runs" in note]
+        (note,) = [note for note in split.notes if "found in earlier runs" in note]
         assert "trained on" in note
         assert ("another name or class" in note) == (change is not into_sub_folders)
 
@@ -166,7 +168,7 @@ def test_the_user_s_own_split_holds_but_for_photos_once_trained_on(
     told = [s.reason for s in split.skipped]
     assert any("seen.jpg: left out" in reason and "trained on it" in reason for reason in told)
     assert any("again.jpg: left out" in reason and "nearly the same" in reason for reason in told)
-    assert (part == "test") == any("1 photo of the test validated an earlier run" in note for note in split.notes)
+    assert (part == "test") == any("1 photo of test validated an earlier run" in note for note in split.notes)
     assert any(note.startswith(f"2 photos left out of {part}: an earlier run trained on them") for note in split.notes)
 
 
@@ -194,7 +196,7 @@ def test_what_an_older_version_let_validate_beside_its_twin_trains_from_now_on(f
         photo.save(tmp_path / "twin.png")
         photo.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png")
     for name in ("twin.png", "turned.png"):
-        twin = Known("train", sample.label, name, 1, scan_one(tmp_path / name))
+        twin = KnownPhoto("train", sample.label, name, 1, scan_one(tmp_path / name))
         split = read_split([root], earlier=(*first.known, twin))
         assert sample.path.name in {s.path.name for s in split.train}
         assert len(split.val) == 5
@@ -236,21 +238,21 @@ def test_nothing_left_to_validate_with_is_said_as_it_is(first: Split, tmp_path: 
 
 
 def test_photos_come_back_from_the_file_and_later_keys_are_passed_over(first: Split, tmp_path: Path) -> None:
-    odd = Known("train", "k\xf6nig", "\udcff.jpg", 5)
-    write_known((*first.known, odd), tmp_path / CONTENT)
-    back = read_known(tmp_path / CONTENT)
+    odd = KnownPhoto("train", "k\xf6nig", "\udcff.jpg", 5)
+    write_known((*first.known, odd), tmp_path / KNOWN_PHOTOS_FILE)
+    back = read_known(tmp_path / KNOWN_PHOTOS_FILE)
     assert [(k.part, k.name, k.scan and (k.scan.sha256, k.scan.pixels, k.scan.phash, k.scan.thumb)) for k in back] == [
         (k.part, k.name, k.scan and (k.scan.sha256, k.scan.pixels, k.scan.phash, k.scan.thumb))
         for k in (*first.known, odd)
     ]
-    row = json.loads((tmp_path / CONTENT).read_text().splitlines()[0])
+    row = json.loads((tmp_path / KNOWN_PHOTOS_FILE).read_text().splitlines()[0])
     row["scan"]["taste"] = "sour"
-    (tmp_path / CONTENT).write_text(json.dumps(row) + "\n")
-    assert read_known(tmp_path / CONTENT) == back[:1]
+    (tmp_path / KNOWN_PHOTOS_FILE).write_text(json.dumps(row) + "\n")
+    assert read_known(tmp_path / KNOWN_PHOTOS_FILE) == back[:1]
     for bad in ("{", "[]", '{"part": "train"}', "\xff"):
-        (tmp_path / CONTENT).write_bytes(bad.encode("latin-1"))
+        (tmp_path / KNOWN_PHOTOS_FILE).write_bytes(bad.encode("latin-1"))
         with pytest.raises(DataError, match="cannot be read"):
-            read_known(tmp_path / CONTENT)
+            read_known(tmp_path / KNOWN_PHOTOS_FILE)
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +266,7 @@ def chain(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 def older(run: Run) -> None:
     """Make a run folder what an older version would have left."""
-    (run.folder / "split" / CONTENT).unlink()
+    (run.folder / "split" / KNOWN_PHOTOS_FILE).unlink()
     values = json.loads((run.folder / "run.json").read_text())
     (run.folder / "run.json").write_text(json.dumps({**values, "schema_version": 2}))
 
@@ -311,7 +313,7 @@ def test_an_older_run_whose_photos_moved_is_known_by_name_and_size_and_that_is_t
     on = train([tmp_path / "moved"], tmp_path / "on", replace(QUICK, seed=8), start=load_run(run.folder), report=False)
     assert {s.path.name.removeprefix("renamed-") for s in on.split.val} == {s.path.name for s in run.split.val}
     assert "30 of its photos are no longer where it found them" in on.split.notes[0]
-    assert any("by file size and name only: their content was not kept" in note for note in on.split.notes)
+    assert any("by file size and name only: their content was not stored" in note for note in on.split.notes)
 
 
 def test_weights_out_of_a_run_bring_its_photos_along(
@@ -323,7 +325,7 @@ def test_weights_out_of_a_run_bring_its_photos_along(
     assert run is not None
     seen: list[int] = []
 
-    def stop(*_: object, earlier: tuple[Known, ...], **__: object) -> None:
+    def stop(*_: object, earlier: tuple[KnownPhoto, ...], **__: object) -> None:
         seen.append(len(earlier))
         raise DataError("enough")
 

@@ -15,7 +15,7 @@ from edgeclf.errors import DataError
 from edgeclf.events import Listener, Message
 from edgeclf_export.api.export_run import export_run
 from edgeclf_training.config.options import TrainOptions
-from edgeclf_training.dataset.samples import CONTENT
+from edgeclf_training.dataset.samples import KNOWN_PHOTOS_FILE
 from edgeclf_training.fit.train import resume, train
 from edgeclf_training.report import write_report
 from edgeclf_training.run.kept_photos import FOLDER, kept_photos
@@ -103,7 +103,7 @@ def test_photos_are_found_by_content_and_the_run_knows_them_from_then_on(
 
 def test_without_content_name_and_size_count(away: tuple[Path, Path]) -> None:
     folder, photos = away
-    (folder / "split" / CONTENT).unlink()
+    (folder / "split" / KNOWN_PHOTOS_FILE).unlink()
     (photos / "king").rename(photos / "emperor")
     assert all(is_there(s) for s in relocated(load_run(folder), [photos]).split.train)
 

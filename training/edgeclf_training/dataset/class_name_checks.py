@@ -1,4 +1,4 @@
-"""Class names that are refused: they cannot be read, or not be told apart everywhere, or mean something else."""
+"""Class names that training refuses: blank or not text, too similar to another one, or the word "unknown"."""
 
 import unicodedata
 from collections import defaultdict
@@ -8,11 +8,11 @@ from pathlib import Path
 from edgeclf.class_names import alike, is_blank, no_text, shown
 from edgeclf.errors import DataError
 
-REFUSAL = "unknown"  # the answer to a photo whose best probability is below the threshold
+REFUSAL = "unknown"  # the label of photos whose best probability is below the threshold
 
 
 def check_readable(where: str, classes: Iterable[str]) -> None:
-    """Refuse class names that are blank, or are no text.
+    """Refuse class names that are blank or not text.
 
     Args:
         where: the data folders, for the message.
@@ -25,11 +25,11 @@ def check_readable(where: str, classes: Iterable[str]) -> None:
         if is_blank(label):
             raise DataError(f"{where}: the name of class folder {label!r} is blank", "rename it")
         if odd := no_text(label):
-            raise DataError(f"{where}: class folder '{shown(label)}' has {odd}, which is no text", "rename it")
+            raise DataError(f"{where}: class folder '{shown(label)}' has {odd}, which is not text", "rename it")
 
 
 def folders_alike(places: Mapping[str, Sequence[Path]]) -> tuple[tuple[Path, ...], ...]:
-    """Class folders whose names differ only in case, accents or spaces: some file systems take them for one.
+    """Class folders with too similar names: they look the same, or differ only in case, accents or spaces.
 
     Args:
         places: the folders of each class name.
@@ -49,11 +49,11 @@ def folders_alike(places: Mapping[str, Sequence[Path]]) -> tuple[tuple[Path, ...
 
 
 def check_distinct(twins: Iterable[Sequence[Path]], refusals: Iterable[Path]) -> None:
-    """Refuse class folders that cannot be told apart, or that are called like the answer to an unknown photo.
+    """Refuse class folders with too similar names, and class folders named "unknown".
 
     Args:
         twins: as ``folders_alike`` gives them.
-        refusals: class folders called ``REFUSAL``.
+        refusals: class folders named ``REFUSAL``.
 
     Raises:
         DataError: there is one of either.
@@ -63,10 +63,11 @@ def check_distinct(twins: Iterable[Sequence[Path]], refusals: Iterable[Path]) ->
         spell = ascii if len({unicodedata.normalize("NFC", path.name) for path in paths}) == 1 else repr
         shown = " and ".join(dict.fromkeys(spell(path.name if beside else str(path)) for path in paths))
         raise DataError(
-            f"{paths[0].parent}: class folders {shown} cannot be told apart everywhere (case, accents or spaces)",
-            "put their photos into one folder, or give one another name",
+            f"{paths[0].parent}: class folders {shown} are too similar (case, accents or spaces)",
+            "put their photos into one folder, or rename one",
         )
     for path in refusals:
         raise DataError(
-            f"{path}: {REFUSAL} is the word for a photo that is not answered", "give the class another name, as other"
+            f"{path}: {REFUSAL} is the label of photos below the confidence threshold",
+            "rename the class folder, for example to other",
         )

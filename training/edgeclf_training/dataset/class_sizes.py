@@ -1,4 +1,4 @@
-"""Classes with too few photos to learn, or for metrics to say anything about, before anyone trains on them."""
+"""Classes with too few photos to learn from, or to measure accuracy with."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,45 +10,54 @@ from edgeclf.class_names import natural
 from edgeclf.errors import DataError
 from edgeclf.evaluation.metrics import MIN_PHOTOS_FOR_RECALL
 
-from edgeclf_training.dataset.exclusions import in_words
+from edgeclf_training.dataset.exclusions import photos_text
 from edgeclf_training.dataset.find_photos import Found
 from edgeclf_training.dataset.scan import Scanned
 from edgeclf_training.dataset.split import foreseen_split
 
-TINY_CLASS, FEW_PHOTOS = 5, 20  # training photos: too few to learn from, and few
-IMBALANCE, LOPSIDED = 5, 20  # photos of the largest class to those of another: worth a note, and a problem
+TOO_FEW_PHOTOS = 5  # training photos of a class: fewer are a problem
+FEW_PHOTOS = 20  # fewer are worth a note
+UNEVEN_RATIO = 5  # photos of the largest class to those of another: from here worth a note
+VERY_UNEVEN_RATIO = 20  # from here a problem
 
-Told = tuple[str, Literal["problem", "note"], str, list[str]]  # kind, severity, what it is, and a line for each class
+SizeFinding = tuple[
+    str, Literal["problem", "note"], str, list[str]
+]  # kind, severity, the kind in words, a line for each class
 
 
-def uneven(trained: Mapping[str, int]) -> Iterator[Told]:
-    """Tiny, small and uneven classes, smallest first; nothing is said where no case is.
+def uneven(trained: Mapping[str, int]) -> Iterator[SizeFinding]:
+    """Classes with few training photos and classes of very different size, the smallest first.
 
     Args:
-        trained: training photos that can be read, by class; those of none are left out.
+        trained: number of training photos that can be read, by class; classes without one are not in it.
     """
     sizes = sorted(trained.items(), key=lambda pair: (pair[1], natural(pair[0])))
-    tiny = [f"{label}: {in_words(n)}" for label, n in sizes if n < TINY_CLASS]
-    few = [f"{label}: {in_words(n)}" for label, n in sizes if TINY_CLASS <= n < FEW_PHOTOS]
-    yield "tiny-classes", "problem", f"classes with fewer than {TINY_CLASS} training photos, too few to learn", tiny
+    tiny = [f"{label}: {photos_text(n)}" for label, n in sizes if n < TOO_FEW_PHOTOS]
+    few = [f"{label}: {photos_text(n)}" for label, n in sizes if TOO_FEW_PHOTOS <= n < FEW_PHOTOS]
+    yield (
+        "tiny-classes",
+        "problem",
+        f"classes with fewer than {TOO_FEW_PHOTOS} training photos, too few to learn from",
+        tiny,
+    )
     yield "few-photos", "note", f"classes with fewer than {FEW_PHOTOS} training photos", few
     if sizes:
         large, most = sizes[-1]
         yield (
             "imbalance",
-            "problem" if most >= LOPSIDED * sizes[0][1] else "note",
-            "classes of very different size (a network that never answers small ones is mostly right)",
-            [f"{label}: {in_words(n)}, {large}: {most}" for label, n in sizes if most >= IMBALANCE * n],
+            "problem" if most >= VERY_UNEVEN_RATIO * sizes[0][1] else "note",
+            "classes of very different size (accuracy can be high although small classes are never predicted)",
+            [f"{label}: {photos_text(n)}, {large}: {most}" for label, n in sizes if most >= UNEVEN_RATIO * n],
         )
 
 
-def held_out(found: Found, scans: Mapping[Path, Scanned], trained: Mapping[str, int]) -> Iterator[Told]:
-    """Classes about which the metrics will say nothing, or little, by the split that training would make.
+def held_out(found: Found, scans: Mapping[Path, Scanned], trained: Mapping[str, int]) -> Iterator[SizeFinding]:
+    """Classes with no or few validation or test photos in the split that training would make.
 
     Args:
         found: the photos.
-        scans: each photo looked at.
-        trained: as in ``uneven``; a class without any is told elsewhere.
+        scans: the scan of each photo.
+        trained: as for ``uneven``.
     """
     try:
         split = foreseen_split(replace(found, classes=tuple(c for c in found.classes if trained.get(c))), scans)
@@ -57,10 +66,10 @@ def held_out(found: Found, scans: Mapping[Path, Scanned], trained: Mapping[str, 
         return
     classes = sorted(split.classes, key=natural)
     val, test = (Counter(s.label for s in part) for part in (split.val, split.test))
-    none = "classes that will have no photos to validate with (nothing will be known about them)"
+    none = "classes that will have no validation photos (their accuracy will be unknown)"
     yield "no-validation", "problem", none, [label for label in classes if not val[label]]
     if found.parts["val"]:
-        few = [f"{label}: {in_words(val[label])}" for label in classes if 0 < val[label] < MIN_PHOTOS_FOR_RECALL]
+        few = [f"{label}: {photos_text(val[label])}" for label in classes if 0 < val[label] < MIN_PHOTOS_FOR_RECALL]
         yield "few-validation", "note", f"classes with fewer than {MIN_PHOTOS_FOR_RECALL} validation photos", few
     if found.parts["test"]:
         yield "no-test", "note", "classes without test photos", [label for label in classes if not test[label]]

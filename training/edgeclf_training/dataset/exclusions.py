@@ -1,37 +1,39 @@
-"""What is left out of a split, and why: each step takes entries, tells what it leaves out, and returns the rest."""
+"""Rules that leave photos out of a split. Each takes entries, notes what it leaves out, and returns the rest."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeclf_training.dataset.known_photos import Known
+from edgeclf_training.dataset.known_photos import KnownPhoto
 from edgeclf_training.dataset.samples import Sample, Skipped
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A photo on its way to a part.
+    """A photo and the part of the split that it is going to be in.
 
     Attributes:
-        placed: the part whose folder it lies in.
-        home: the part it is bound for.
-        known: what an earlier run used it for, None for nothing.
-        exact, near: its group of the same pixels, and of near-duplicates.
-        near_part: what an earlier run used it or a near-duplicate for, "" for nothing.
+        sample: the photo.
+        placed: the part ("train", "val", "test") whose folder it lies in.
+        home: the part it will be used for.
+        known: what an earlier run used it for; None if no earlier run used it.
+        exact: number of its group of photos with the same pixels.
+        near: number of its group of near-duplicates.
+        near_part: what an earlier run used it or a near-duplicate for; "" if no earlier run used one.
     """
 
     sample: Sample
     placed: str
     home: str
-    known: Known | None = None
+    known: KnownPhoto | None = None
     exact: int = -1
     near: int = -1
     near_part: str = ""
 
     @property
     def trained(self) -> bool:
-        """An earlier run trained on this very photo."""
+        """An earlier run trained on this photo."""
         return self.known is not None and self.known.part == "train"
 
     @property
@@ -43,11 +45,11 @@ class Entry:
 def leave_out_listed(
     entries: list[Entry], quarantine: Mapping[Path, str], skipped: list[Skipped], notes: list[str]
 ) -> list[Entry]:
-    """What the quarantine list names; entries of the list that name no photo here are told."""
+    """Leave out photos on the quarantine list. Note list entries that match no photo."""
     listed = [e for e in entries if e.sample.path in quarantine]
     skipped += (Skipped(e.sample.path, f"{e.sample.path}: quarantined, {quarantine[e.sample.path]}") for e in listed)
     if listed:
-        notes.append(f"{in_words(len(listed))} on the quarantine list left out")
+        notes.append(f"{photos_text(len(listed))} on the quarantine list left out")
     if lost := sorted(set(quarantine) - {e.sample.path for e in listed}):
         count = "1 entry matches" if len(lost) == 1 else f"{len(lost)} entries match"
         notes.append(f"quarantine list: {count} no photo here, first: {lost[0]}")
@@ -55,7 +57,7 @@ def leave_out_listed(
 
 
 def leave_out_trained(entries: list[Entry], skipped: list[Skipped], notes: list[str]) -> list[Entry]:
-    """What was trained on says nothing about new photos: in ``val`` and ``test`` it has no place."""
+    """Leave photos that an earlier run trained on out of ``val`` and ``test``: their accuracy would be optimistic."""
     gone: dict[Path, str] = {}
     lost: Counter[str] = Counter()
     for e in entries:
@@ -66,7 +68,7 @@ def leave_out_trained(entries: list[Entry], skipped: list[Skipped], notes: list[
         lost[e.placed] += 1
     skipped += (Skipped(path, reason) for path, reason in gone.items())
     notes += (
-        f"{in_words(count)} left out of {part}: an earlier run trained on {'it' if count == 1 else 'them'}, "
+        f"{photos_text(count)} left out of {part}: an earlier run trained on {'it' if count == 1 else 'them'}, "
         "or on nearly the same"
         for part, count in lost.items()
     )
@@ -74,7 +76,7 @@ def leave_out_trained(entries: list[Entry], skipped: list[Skipped], notes: list[
 
 
 def leave_out_conflicts(entries: list[Entry], skipped: list[Skipped], notes: list[str]) -> list[Entry]:
-    """The same pixels under several classes: no label can be trusted. Test photos stay: a test is left alone."""
+    """Leave out photos that lie in several classes, because their label is not known. Test photos stay."""
     gone: set[Path] = set()
     kept_in_test = 0
     for group in grouped_by(entries, "exact"):
@@ -88,16 +90,14 @@ def leave_out_conflicts(entries: list[Entry], skipped: list[Skipped], notes: lis
             gone.add(e.sample.path)
             skipped.append(Skipped(e.sample.path, f"{e.sample.path}: same photo as {other.path}, under another class"))
     if gone:
-        notes.append(f"{in_words(len(gone))} left out: the same photo is filed under more than one class")
+        notes.append(f"{photos_text(len(gone))} left out: the same photo is in more than one class")
     if kept_in_test:
-        notes.append(
-            f"{in_words(kept_in_test)} of the test kept, though the same photo is filed under another class too"
-        )
+        notes.append(f"{photos_text(kept_in_test)} kept in test, although the same photo is also in another class")
     return [e for e in entries if e.sample.path not in gone]
 
 
 def leave_out_copies(entries: list[Entry], skipped: list[Skipped], notes: list[str]) -> list[Entry]:
-    """Of the same pixels repeated in ``train`` one copy is enough: one an earlier run knows, else the first."""
+    """Keep one copy of each photo in ``train``: one that an earlier run used, else the first."""
     gone: set[Path] = set()
     for group in grouped_by([e for e in entries if e.placed == "train"], "exact"):
         first, *copies = sorted(group, key=lambda e: e.known is None)
@@ -105,34 +105,44 @@ def leave_out_copies(entries: list[Entry], skipped: list[Skipped], notes: list[s
             gone.add(e.sample.path)
             skipped.append(Skipped(e.sample.path, f"{e.sample.path}: same photo as {first.sample.path}"))
     if gone:
-        notes.append(f"{in_words(len(gone))} left out: {'a copy' if len(gone) == 1 else 'copies'} of a training photo")
+        notes.append(
+            f"{photos_text(len(gone))} left out: {'a copy' if len(gone) == 1 else 'copies'} of a training photo"
+        )
     return [e for e in entries if e.sample.path not in gone]
 
 
-def leave_out_twins(entries: list[Entry], skipped: list[Skipped], notes: list[str]) -> list[Entry]:
-    """Twins across parts: the training photo goes, unless an earlier run has trained on it already."""
+def leave_out_duplicates_of_held_out(entries: list[Entry], skipped: list[Skipped], notes: list[str]) -> list[Entry]:
+    """Leave out training photos that are the same or nearly the same as a photo in ``val`` or ``test``.
+
+    A photo that an earlier run trained on stays.
+    """
     gone: dict[Path, str] = {}
     for group in grouped_by(entries, "near"):
-        judges = [e for e in group if e.home != "train"]
+        held_out = [e for e in group if e.home != "train"]
         for e in group:
-            if judges and e.home == "train" and not e.trained:
-                twin = judges[0]
-                word = "same photo as" if twin.exact == e.exact else "nearly the same photo as"
-                gone[e.sample.path] = f"{e.sample.path}: {word} {twin.sample.path}, which is in {twin.home}"
+            if held_out and e.home == "train" and not e.trained:
+                other = held_out[0]
+                word = "same photo as" if other.exact == e.exact else "nearly the same photo as"
+                gone[e.sample.path] = f"{e.sample.path}: {word} {other.sample.path}, which is in {other.home}"
     skipped += (Skipped(path, reason) for path, reason in gone.items())
     if gone:
-        notes.append(f"{in_words(len(gone))} left out of training: a twin is in val or test")
+        notes.append(f"{photos_text(len(gone))} left out of training: the same or nearly the same as in val or test")
     return [e for e in entries if e.sample.path not in gone]
 
 
 def grouped_by(entries: Iterable[Entry], kind: str) -> list[list[Entry]]:
-    """Entries by "exact" or "near"."""
+    """Entries in groups.
+
+    Args:
+        entries: to group.
+        kind: "exact" or "near".
+    """
     groups: dict[int, list[Entry]] = defaultdict(list)
     for e in entries:
         groups[getattr(e, kind)].append(e)
     return list(groups.values())
 
 
-def in_words(count: int) -> str:
-    """1 photo, 2 photos."""
+def photos_text(count: int) -> str:
+    """A number of photos in words: "1 photo", "2 photos"."""
     return "1 photo" if count == 1 else f"{count} photos"

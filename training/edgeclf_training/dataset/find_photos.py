@@ -1,6 +1,6 @@
-"""From data folders to labelled photos: which folder is a split, which a class, and what is refused or told.
+"""From data folders to labelled photos: which folder is a split, which folder is a class, and what is refused.
 
-Files are only ever read. Folders that links lead back to are left out; so is what is hidden.
+Files are only ever read. Hidden files are left out, and so are links that lead back into a folder already read.
 """
 
 import hashlib
@@ -34,20 +34,20 @@ from edgeclf_training.dataset.samples import Sample
 
 @dataclass(frozen=True)
 class Found:
-    """What lies under the data folders, before any photo is opened.
+    """What was found in the data folders. No photo is opened for it.
 
     Attributes:
         classes: class names in index order.
-        parts: samples of "train", "val" and "test": class by class, each in a seeded order that does not depend on
-            where the data folder lies.
-        others: visible files in class folders whose names are not those of images.
-        loose: photos beside the class folders, in none of them.
-        unsorted: folders called ``_unsorted`` beside class folders: nobody has said yet what their photos show.
-        notes: how the folders were read, a line each.
-        empty: class folders without photos; this and the next are refused, except where data is only checked.
-        alike: class folders whose names a file system or a person takes for one.
-        refusals: class folders called like the word for a photo that is not answered.
-        mixed: class folders that look like several classes put together; never refused.
+        parts: samples of "train", "val" and "test", class by class. The order within a class depends on the seed and on
+            paths inside the class folder only.
+        others: visible files in class folders without an image extension.
+        loose: photos beside the class folders.
+        unsorted: folders named ``_unsorted`` beside class folders; the classes of their photos are guesses.
+        notes: how the folders were read, one line each.
+        empty: class folders without photos. These and the next two are refused, unless data is only checked.
+        alike: class folders with too similar names, in groups.
+        refusals: class folders named "unknown".
+        mixed: class folders that may hold several classes; never refused.
     """
 
     classes: tuple[str, ...]
@@ -64,7 +64,7 @@ class Found:
 
 @dataclass
 class _Gathered:
-    """What was found so far: photos by part and class, and the folders of each class name."""
+    """What was found so far; ``photos`` by part and class, ``places`` are the folders of each class name."""
 
     photos: dict[str, dict[str, list["_Placed"]]] = field(default_factory=lambda: {part: {} for part in SPLITS})
     places: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
@@ -87,62 +87,68 @@ def find_photos(
 
     A data folder holds splits (``train/``, and optionally ``val/`` and ``test/``, or other names of
     ``edgeclf.evaluation.class_folders.SPLIT_NAMES``), each with one folder per class; or class folders alone; or one
-    folder that wraps all this. Of several data folders, some may themselves be splits
-    (``train photos/train photos/val``). What lies in ``_unsorted`` (see `edgeclf watch --review`) is left out: its
-    folders are guesses.
+    outer folder around all this. Of several data folders, some may be splits themselves
+    (``edgeclf train photos/train photos/val``). ``_unsorted`` folders (see `edgeclf watch --review`) are left out:
+    their classes are predictions that nobody has checked.
 
     Args:
         roots: data folders; classes of the same name are merged.
-        seed: of the order, and of the choice that ``max_per_class`` makes.
-        only: class names to use; all if empty.
-        max_per_class: training photos per class (validation photos set aside from them included).
-        checking: let pass, and list, what training refuses but a check can go on with: classes without training photos
-            (if not all are), or whose names are not to be told apart.
+        seed: of the order of photos, and so of the choice that ``max_per_class`` makes.
+        only: names of the classes to use; all if empty.
+        max_per_class: at most so many training photos of each class, including those that will be set aside for
+            validation; all if None.
+        checking: for `edgeclf data check`: list classes without training photos and classes with refused names in the
+            result, instead of raising.
+
+    Returns:
+        The classes, their photos, and what was left out.
 
     Raises:
-        DataError: a folder is missing, cannot be read, lies in ``_unsorted`` or holds no class folders, fewer than two
-            classes, a class without photos, or one that is tested but never trained; or what a folder means is not
-            clear.
+        DataError: a folder is missing, cannot be read, lies in ``_unsorted`` or holds no class folders; there are fewer
+            than two classes, a class without photos, or a class in val or test but not in train; or the folders can be
+            read in more than one way.
     """
     roots = as_paths(roots)
     for root in roots:
         _check_folder(root, several_given=len(roots) > 1)
-    got = _Gathered()
-    # What a class is called, the train folder says.
-    for part, folder in sorted(_parts(roots, got), key=lambda placed: SPLITS.index(placed[0])):
-        _gather(part, folder, only, got)
-    classes = tuple(sorted(got.photos["train"]))
+    gathered = _Gathered()
+    # The train folder comes first: it decides how the name of a class is written.
+    for part, folder in sorted(_parts(roots, gathered), key=lambda placed: SPLITS.index(placed[0])):
+        _gather(part, folder, only, gathered)
+    classes = tuple(sorted(gathered.photos["train"]))
     where = ", ".join(map(str, roots))
-    empty = tuple(label for label in classes if not got.photos["train"][label])
-    twins = folders_alike(got.places)
-    refusals = tuple(path for label, paths in got.places.items() if alike(label) == REFUSAL for path in paths)
+    empty = tuple(label for label in classes if not gathered.photos["train"][label])
+    twins = folders_alike(gathered.places)
+    refusals = tuple(path for label, paths in gathered.places.items() if alike(label) == REFUSAL for path in paths)
     if not checking:
         check_distinct(twins, refusals)
-    _check_classes(where, roots, classes, only, got)
+    _check_classes(where, roots, classes, only, gathered)
     if empty and (not checking or empty == classes):
         raise DataError(f"{where}: no images in class folder {several(empty)}", "add photos, or remove it")
     if list(classes) != sorted(classes, key=natural) and any(any(c.isdigit() for c in label) for label in classes):
-        got.notes.append(f"class index: by characters, not by number: {', '.join(classes[:3])}, ...; go by the names")
-    if raws := [path for path in got.others if has_raw_suffix(path.name)]:
-        got.notes.append(f"{left_out(len(raws))}, first: {raws[0]}")
+        gathered.notes.append(
+            f"class indices follow characters, not numbers: {', '.join(classes[:3])}, ...; use the names"
+        )
+    if raws := [path for path in gathered.others if has_raw_suffix(path.name)]:
+        gathered.notes.append(f"{left_out(len(raws))}, first: {raws[0]}")
     parts = {}
     for part in SPLITS:
         chosen: dict[Path, Sample] = {}  # the same folder may be given twice
         for label in classes:
-            photos = sorted(got.photos[part].get(label, []), key=lambda f: (_shuffle_key(f, seed), f.sample.path))
+            photos = sorted(gathered.photos[part].get(label, []), key=lambda f: (_shuffle_key(f, seed), f.sample.path))
             chosen.update((f.sample.path, f.sample) for f in photos[: max_per_class if part == "train" else None])
         parts[part] = tuple(chosen.values())
     return Found(
         classes,
         parts,
-        tuple(got.others),
-        tuple(got.loose),
-        tuple(got.unsorted),
-        tuple(dict.fromkeys(got.notes)),
+        tuple(gathered.others),
+        tuple(gathered.loose),
+        tuple(gathered.unsorted),
+        tuple(dict.fromkeys(gathered.notes)),
         empty,
         twins,
         refusals,
-        tuple(got.mixed),
+        tuple(gathered.mixed),
     )
 
 
@@ -150,13 +156,13 @@ def _check_folder(root: Path, several_given: bool) -> None:
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "no such folder"
         remedy = "give a folder with one sub-folder of photos per class, or a .zip of one"
-        if several_given and root.exists():  # what a shell makes of photos/*
+        if several_given and root.exists():  # a shell writes photos/* so
             remedy = _above(root)
         raise DataError(f"{root}: {what}", remedy)
     check_sorted(
         root,
         DataError,
-        "look at each, move it to the folder of its class beside _unsorted, and name the folder of those",
+        "look at each photo, move it into the folder of its class beside _unsorted, and name the folder above",
     )
 
 
@@ -164,15 +170,15 @@ def _above(path: Path) -> str:
     return f"give the folder above: edgeclf train {shlex.quote(os.path.dirname(os.path.abspath(path)))}"
 
 
-def _parts(roots: Sequence[Path], got: _Gathered) -> Iterator[tuple[str, Path]]:
+def _parts(roots: Sequence[Path], gathered: _Gathered) -> Iterator[tuple[str, Path]]:
     """The folders of class folders, and the part each belongs to."""
     split_roots = {root: split_of(os.path.basename(os.path.abspath(root))) for root in roots}
     held_out = [root for root, split in split_roots.items() if split in HELD_OUT]
     if len(split_roots) == 1:
-        held_out = []  # then it is meant
+        held_out = []  # the user wants to train on it
     elif len(held_out) == len(split_roots):
         raise DataError(
-            f"{several([str(r) for r in held_out])}: folders to validate and test with, none to train on",
+            f"{several([str(r) for r in held_out])}: validation or test folders, but no training folder",
             _above(roots[0]),
         )
     for root in split_roots:
@@ -180,42 +186,42 @@ def _parts(roots: Sequence[Path], got: _Gathered) -> Iterator[tuple[str, Path]]:
             root,
             DataError,
             alone=len(split_roots) == 1,
-            strays=f"call a split val or test, move class folders into the train folder, and others out of {root}",
+            strays=f"rename a split to val or test, move class folders into the train folder, others out of {root}",
         )
-        got.notes += layout.notes
-        above = {layout.root} - set(layout.parts.values())  # of the parts, each says its own
-        got.unsorted += (folder / UNSORTED for folder in above if (folder / UNSORTED).is_dir())
+        gathered.notes += layout.notes
+        above = {layout.root} - set(layout.parts.values())  # inside a part, its own _unsorted is noted
+        gathered.unsorted += (folder / UNSORTED for folder in above if (folder / UNSORTED).is_dir())
         split = split_roots[root] if root in held_out else None
         if split and "all" in layout.parts:
-            got.notes.append(f"{root}: taken for the {split} folder, as its name says")
+            gathered.notes.append(f"{root}: used as the {split} folder, because of its name")
         elif "all" not in layout.parts and "train" not in layout.parts:
             names = several([folder.name for folder in layout.parts.values()])
-            raise DataError(f"{root}: {names} without a train folder", "put what is to train into a folder train")
+            raise DataError(f"{root}: {names} without a train folder", "put the training photos into a folder train")
         for part, folder in layout.parts.items():
             yield (split or "train") if part == "all" else part, folder
 
 
-def _gather(part: str, folder: Path, only: Sequence[str], got: _Gathered) -> None:
+def _gather(part: str, folder: Path, only: Sequence[str], gathered: _Gathered) -> None:
     chosen = finder(only)
     there = read_class_folders(folder, DataError, (lambda name: chosen(name) is not None) if only else None)
-    got.notes += there.notes
-    got.mixed += (folder / name for name in there.mixed)
+    gathered.notes += there.notes
+    gathered.mixed += (folder / name for name in there.mixed)
     if (folder / UNSORTED).is_dir():
-        got.unsorted.append(folder / UNSORTED)
-    got.loose += loose_photos(folder)
-    earlier = list(got.places)
+        gathered.unsorted.append(folder / UNSORTED)
+    gathered.loose += loose_photos(folder)
+    earlier = list(gathered.places)
     find = finder(earlier)
     for name in there.names:
-        label = name if (known := find(name)) is None else earlier[known]  # macOS may spell it otherwise
+        label = name if (known := find(name)) is None else earlier[known]  # macOS may write accents differently
         if only and chosen(label) is None:
             continue
-        got.places[label].append(folder / name)
-        photos = got.photos[part].setdefault(label, [])
+        gathered.places[label].append(folder / name)
+        photos = gathered.photos[part].setdefault(label, [])
         for path in _files(folder / name):
             if _is_image(path):
                 photos.append(_placed(path, folder / name, label))
             else:
-                got.others.append(path)
+                gathered.others.append(path)
 
 
 def _is_image(path: Path) -> bool:
@@ -225,10 +231,10 @@ def _is_image(path: Path) -> bool:
 def _files(folder: Path) -> Iterator[Path]:
     """Files below a folder, as ``image_files`` finds photos."""
 
-    def stop(error: OSError) -> None:
+    def refuse(error: OSError) -> None:
         raise unreadable_folder(error, DataError) from error
 
-    for name in image_files(os.path.abspath(folder), stop, wanted=lambda _: True):
+    for name in image_files(os.path.abspath(folder), refuse, wanted=lambda _: True):
         if "\n" in name or "\r" in name:
             raise DataError(f"{str(name)!r}: a line break in a file name", "rename it")
         yield Path(name)
@@ -236,7 +242,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class _Placed:
-    """A sample and its place within the class folder, which the seeded order goes by."""
+    """A sample and its path inside the class folder; the seeded order depends on this path."""
 
     sample: Sample
     place: str
@@ -245,37 +251,39 @@ class _Placed:
 def _placed(path: Path, folder: Path, label: str) -> _Placed:
     try:
         size = path.stat().st_size
-    except OSError:  # a link to nowhere or to itself: reported as unreadable, like any other photo
+    except OSError:  # a broken link: reported as unreadable, like any other photo
         size = 0
     return _Placed(Sample(path, label, size), os.path.relpath(path, os.path.abspath(folder)).replace(os.sep, "/"))
 
 
 def _check_classes(
-    where: str, roots: Sequence[Path], classes: tuple[str, ...], only: Sequence[str], got: _Gathered
+    where: str, roots: Sequence[Path], classes: tuple[str, ...], only: Sequence[str], gathered: _Gathered
 ) -> None:
     find = finder(classes)
     if unknown := sorted(name for name in only if find(name) is None):
         raise DataError(
             f"{where}: no class folder {several(unknown)}",
-            'check --classes; a name with a comma goes in double quotes: A,"B, small"',
+            'check --classes; write a name with a comma in double quotes: A,"B, small"',
         )
     above = {os.path.dirname(os.path.abspath(root)) for root in roots}
-    if len(classes) < 2 and len(roots) > 1 and len(above) == 1 and got.loose:
-        raise DataError(f"{where}: each holds photos, but no class folders", _above(roots[0]))
+    if len(classes) < 2 and len(roots) > 1 and len(above) == 1 and gathered.loose:
+        raise DataError(f"{where}: these folders hold photos, but no class folders", _above(roots[0]))
     if not classes:
-        loose = f", but {len(got.loose)} photos in none" if len(got.loose) > 1 else ""
+        loose = f", but {len(gathered.loose)} photos" if len(gathered.loose) > 1 else ""
         raise DataError(
             f"{where}: no class folders{loose}", "put the photos of each class into a sub-folder of its name"
         )
     if len(classes) == 1:
-        raise DataError(f"{where}: only one class, {classes[0]}", "add at least one more class folder to tell it from")
+        raise DataError(f"{where}: only one class, {classes[0]}", "add at least one more class folder")
     for part in HELD_OUT:
-        if extra := sorted(set(got.photos[part]) - set(classes)):
-            raise DataError(f"{where}: {part} has {several(extra)}, train has not", "train needs every class")
+        if extra := sorted(set(gathered.photos[part]) - set(classes)):
+            raise DataError(
+                f"{where}: class {several(extra)} is in {part}, but not in train", "add training photos of every class"
+            )
     check_readable(where, classes)
 
 
 def _shuffle_key(found: _Placed, seed: int) -> bytes:
-    """A seeded order that depends on nothing but the class and the place within its folder."""
+    """Sort key of a photo: depends on the seed, the class and the path inside the class folder only."""
     key = f"{seed}\0{found.sample.label}\0{found.place}"
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

@@ -1,4 +1,4 @@
-"""Knowing a photo again by what is in it, whatever it is called, whatever class it is in and wherever it lies."""
+"""Photos of earlier runs, found again by their content: name, class and folder may have changed since."""
 
 import base64
 import dataclasses
@@ -16,22 +16,24 @@ from edgeclf.files.atomic_write import write_atomically
 from numpy.typing import NDArray
 
 from edgeclf_training.dataset.duplicates import near_groups
-from edgeclf_training.dataset.rotated_copies import turned_pairs
+from edgeclf_training.dataset.rotated_copies import rotated_pairs
 from edgeclf_training.dataset.samples import Sample
 from edgeclf_training.dataset.scan import Scanned
 
-# What tells nothing about the picture, or only why there is none.
+# Fields of a scan that do not identify the photo.
 _NOT_KEPT = {"kind", "reason", "format", "mode", "frames", "orientation", "entropy", "colours", "depth"}
 
 
 @dataclass(frozen=True)
-class Known:
-    """A photo that a run has used, or a run that one went on from.
+class KnownPhoto:
+    """A photo that this run, or a run before it, has used.
 
     Attributes:
-        part: "train" if any of these runs trained on it, else what the last of them used it for: "val" or "test".
-        label, name, size: its class, its file's name and bytes when it was last used.
-        scan: its content; None if an older version used it and it is no longer where that run found it.
+        part: "train" if any of these runs trained on it, else "val" or "test": what the last of them used it for.
+        label: its class when it was last used.
+        name: its file name then.
+        size: of its file then, bytes.
+        scan: its content; None if a version without known.jsonl used it and the file has moved since.
     """
 
     part: str
@@ -41,27 +43,40 @@ class Known:
     scan: Scanned | None = None
 
 
-def known_as(part: str, sample: Sample, scan: Scanned | None) -> Known:
-    """What is to be remembered of a photo that is used for ``part``."""
-    return Known(part, sample.label, sample.path.name, sample.size, scan)
+def as_known(part: str, sample: Sample, scan: Scanned | None) -> KnownPhoto:
+    """The ``KnownPhoto`` of a photo that this run uses for ``part``."""
+    return KnownPhoto(part, sample.label, sample.path.name, sample.size, scan)
 
 
-def recognise(samples: Sequence[Sample], scans: Sequence[Scanned], known: Iterable[Known]) -> list[Known | None]:
-    """What is known of each photo: of the same bytes or pixels, or, where content was not kept, of its name and size.
+def find_known(
+    samples: Sequence[Sample], scans: Sequence[Scanned], known: Iterable[KnownPhoto]
+) -> list[KnownPhoto | None]:
+    """Find each photo among those of earlier runs.
 
-    There a size counts alone, too, if it is that of one known photo and one photo here: renamed ones are found so. Of
-    several answers the one that says "trained on" counts.
+    Two photos are the same if their bytes or their pixels are equal. A known photo without ``scan`` is compared by file
+    name and size. Its size alone is enough if only one known photo and only one photo here have it: so renamed photos
+    are found. If several known photos match, one that a run trained on is returned.
+
+    Args:
+        samples: the photos.
+        scans: of the photos, in the same order.
+        known: photos of earlier runs.
+
+    Returns:
+        For each photo the known photo that it is, or None.
     """
     known = tuple(known)
-    once = {size for size, count in Counter(sample.size for sample in samples).items() if count == 1}
-    once &= {size for size, count in Counter(photo.size for photo in known if not photo.scan).items() if count == 1}
-    index: dict[Hashable, Known] = {}
+    unique_sizes = {size for size, count in Counter(sample.size for sample in samples).items() if count == 1}
+    unique_sizes &= {
+        size for size, count in Counter(photo.size for photo in known if not photo.scan).items() if count == 1
+    }
+    index: dict[Hashable, KnownPhoto] = {}
     for photo in known:
         content = photo.scan and (photo.scan.sha256, photo.scan.pixels)
-        for key in content or (name_key(photo.name, photo.size), *({photo.size} & once)):
+        for key in content or (name_key(photo.name, photo.size), *({photo.size} & unique_sizes)):
             if key not in index or photo.part == "train":
                 index[key] = photo
-    found: list[Known | None] = []
+    found: list[KnownPhoto | None] = []
     for sample, scan in zip(samples, scans, strict=True):
         keys = (scan.sha256, scan.pixels, name_key(sample.path.name, sample.size), sample.size)
         hits = (index[key] for key in keys if key in index)
@@ -69,16 +84,22 @@ def recognise(samples: Sequence[Sample], scans: Sequence[Scanned], known: Iterab
     return found
 
 
-def near_known(scans: Sequence[Scanned], known: Iterable[Known]) -> tuple[NDArray[np.int64], dict[int, str]]:
-    """Groups of near-duplicates among photos and known ones, which need not be there any more.
+def near_duplicates_of_known(
+    scans: Sequence[Scanned], known: Iterable[KnownPhoto]
+) -> tuple[NDArray[np.int64], dict[int, str]]:
+    """Group photos and known photos that are nearly the same. The files of known photos may be gone.
+
+    Args:
+        scans: of the photos.
+        known: photos of earlier runs; those without ``scan`` are not compared.
 
     Returns:
-        For each photo its group, int64 ``[N]``; and for groups with a known photo, or one that is such a photo turned
-        or mirrored, what that was used for: "train" if any was trained on.
+        The group number of each photo, int64 ``[N]``; and what earlier runs used a group for, if it holds a known photo
+        or a rotated or mirrored copy of one: "train" if a run trained on any of them.
     """
     here = {scan.sha256: scan for scan in scans}
-    like = len(scans[0].thumb) if scans else 0  # another version may have kept another size: not to be compared
-    past = [(k.part, here.get(k.scan.sha256, k.scan)) for k in known if k.scan and len(k.scan.thumb) == like]
+    length = len(scans[0].thumb) if scans else 0  # other versions may have kept thumbnails of another size
+    past = [(k.part, here.get(k.scan.sha256, k.scan)) for k in known if k.scan and len(k.scan.thumb) == length]
     groups = near_groups([*scans, *(scan for _, scan in past)])
     parts: dict[int, str] = {}
     for (part, _), group in zip(past, groups[len(scans) :].tolist(), strict=True):
@@ -86,8 +107,8 @@ def near_known(scans: Sequence[Scanned], known: Iterable[Known]) -> tuple[NDArra
             parts[group] = part
     ours = groups[: len(scans)]
     new = [index for index, group in enumerate(ours.tolist()) if parts.get(group) != "train"]
-    turned = turned_pairs(_thumbs([scans[index] for index in new]), _thumbs([scan for _, scan in past]))
-    for (part, _), group in ((past[j], int(ours[new[i]])) for i, j in turned):
+    rotated = rotated_pairs(_thumbs([scans[index] for index in new]), _thumbs([scan for _, scan in past]))
+    for (part, _), group in ((past[j], int(ours[new[i]])) for i, j in rotated):
         if part == "train" or group not in parts:
             parts[group] = part
     return ours, parts
@@ -97,9 +118,9 @@ def _thumbs(scans: Sequence[Scanned]) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(scan.thumb for scan in scans), np.uint8).reshape(len(scans), -1 if scans else 0)
 
 
-def merged(earlier: Iterable[Known], now: Iterable[Known]) -> tuple[Known, ...]:
-    """All that is known after a run: what was once trained on stays so, else the later use counts."""
-    photos: dict[Hashable, Known] = {}
+def merge_known(earlier: Iterable[KnownPhoto], now: Iterable[KnownPhoto]) -> tuple[KnownPhoto, ...]:
+    """All known photos after a run. A photo that any run trained on stays "train"; else the later use counts."""
+    photos: dict[Hashable, KnownPhoto] = {}
     for photo in (*earlier, *now):
         key = photo.scan.sha256 if photo.scan else name_key(photo.name, photo.size)
         before = photos.get(key)
@@ -107,8 +128,8 @@ def merged(earlier: Iterable[Known], now: Iterable[Known]) -> tuple[Known, ...]:
     return tuple(photos.values())
 
 
-def write_known(photos: Sequence[Known], path: Path) -> None:
-    """Write one JSON object a line."""
+def write_known(photos: Sequence[KnownPhoto], path: Path) -> None:
+    """Write one JSON object per line, bytes as base64."""
 
     def write(file: IO[bytes]) -> None:
         for photo in photos:
@@ -119,31 +140,31 @@ def write_known(photos: Sequence[Known], path: Path) -> None:
     write_atomically(path, write)
 
 
-def read_known(path: Path) -> tuple[Known, ...]:
-    """Read what ``write_known`` wrote; what a later version added is passed over.
+def read_known(path: Path) -> tuple[KnownPhoto, ...]:
+    """Read what ``write_known`` wrote. Fields that a later version added are ignored.
 
     Raises:
-        FileNotFoundError: there is none.
-        DataError: it is damaged.
+        FileNotFoundError: there is no such file.
+        DataError: the file is damaged.
     """
-    plain = Scanned()
+    empty = Scanned()
     try:
         with path.open("rb") as file:
-            return tuple(_photo(json.loads(line), plain) for line in file)
+            return tuple(_photo(json.loads(line), empty) for line in file)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} cannot be read ({error})", "copy it from a whole copy of this run") from error
+        raise DataError(f"{path} cannot be read ({error})", "restore it from a backup of this run") from error
 
 
-def _photo(row: dict[str, Any], plain: Scanned) -> Known:
+def _photo(row: dict[str, Any], empty: Scanned) -> KnownPhoto:
     scan: dict[str, Any] | None = row["scan"]
     if scan is not None:
-        scan = {k: v for k, v in scan.items() if hasattr(plain, k)}
-        scan |= {k: base64.b64decode(v) for k, v in scan.items() if isinstance(getattr(plain, k), bytes)}
-    return Known(row["part"], row["label"], row["name"], row["size"], Scanned(**scan) if scan else None)
+        scan = {k: v for k, v in scan.items() if hasattr(empty, k)}
+        scan |= {k: base64.b64decode(v) for k, v in scan.items() if isinstance(getattr(empty, k), bytes)}
+    return KnownPhoto(row["part"], row["label"], row["name"], row["size"], Scanned(**scan) if scan else None)
 
 
 def name_key(name: str, size: int) -> Hashable:
-    """What two files must share to be taken for one where content is not known; not how a disk spells accents."""
+    """Name, in one Unicode form, and size: files whose content is not known are the same if this key is equal."""
     return unicodedata.normalize("NFC", name), size

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeclf.evaluation.class_folders import SPLITS
 from edgeclf.images.overlay_mark import OVERLAY_KIND
 
 from edgeclf_training.dataset.duplicates import exact_groups, near_groups
 from edgeclf_training.dataset.findings import Finding, Item, finding, item_per_path
-from edgeclf_training.dataset.samples import SPLITS, Sample
+from edgeclf_training.dataset.samples import Sample
 from edgeclf_training.dataset.scan import Scanned
 
 _VERY_LARGE_RATIO = 10.0  # pixels, to those of the median photo

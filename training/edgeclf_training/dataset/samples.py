@@ -13,9 +13,9 @@ from edgeclf.evaluation.class_folders import SPLITS
 from edgeclf.files.atomic_write import write_atomically
 
 if TYPE_CHECKING:
-    from edgeclf_training.dataset.known_photos import Known
+    from edgeclf_training.dataset.known_photos import KnownPhoto
 
-CONTENT = "known.jsonl"  # beside the lists: the content of every photo ever used
+KNOWN_PHOTOS_FILE = "known.jsonl"  # beside the lists: photos of this run and of the runs before it, see known_photos
 
 
 @dataclass(frozen=True, order=True)
@@ -40,12 +40,14 @@ class Split:
     """The photos of a run.
 
     Attributes:
-        classes: class names in index order: sorted by code point, on every machine alike.
-        train, val, test: the samples; ``test`` is empty unless the data has a test folder.
-        val_origin: "the val folder" or how validation photos were set aside.
+        classes: class names in index order, sorted by code point.
+        train: training photos.
+        val: validation photos.
+        test: test photos; empty unless the data has a test folder.
+        val_origin: where the validation photos come from: "the val folder", or the rule that chose them.
         skipped: files left out: unreadable, duplicates, or on the quarantine list.
-        notes: what was found and decided about duplicates and the quarantine list, a line each.
-        known: the content of these photos and of all that the runs before used; empty if read back from lists.
+        notes: what was found and decided about duplicates, the quarantine list and more, one line each.
+        known: what identifies these photos and those of earlier runs; empty if the split was read from lists.
     """
 
     classes: tuple[str, ...]
@@ -55,7 +57,7 @@ class Split:
     val_origin: str
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
-    known: "tuple[Known, ...]" = field(default=(), compare=False, repr=False)
+    known: "tuple[KnownPhoto, ...]" = field(default=(), compare=False, repr=False)
 
     def part(self, name: str) -> tuple[Sample, ...]:
         """The samples of "train", "val" or "test"."""
@@ -63,18 +65,22 @@ class Split:
         return samples
 
     def with_parts(self, parts: Mapping[str, Sequence[Sample]]) -> "Split":
-        """The same, with other samples in "train", "val" and "test"."""
+        """This split with other samples in "train", "val" and "test"."""
         train, val, test = (tuple(parts[part]) for part in SPLITS)
         return replace(self, train=train, val=val, test=test)
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) over the sorted lists: split, class, file name and size, but no folder names."""
+        """SHA-256 (hex) of the sorted lists of part, class, file name and size. Folder names do not change it."""
         lines = sorted(f"{part}\t{s.label}\t{s.path.name}\t{s.size}" for part in SPLITS for s in self.part(part))
         return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def write_lists(split: Split, folder: Path) -> None:
-    """Write ``train.txt``, ``val.txt``, ``test.txt`` (class, bytes, path), ``skipped.txt`` (path, why), notes."""
+    """Write the split as text files.
+
+    ``train.txt``, ``val.txt`` and ``test.txt`` hold class, bytes and path of each photo, separated by tabs;
+    ``skipped.txt`` holds path and reason, ``notes.txt`` the notes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lists = {part: [f"{s.label}\t{s.size}\t{s.path}" for s in split.part(part)] for part in SPLITS}
     lists["skipped"] = [f"{s.path}\t{s.reason}" for s in split.skipped]
@@ -88,7 +94,7 @@ def read_lists(folder: Path, classes: Sequence[str], val_origin: str) -> Split:
     """Read what ``write_lists`` wrote.
 
     Raises:
-        DataError: a list is missing or not as it was written.
+        DataError: a list is missing or damaged.
     """
     parts: dict[str, tuple[Sample, ...]] = {}
     name = ""
@@ -97,8 +103,8 @@ def read_lists(folder: Path, classes: Sequence[str], val_origin: str) -> Split:
             rows = [line.split("\t", 2) for line in _lines(folder / f"{name}.txt")]
             parts[name] = tuple(Sample(Path(path), label, int(size)) for label, size, path in rows)
         name = "skipped"
-        told = [line.rsplit("\t", 1) for line in _lines(folder / "skipped.txt")]
-        skipped = tuple(Skipped(Path(path), reason) for path, reason in told)
+        rows_skipped = [line.rsplit("\t", 1) for line in _lines(folder / "skipped.txt")]
+        skipped = tuple(Skipped(Path(path), reason) for path, reason in rows_skipped)
         name = "notes"
         notes = tuple(_lines(folder / "notes.txt"))
     except (OSError, ValueError) as error:
@@ -114,13 +120,22 @@ def _write(file: IO[bytes], data: bytes) -> None:
     file.write(data)
 
 
-def spread(samples: Sequence[Sample], most: int, seed: int) -> list[Sample]:
-    """A seeded choice of at most ``most`` samples, as evenly from all classes as they allow, in their own order."""
-    turn: dict[str, int] = {}
+def choose_evenly(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
+    """Choose at most ``count`` samples at random, as evenly from all classes as possible.
+
+    Args:
+        samples: to choose from.
+        count: how many at most.
+        seed: of the choice.
+
+    Returns:
+        The chosen samples, in the order of ``samples``.
+    """
+    rank_in_class: dict[str, int] = {}
     ranked = []
     for position in np.random.default_rng(seed).permutation(len(samples)):
         label = samples[position].label
-        turn[label] = turn.get(label, 0) + 1
-        ranked.append((turn[label], int(position)))  # the first of every class, then the second of every class
-    chosen = sorted(ranked, key=lambda r: r[0])[:most]
+        rank_in_class[label] = rank_in_class.get(label, 0) + 1
+        ranked.append((rank_in_class[label], int(position)))  # the first of every class, then the second of every class
+    chosen = sorted(ranked, key=lambda r: r[0])[:count]
     return [samples[position] for position in sorted(position for _, position in chosen)]

@@ -1,42 +1,47 @@
-"""Does one photo show what another does, or the same place with something elsewhere? Told from small thumbnails.
+"""Whether two photos of one place show the same scene, or a subject has moved, come or gone. Works on thumbnails.
 
-Another light and a small move of the camera (shift, turn, zoom) change each pixel by a multiple of its value and of its
-gradients. What least squares cannot explain so is small and all over in photos of one burst; a subject that is
-elsewhere, gone or new leaves much of it in a few places and hardly any in the rest.
+Another light and a small movement of the camera (shift, rotation, zoom) change each pixel by a multiple of its value
+and of its gradients. Least squares finds these multiples; what they do not explain is the residual. In photos of one
+burst the residual is small everywhere. A subject that has moved, come or gone leaves a large residual in a few places.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-# The largest difference to the median one; what rounding adds to the latter, in standard deviations of the photo.
-_MOST, _ROUNDING = 20.0, 0.02
-_RIDGE = 1e-5  # of explanations that are nearly the same: straight edges look alike shifted and turned
+_MAX_RESIDUAL_RATIO = 20.0  # of the largest residual to the median one, in the same scene
+_ROUNDING = 0.02  # what rounding of pixels adds to the median residual, in standard deviations of the photo
+_RIDGE = 1e-5  # ridge regression: a straight edge looks the same shifted and rotated
 
 
-def unexplained(thumbs: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np.float32]:
-    """What is left of the second thumbnail of each pair that the first does not explain.
+def residuals(thumbs: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The part of the second thumbnail of each pair that the first one does not explain.
 
     Args:
         thumbs: grey, uint8 ``[N, side * side]``.
         pairs: indices, int64 ``[M, 2]``.
 
     Returns:
-        By pixel without the border, in standard deviations of the second, float32 ``[M, (side - 2) ** 2]``.
+        For each pixel except the border, in standard deviations of the second thumbnail, float32
+        ``[M, (side - 2) ** 2]``.
     """
-    firsts, which = np.unique(pairs[:, 0], return_inverse=True)  # a photo has many pairs: its part is done once
-    ways = _ways(_square(thumbs[firsts]))
-    pixels = ways.shape[2]
-    across = ways @ ways.swapaxes(1, 2) / pixels + _RIDGE * np.eye(ways.shape[1], dtype=np.float32)
+    firsts, which = np.unique(pairs[:, 0], return_inverse=True)  # a photo may be in many pairs
+    changes = _changes(_square(thumbs[firsts]))
+    pixels = changes.shape[2]
+    across = changes @ changes.swapaxes(1, 2) / pixels + _RIDGE * np.eye(changes.shape[1], dtype=np.float32)
     goal = _unit(_square(thumbs[pairs[:, 1]])[:, 1:-1, 1:-1].reshape(len(pairs), pixels, 1), axis=1)
-    ways = ways[which]
-    shares = np.linalg.solve(across[which], ways @ goal / pixels)
-    return np.asarray((goal - ways.swapaxes(1, 2) @ shares)[:, :, 0], np.float32)
+    changes = changes[which]
+    factors = np.linalg.solve(across[which], changes @ goal / pixels)
+    return np.asarray((goal - changes.swapaxes(1, 2) @ factors)[:, :, 0], np.float32)
 
 
-def still_there(rest: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether nothing is elsewhere, by what ``unexplained`` returns; bool ``[N]``."""
-    rest = np.abs(rest)
-    return np.asarray(rest.max(axis=1) <= _MOST * (np.median(rest, axis=1) + _ROUNDING))
+def same_scene(residual: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether both photos of each pair show the same scene; bool ``[M]``.
+
+    Args:
+        residual: as ``residuals`` returns it.
+    """
+    size = np.abs(residual)
+    return np.asarray(size.max(axis=1) <= _MAX_RESIDUAL_RATIO * (np.median(size, axis=1) + _ROUNDING))
 
 
 def _square(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -44,13 +49,13 @@ def _square(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
     return thumbs.reshape(-1, side, side).astype(np.float32)
 
 
-def _ways(photo: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How photos change with light, shift, turn and zoom; float32 ``[N, 5, pixels]``, each of mean 0 and unit size."""
+def _changes(photo: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How a photo changes with light, shift, rotation and zoom: float32 ``[N, 5, pixels]``, each with mean 0, std 1."""
     down = photo[:, 2:, 1:-1] - photo[:, :-2, 1:-1]
     right = photo[:, 1:-1, 2:] - photo[:, 1:-1, :-2]
     y, x = np.mgrid[-1 : 1 : down.shape[1] * 1j, -1 : 1 : down.shape[2] * 1j].astype(np.float32)
-    ways = np.stack([photo[:, 1:-1, 1:-1], right, down, x * down - y * right, x * right + y * down], axis=1)
-    return _unit(ways.reshape(*ways.shape[:2], down.shape[1] * down.shape[2]), axis=2)
+    changes = np.stack([photo[:, 1:-1, 1:-1], right, down, x * down - y * right, x * right + y * down], axis=1)
+    return _unit(changes.reshape(*changes.shape[:2], down.shape[1] * down.shape[2]), axis=2)
 
 
 def _unit(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Which photo trains, which validates, which tests: no photo, nor its twin, does more than one of these."""
+"""Which photos train, validate and test. The same or nearly the same photo is never in two of these parts."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -13,15 +13,21 @@ from edgeclf_training.dataset.duplicates import exact_groups
 from edgeclf_training.dataset.exclusions import (
     Entry,
     grouped_by,
-    in_words,
     leave_out_conflicts,
     leave_out_copies,
+    leave_out_duplicates_of_held_out,
     leave_out_listed,
     leave_out_trained,
-    leave_out_twins,
+    photos_text,
 )
 from edgeclf_training.dataset.find_photos import Found, find_photos
-from edgeclf_training.dataset.known_photos import Known, known_as, merged, near_known, recognise
+from edgeclf_training.dataset.known_photos import (
+    KnownPhoto,
+    as_known,
+    find_known,
+    merge_known,
+    near_duplicates_of_known,
+)
 from edgeclf_training.dataset.samples import Sample, Skipped, Split
 from edgeclf_training.dataset.scan import Scanned, scan
 
@@ -37,46 +43,53 @@ def read_split(
     group_near: bool = True,
     only: Sequence[str] = (),
     max_per_class: int | None = None,
-    earlier: Sequence[Known] = (),
+    earlier: Sequence[KnownPhoto] = (),
     contract: ImageContract | None = None,
     quarantine: Mapping[Path, str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Split:
-    """Find the photos under one or more data folders, look at each, and split them.
+    """Find the photos in one or more data folders, scan each, and split them into train, val and test.
 
-    Photos that cannot be read are left out. So are copies of a photo within its class in ``train``, training photos
-    that validate or test too, and, except from ``test``, photos filed under several classes: nobody knows which is
-    right. Near-duplicates stay on one side. Without ``val/`` a seeded, stratified 20 % of the training photos, in whole
-    groups of near-duplicates, validates.
+    Left out are: photos that cannot be read, copies of a photo in ``train``, training photos that ``val`` or ``test``
+    has too, and, except from ``test``, photos that lie in several classes, because their label is not known.
+    Near-duplicates stay in one part. Without ``val/``, 20 % of the training photos are set aside for validation: chosen
+    by the seed, evenly from the classes, whole groups of near-duplicates at a time.
 
     Args:
-        roots, seed, only, max_per_class: see ``find_photos``.
-        val_split: "random", or "first" to validate on the first fifth of each class by path, as some tools do.
-        group_near: keep near-duplicates on one side; else only the same pixels are.
-        earlier: the photos of the run this one goes on from, and of those before. They are known by their content,
-            whatever they are called and whatever class they are in now. What was trained on, or is nearly the same,
-            never validates or tests: in ``val`` and ``test`` it is left out. What validated or tested goes on doing so,
-            except where the data has a folder for that.
-        contract: how photos will be decoded; a photo that fits in memory only at reduced scale needs it.
-        quarantine: absolute paths to leave out, and why; see ``read_quarantine``.
-        progress: called with (photos looked at, photos in all).
+        roots, seed, only, max_per_class: as for ``find_photos``.
+        val_split: "random", or "first" to set aside the first fifth of each class by path, as some tools do.
+        group_near: keep near-duplicates in one part; if False, only photos with the same pixels.
+        earlier: the photos of the run that this one continues, and of the runs before it. They are found again by their
+            content; name and class may have changed. A photo that was trained on, or nearly the same photo, never
+            validates or tests: it is left out of ``val`` and ``test``. A photo that validated or tested does so again,
+            unless the data has a folder for this part.
+        contract: how photos will be decoded; needed for photos so large that they are only decoded at reduced scale.
+        quarantine: absolute paths to leave out, each with the reason; see ``read_quarantine``.
+        progress: called with (photos scanned, photos in all).
+
+    Returns:
+        The photos of each part, what was left out and why, and notes.
 
     Raises:
-        DataError: see ``find_photos``; or a class has no training photo left, or there is none to validate with.
+        DataError: see ``find_photos``; or a class has no training photo left, or no validation photo is left.
     """
     roots = as_paths(roots)
     found = find_photos(roots, seed=seed, only=only, max_per_class=max_per_class)
     skipped: list[Skipped] = []
-    notes = [*(f"{folder}: left out, nobody has sorted it yet" for folder in found.unsorted), *found.notes]
+    notes = [*(f"{folder}: left out, its photos are not sorted yet" for folder in found.unsorted), *found.notes]
     if found.loose:
-        notes.append(f"left out, in no class folder: {in_words(len(found.loose))}, first: {found.loose[0]}")
+        notes.append(f"left out, in no class folder: {photos_text(len(found.loose))}, first: {found.loose[0]}")
     entries = leave_out_listed(_placed(found), quarantine or {}, skipped, notes)
     scans = scan([e.sample.path for e in entries], contract, progress)
     return _split(found, entries, scans, skipped, notes, seed, val_split, group_near, earlier)
 
 
 def foreseen_split(found: Found, scans: Mapping[Path, Scanned]) -> Split:
-    """The split that ``read_split`` makes of photos that were looked at already, with all its defaults.
+    """The split that ``read_split`` would make with its default options, of photos that are scanned already.
+
+    Args:
+        found: the photos.
+        scans: of each photo.
 
     Raises:
         DataError: see ``read_split``.
@@ -93,21 +106,23 @@ def _split(
     seed: int,
     val_split: str,
     group_near: bool,
-    earlier: Sequence[Known],
+    earlier: Sequence[KnownPhoto],
 ) -> Split:
     skipped += (Skipped(e.sample.path, scans[e.sample.path].reason) for e in entries if scans[e.sample.path].kind)
-    own = {part for part in SPLITS if found.parts[part]}
-    entries = _grouped([e for e in entries if not scans[e.sample.path].kind], scans, earlier, own, group_near)
+    parts_with_folder = {part for part in SPLITS if found.parts[part]}
+    entries = _grouped(
+        [e for e in entries if not scans[e.sample.path].kind], scans, earlier, parts_with_folder, group_near
+    )
     _check_left(found.classes, entries, "no readable training photo is left in %s", _first(skipped))
     _note_known(entries, notes)
     entries = leave_out_trained(entries, skipped, notes)
     entries = leave_out_conflicts(entries, skipped, notes)
     entries = leave_out_copies(entries, skipped, notes)
     _check_left(found.classes, entries, "no usable training photo is left in %s", _first(skipped))
-    entries = leave_out_twins(entries, skipped, notes)
-    same, remedy = "nearly the same", f"add others, or train with {UNGROUPED}"
+    entries = leave_out_duplicates_of_held_out(entries, skipped, notes)
+    same, remedy = "nearly the same", f"add other photos, or train with {UNGROUPED}"
     if not group_near:
-        same, remedy = "the same", "add others"
+        same, remedy = "the same", "add other photos"
     _check_left(found.classes, entries, f"every training photo in %s is {same} as one of val or test", remedy)
     _note_near(entries, notes)
 
@@ -121,23 +136,23 @@ def _split(
         groups = list(fresh.values())
         if val_split == "first":
             groups.sort(key=lambda group: min(s.path for s in group))
-        aside = _carve(groups)
+        aside = _set_aside(groups)
         parts["train"] -= aside
         parts["val"] |= aside
     if not parts["val"] and not set_aside:
         raise DataError(
             "no usable validation photo is left",
-            "add photos to val that can be read, are not in train, and that no earlier run trained on",
+            "add photos to val that can be read, that are not in train, and that no earlier run trained on",
         )
     if not parts["val"] and any(e.near_trained for e in entries):
         raise DataError(
-            "no photo is left to validate with: the earlier run trained on these, or on nearly the same",
-            "add photos that it has not seen, or those it validated with",
+            "no validation photo is left: the earlier run trained on these photos, or on nearly the same ones",
+            "add photos that it did not train on, or its validation photos",
         )
     if not parts["val"]:
         raise DataError(
             "too few photos to set any aside for validation",
-            f"give at least 2 per class that are not nearly the same, a val folder, or {UNGROUPED}",
+            f"give at least 2 different photos per class, or a val folder, or use {UNGROUPED}",
         )
     origin = "the val folder"
     if set_aside:
@@ -148,10 +163,14 @@ def _split(
     alike = {s.label for group in fresh.values() if len(group) > 1 for s in group}
     for label in found.classes:
         if label not in validated:
-            why = f" (most are nearly the same: {UNGROUPED} sets some aside)" if group_near and label in alike else ""
-            notes.append(f"{label}: no photo to validate with, nothing will be known about it{why}")
-    used = [known_as(part, sample, scans[sample.path]) for part in SPLITS for sample in sorted(parts[part])]
-    return Split(found.classes, train, val, test, origin, tuple(skipped), tuple(notes), merged(earlier, used))
+            why = (
+                f" (most of its photos are nearly the same: {UNGROUPED} sets some aside)"
+                if group_near and label in alike
+                else ""
+            )
+            notes.append(f"{label}: no validation photos, its accuracy is unknown{why}")
+    used = [as_known(part, sample, scans[sample.path]) for part in SPLITS for sample in sorted(parts[part])]
+    return Split(found.classes, train, val, test, origin, tuple(skipped), tuple(notes), merge_known(earlier, used))
 
 
 def _placed(found: Found) -> list[Entry]:
@@ -163,27 +182,31 @@ def _placed(found: Found) -> list[Entry]:
 
 
 def _grouped(
-    entries: list[Entry], scans: Mapping[Path, Scanned], earlier: Sequence[Known], own: set[str], group_near: bool
+    entries: list[Entry],
+    scans: Mapping[Path, Scanned],
+    earlier: Sequence[KnownPhoto],
+    parts_with_folder: set[str],
+    group_near: bool,
 ) -> list[Entry]:
     """Entries with their groups, and with what an earlier run used them for.
 
     Args:
-        own: parts that the data has folders for: those the user decides about.
+        parts_with_folder: parts that the data has a folder for: the user decides about those.
     """
     of = [scans[e.sample.path] for e in entries]
-    known = recognise([e.sample for e in entries], of, earlier)
+    known = find_known([e.sample for e in entries], of, earlier)
     same = exact_groups(of)
-    near, parts = near_known(of, earlier) if group_near else (same, {})
+    near, parts = near_duplicates_of_known(of, earlier) if group_near else (same, {})
     by_name = ((group, "train") for group, k in zip(near.tolist(), known, strict=True) if k and k.part == "train")
     parts |= dict(by_name)
     there = {group for group, k in zip(near.tolist(), known, strict=True) if k}
     grouped = []
     for e, k, exact, group in zip(entries, known, same.tolist(), near.tolist(), strict=True):
-        # Saved again, a photo that validated and is no longer there itself goes on validating.
+        # If the photo that validated is gone, a copy of it that was saved again validates instead.
         part = k.part if k else None if group in there else parts.get(group)
-        if parts.get(group) == "train":  # whatever it was used for: it is nearly what was trained on
+        if parts.get(group) == "train":  # nearly the same as a photo that was trained on
             part = "train"
-        home = part if part and e.placed == "train" and part not in own - {"train"} else e.placed
+        home = part if part and e.placed == "train" and part not in parts_with_folder - {"train"} else e.placed
         grouped.append(Entry(e.sample, e.placed, home, k, exact, group, parts.get(group, "")))
     return grouped
 
@@ -191,45 +214,50 @@ def _grouped(
 def _note_known(entries: list[Entry], notes: list[str]) -> None:
     if near := sum(bool(e.near_part) and not e.known for e in entries):
         notes.append(
-            f"{near} of {in_words(len(entries))} nearly the same as photos of earlier runs: saved again or turned"
+            f"{near} of {photos_text(len(entries))} nearly the same as photos of earlier runs: "
+            "saved again, rotated or mirrored"
         )
     if chose := sum(e.placed == "test" and e.known is not None and e.known.part == "val" for e in entries):
         notes.append(
-            f"{in_words(chose)} of the test validated an earlier run, and chose its weights: the test flatters"
+            f"{photos_text(chose)} of test validated an earlier run and selected its weights: "
+            "test accuracy is optimistic"
         )
     known = [(e.sample, e.known) for e in entries if e.known]
     if not known:
         return
     parts = Counter(k.part for _, k in known)
-    says = {"train": "trained on", "val": "validated with", "test": "tested"}
+    says = {"train": "trained on", "val": "used for validation", "test": "used for testing"}
     counts = ", ".join(f"{parts[part]} {word}" for part, word in says.items() if parts[part])
     other = sum((s.label, s.path.name) != (k.label, k.name) for s, k in known)
-    renamed = f"; {other} of them under another name or class" if other else ""
-    notes.append(
-        f"{len(known)} of {in_words(len(entries))} known from earlier runs by their content: {counts}{renamed}"
-    )
+    renamed = f"; {other} of them with another name or class" if other else ""
+    notes.append(f"{len(known)} of {photos_text(len(entries))} found in earlier runs by content: {counts}{renamed}")
     if named := sum(k.scan is None for _, k in known):
-        notes.append(f"{in_words(named)} of these known by file size and name only: their content was not kept")
+        notes.append(f"{photos_text(named)} of these found by file size and name only: their content was not stored")
 
 
 def _note_near(entries: list[Entry], notes: list[str]) -> None:
     groups = [group for group in grouped_by(entries, "near") if len(group) > 1]
     if together := [group for group in groups if any(e.home == "train" for e in group)]:
         count = "1 group" if len(together) == 1 else f"{len(together)} groups"
-        notes.append(f"{count} of near-duplicates ({in_words(sum(map(len, together)))}) kept on one side each")
-    if torn := [group for group in groups if len({e.sample.label for e in group}) > 1]:
-        first, other = torn[0][0], next(e for e in torn[0] if e.sample.label != torn[0][0].sample.label)
-        count = "1 group" if len(torn) == 1 else f"{len(torn)} groups"
-        notes.append(
-            f"{count} of near-duplicates under more than one class, first: {first.sample.path} and {other.sample.path}"
+        notes.append(f"{count} of near-duplicates ({photos_text(sum(map(len, together)))}), each kept in one part")
+    if conflicting := [group for group in groups if len({e.sample.label for e in group}) > 1]:
+        first, other = (
+            conflicting[0][0],
+            next(e for e in conflicting[0] if e.sample.label != conflicting[0][0].sample.label),
         )
-    mixed = [group for group in groups if {*HELD_OUT} <= {e.home for e in group}]
-    if mixed:
-        notes.append(f"{in_words(sum(e.home == 'val' for g in mixed for e in g))} of val have a twin in test")
+        count = "1 group" if len(conflicting) == 1 else f"{len(conflicting)} groups"
+        notes.append(
+            f"{count} of near-duplicates in more than one class, first: {first.sample.path} and {other.sample.path}"
+        )
+    in_both = [group for group in groups if {*HELD_OUT} <= {e.home for e in group}]
+    if in_both:
+        notes.append(
+            f"{photos_text(sum(e.home == 'val' for g in in_both for e in g))} of val nearly the same as photos of test"
+        )
 
 
-def _carve(groups: Sequence[Sequence[Sample]]) -> set[Sample]:
-    """The first groups, in the order given, that fit into a fifth of each of their classes; never part of a group."""
+def _set_aside(groups: Sequence[Sequence[Sample]]) -> set[Sample]:
+    """Choose whole groups for validation: in the given order, those that fit into a fifth of each of their classes."""
     total = Counter(s.label for group in groups for s in group)
     target = {label: max(1, round(n * VALIDATION_SHARE)) if n > 1 else 0 for label, n in total.items()}
     held: Counter[str] = Counter()
@@ -246,10 +274,12 @@ def _carve(groups: Sequence[Sequence[Sample]]) -> set[Sample]:
         if fits(group, target):
             take(group)
     for label in sorted(label for label in total if target[label] and not held[label]):
-        # All its groups are larger than its share: the smallest, if that leaves every class something to train on.
-        able = [g for g in groups if any(s.label == label for s in g) and fits(g, {k: n - 1 for k, n in total.items()})]
-        if able:
-            take(min(able, key=len))
+        # All groups of the class are larger than its fifth: take the smallest, if every class keeps a training photo.
+        possible = [
+            g for g in groups if any(s.label == label for s in g) and fits(g, {k: n - 1 for k, n in total.items()})
+        ]
+        if possible:
+            take(min(possible, key=len))
     return aside
 
 

@@ -10,7 +10,7 @@ from edgeclf.evaluation.metrics import accuracy_text, remarks
 from edgeclf.events import Listener, Message, say
 from edgeclf.model.manifest import Metrics
 
-from edgeclf_training.dataset.exclusion_counts import in_a_line, left_out
+from edgeclf_training.dataset.exclusion_counts import count_left_out, counts_text
 from edgeclf_training.networks import Loaded
 from edgeclf_training.run.history import Epoch, History
 from edgeclf_training.run.run_folder import Run
@@ -32,7 +32,7 @@ def describe(on_event: Listener, run: Run, loaded: Loaded | None, start: Run | N
     for note in split.notes:
         say(on_event, note)
     if split.skipped:
-        say(on_event, f"left out: {in_a_line(left_out(split.skipped))}")
+        say(on_event, f"left out: {counts_text(count_left_out(split.skipped))}")
     for skipped in split.skipped[:5]:
         say(on_event, f"skipped: {skipped.reason}")
     if len(split.skipped) > 5:

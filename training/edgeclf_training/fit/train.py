@@ -20,7 +20,7 @@ from edgeclf.model.manifest import Provenance
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.config.resolve import phases_of, resolve, resolve_machine
 from edgeclf_training.dataset.known_photos import write_known
-from edgeclf_training.dataset.samples import CONTENT, Sample, Split, write_lists
+from edgeclf_training.dataset.samples import KNOWN_PHOTOS_FILE, Sample, Split, write_lists
 from edgeclf_training.dataset.split import read_split
 from edgeclf_training.dataset.zip_data import open_data
 from edgeclf_training.evaluation.calibration import calibrate
@@ -113,7 +113,7 @@ def train(
         with writing(out):
             out.mkdir(parents=True, exist_ok=True)
             write_lists(split, out / "split")
-            write_known(split.known, out / "split" / CONTENT)
+            write_known(split.known, out / "split" / KNOWN_PHOTOS_FILE)
             keep_photos(split.test or split.val, contract, out, options.seed)
             save_run(run)
     return _fit(run, network, start, make_logger(logger, out), on_event, resumed=False, report=report)

@@ -19,7 +19,7 @@ from edgeclf.evaluation.metrics import (
 )
 from edgeclf.model.manifest import Calibration, Metrics
 
-from edgeclf_training.dataset.exclusion_counts import left_out
+from edgeclf_training.dataset.exclusion_counts import count_left_out
 from edgeclf_training.evaluation.calibration import WRONG_SHARE, confidence
 from edgeclf_training.evaluation.divergence import diverged
 from edgeclf_training.evaluation.predictions import Predictions
@@ -68,7 +68,7 @@ def facts(
             "per_class": {label: {part: counts[label] for part, counts in counted.items()} for label in run.classes},
             "validation_origin": split.val_origin,
             "skipped": len(split.skipped),
-            "left_out": left_out(split.skipped),
+            "left_out": count_left_out(split.skipped),
             "notes": list(split.notes),
             "missing": sum(len(p.missing) for p in predictions),
         },

@@ -9,7 +9,7 @@ from edgeclf.evaluation.metrics import MAX_CONFUSED_PAIRS, wilson_interval
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from edgeclf_training.dataset.exclusion_counts import in_a_line
+from edgeclf_training.dataset.exclusion_counts import counts_text
 from edgeclf_training.dataset.samples import Skipped
 from edgeclf_training.evaluation.calibration import ANSWERED_SHARE, KEPT_SHARE, WRONG_SHARE
 from edgeclf_training.report.confusion_matrix import draw_confusion_matrix, most_confused
@@ -54,7 +54,7 @@ def page(
         name=name,
         gallery=gallery,
         skipped=skipped,
-        left_out=in_a_line(metrics["photos"]["left_out"]),
+        left_out=counts_text(metrics["photos"]["left_out"]),
         missing=missing,
         listed=_LISTED,
         curves=[Markup(training_curve(curves, what, metrics["best_epoch"])) for what in ("loss", "accuracy")]  # noqa: S704

@@ -10,7 +10,7 @@ from edgeclf.errors import DataError
 from edgeclf.events import Listener, log, progress, say
 from edgeclf.files.atomic_write import write_over
 
-from edgeclf_training.dataset.samples import spread
+from edgeclf_training.dataset.samples import choose_evenly
 from edgeclf_training.evaluation.calibration import calibrate
 from edgeclf_training.evaluation.predictions import Predictions, predict
 from edgeclf_training.networks import Network
@@ -59,7 +59,7 @@ def write_report(
     if calibration is None and len(predictions[0].labels):  # interrupted
         calibration = calibrate(predictions[0].logits, predictions[0].labels)
     with progress(on_event, "explaining photos") as update:
-        found = evidence(network, spread(shown.samples, _EXPLAINED, run.options.seed), run.contract, update)
+        found = evidence(network, choose_evenly(shown.samples, _EXPLAINED, run.options.seed), run.contract, update)
     with progress(on_event, "drawing the report") as update:
         update(0, 0)
         chosen = recipe if recipe is not None else [(k, str(v)) for k, v in asdict(run.options).items()]

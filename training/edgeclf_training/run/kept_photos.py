@@ -15,7 +15,7 @@ from edgeclf.images.preprocess import Photo, upright_rgb
 from edgeclf.images.resize import resized
 from PIL import Image
 
-from edgeclf_training.dataset.samples import Sample, spread
+from edgeclf_training.dataset.samples import Sample, choose_evenly
 
 MOST = 32  # photos
 FOLDER = "kept"
@@ -38,7 +38,7 @@ def keep_photos(samples: Sequence[Sample], contract: ImageContract, run: Path, s
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
     lines = []
-    for number, sample in enumerate(spread(samples, MOST, seed)):
+    for number, sample in enumerate(choose_evenly(samples, MOST, seed)):
         try:
             jpeg = small_jpeg(sample.path, math.ceil(contract.size / contract.crop_fraction), _QUALITY)
         except PhotoError:

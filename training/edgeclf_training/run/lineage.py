@@ -6,15 +6,15 @@ from pathlib import Path
 from edgeclf.errors import DataError
 from edgeclf.evaluation.class_folders import SPLITS
 
-from edgeclf_training.dataset.known_photos import Known, known_as, merged, read_known
-from edgeclf_training.dataset.samples import CONTENT
+from edgeclf_training.dataset.known_photos import KnownPhoto, as_known, merge_known, read_known
+from edgeclf_training.dataset.samples import KNOWN_PHOTOS_FILE
 from edgeclf_training.dataset.scan import scan
 from edgeclf_training.run.run_folder import Run, load_run
 
 Progress = Callable[[int, int], None]
 
 
-def known_photos(run: Run, progress: Progress | None = None) -> tuple[tuple[Known, ...], tuple[str, ...]]:
+def known_photos(run: Run, progress: Progress | None = None) -> tuple[tuple[KnownPhoto, ...], tuple[str, ...]]:
     """The photos of a run and of those it went on from, and what cannot be known, a line each.
 
     A run of an older version kept no content: it is read from the photos that are where that run found them.
@@ -27,11 +27,11 @@ def known_photos(run: Run, progress: Progress | None = None) -> tuple[tuple[Know
         DataError: what the run keeps is damaged.
     """
     try:
-        return read_known(run.folder / "split" / CONTENT), ()
+        return read_known(run.folder / "split" / KNOWN_PHOTOS_FILE), ()
     except FileNotFoundError:
         pass
     notes: tuple[str, ...] = ()
-    earlier: tuple[Known, ...] = ()
+    earlier: tuple[KnownPhoto, ...] = ()
     if run.start is not None:
         try:
             earlier, notes = known_photos(load_run(run.start), progress)
@@ -46,7 +46,7 @@ def known_photos(run: Run, progress: Progress | None = None) -> tuple[tuple[Know
             f"{run.folder} is of an older version and {lost} of its photos are no longer where it found them: these "
             "are known by file size and name only; saved again they cannot be known",
         )
-    return merged(earlier, (known_as(part, sample, scans.get(sample.path)) for part, sample in used)), notes
+    return merge_known(earlier, (as_known(part, sample, scans.get(sample.path)) for part, sample in used)), notes
 
 
 def run_of_weights(weights: str | None) -> Run | None:

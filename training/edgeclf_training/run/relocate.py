@@ -14,8 +14,8 @@ from edgeclf.events import Listener, log, progress, say
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.files.walk import image_files
 
-from edgeclf_training.dataset.known_photos import Known, name_key, read_known, write_known
-from edgeclf_training.dataset.samples import CONTENT, Sample, write_lists
+from edgeclf_training.dataset.known_photos import KnownPhoto, name_key, read_known, write_known
+from edgeclf_training.dataset.samples import KNOWN_PHOTOS_FILE, Sample, write_lists
 from edgeclf_training.dataset.scan import Progress, Scanned, absolute, scan
 from edgeclf_training.dataset.zip_data import is_zip, open_data
 from edgeclf_training.run.run_folder import Run, resume_command, save_run
@@ -71,7 +71,7 @@ def relocated(run: Run, data: PathLike | Sequence[PathLike] = (), on_event: List
     with contextlib.suppress(OSError):  # a run that can only be read is as good
         write_lists(run.split, run.folder / "split")
         if known:
-            write_known(known, run.folder / "split" / CONTENT)
+            write_known(known, run.folder / "split" / KNOWN_PHOTOS_FILE)
         save_run(run)
     return run
 
@@ -123,15 +123,15 @@ def is_there(sample: Sample) -> bool:
         return False
 
 
-def _known(run: Run) -> list[Known]:
+def _known(run: Run) -> list[KnownPhoto]:
     try:
-        return list(read_known(run.folder / "split" / CONTENT))
+        return list(read_known(run.folder / "split" / KNOWN_PHOTOS_FILE))
     except FileNotFoundError:  # a run of an older version
         return []
 
 
 def _find(
-    wanted: Sequence[Sample], known: Sequence[Known], files: Sequence[Path], progress: Progress | None
+    wanted: Sequence[Sample], known: Sequence[KnownPhoto], files: Sequence[Path], progress: Progress | None
 ) -> dict[Sample, Sample]:
     """Where samples are now: files of the same bytes, else of the same pixels; without content, of name and size."""
     contents: dict[tuple[str, str, int], list[Scanned]] = defaultdict(list)
@@ -172,7 +172,7 @@ def _find(
     return places
 
 
-def _key(photo: Sample | Known) -> tuple[str, str, int]:
+def _key(photo: Sample | KnownPhoto) -> tuple[str, str, int]:
     """What ties the photos of a run's lists to what it knows of them."""
     return photo.label, photo.path.name if isinstance(photo, Sample) else photo.name, photo.size
 

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from edgeclf_training.config.options import TrainOptions, with_values
 from edgeclf_training.config.recipes import write_recipe
-from edgeclf_training.dataset.exclusion_counts import QUARANTINED, left_out
+from edgeclf_training.dataset.exclusion_counts import QUARANTINED, count_left_out
 from edgeclf_training.dataset.samples import Split, read_lists
 from edgeclf_training.networks import Network, build_network, read_state
 
@@ -104,7 +104,7 @@ def save_run(run: Run) -> None:
         "best_epoch": run.best_epoch,
     }
     text = json.dumps(values, indent=2, sort_keys=True, allow_nan=False)
-    quarantined = left_out(run.split.skipped).get(QUARANTINED, 0)
+    quarantined = count_left_out(run.split.skipped).get(QUARANTINED, 0)
     write_recipe(run.options, run.folder / "recipe.toml", run.start, quarantined)
     write_atomically(run.folder / "run.json", lambda f: f.write(f"{text}\n".encode("utf-8", "surrogateescape")))
 
