@@ -25,26 +25,29 @@ from edgeclf.images.overlay_mark import OVERLAY_ENDING, is_overlay, save_marked
 from edgeclf.images.photo_bytes import read_photo_file
 
 STDIN = "-"
-_FORMAT = re.compile(r"\.[a-z]{2,4}")  # a file's suffix, and not the end of a folder's name, such as maps-2024.05
+_FORMAT = re.compile(r"\.[a-z]{2,4}")  # a file suffix; the folder name maps-2024.05 does not end in one
 T = TypeVar("T")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 Source: TypeAlias = str | bytes | PhotoError
 
 
 @dataclass(frozen=True)
 class Found:
-    """One photo to answer: ``path`` as the user gave it (or as found in the folder given), and what to read."""
+    """One photo to classify: ``path`` as the user named it or as it was found in a folder, and what to read."""
 
     path: str
     source: Source
 
 
 def find_photos(arguments: list[str], raws: Tally | None = None) -> Iterator[Found]:
-    """Expand files, folders (see ``edgeclf.files.walk``), globs and "-", in the order given.
+    """Expand files, folders (see ``edgeclf.files.walk``), globs and "-", in the order of the arguments.
 
-    Folders are walked as they are consumed, in memory that does not grow with them; of a glob all names are kept. Only
-    a photo named alone may be a heat map: a shell makes many names of ``*.jpg``. ``raws`` counts camera raw files in
-    folders, which are left out.
+    Folders are walked while the result is consumed, with constant memory; of a glob all names are kept. Only a photo
+    that is the only argument may be a heat map, since a shell makes many names of ``*.jpg``.
+
+    Args:
+        arguments: as the user typed them.
+        raws: counts the camera raw files in folders, which are left out.
     """
     for argument in arguments:
         try:
@@ -61,7 +64,7 @@ def _expand(argument: str, raws: Tally, alone: bool) -> Iterator[Found]:
             data = read_photo_file(sys.stdin.buffer)
         except OSError as error:
             raise PhotoError("unreadable", f"{STDIN}: {reason(error)}", "check what is piped in", STDIN) from error
-        from edgeclf.images.second_photo import holds_second  # few photos come in this way
+        from edgeclf.images.second_photo import holds_second  # imported here: few photos come from standard input
 
         if holds_second(data):
             remedy = "name the files instead, or pipe in one photo at a time"
@@ -79,7 +82,7 @@ def _expand(argument: str, raws: Tally, alone: bool) -> Iterator[Found]:
 
 
 def _in_folder(folder: str, raws: Tally) -> Iterator[Found]:
-    """The photos below a folder, then the folders that could not be listed."""
+    """The photos below a folder, then the folders that could not be listed, as errors."""
     closed: list[OSError] = []
     empty = True
     for photo in image_files(folder, closed.append, onraw=raws.add):
@@ -93,19 +96,19 @@ def _in_folder(folder: str, raws: Tally) -> Iterator[Found]:
         raise PhotoError("no-images", f"{folder}: no images in this folder", "give a folder of photos", folder)
 
 
-def answer_each(
-    items: Iterable[tuple[T, Source]], answers: Callable[[Iterator[Source]], Generator[Answer, None, None]]
-) -> Generator[tuple[T, Answer], None, None]:
-    """Answer photos lazily, in order, each beside the item it came with.
+def predict_each(
+    items: Iterable[tuple[T, Source]], predict: Callable[[Iterator[Source]], Generator[Result, None, None]]
+) -> Generator[tuple[T, Result], None, None]:
+    """Classify photos lazily, in order, and yield each result with the item that its photo came with.
 
     Args:
-        items: an item and its photo, or the error that stands for it.
-        answers: one answer a photo, such as ``Classifier.predict_many`` gives.
+        items: an item, and its photo or the error that stands for it.
+        predict: gives one result for each photo, as ``Classifier.predict_many`` does.
     """
     ahead, named = tee(items)
-    with closing(answers(source for _, source in ahead)) as given:
-        for answer, (item, _) in zip(given, named, strict=True):
-            yield item, answer
+    with closing(predict(source for _, source in ahead)) as results:
+        for result, (item, _) in zip(results, named, strict=True):
+            yield item, result
 
 
 def are_several(arguments: list[str]) -> bool:
@@ -114,16 +117,16 @@ def are_several(arguments: list[str]) -> bool:
         return True
     try:
         return patiently(lambda _: os.path.isdir(arguments[0]) or is_pattern(arguments[0]), arguments[0])
-    except PhotoError:  # its disk does not answer: said when its turn comes
+    except PhotoError:  # its disk does not answer: reported when the photo is read
         return False
 
 
 def counting(arguments: list[str]) -> Callable[[], int]:
-    """Count the photos that ``find_photos`` will find, in the background; the result is 0 until that is known."""
+    """Count the photos that ``find_photos`` will find, in the background; the returned function gives 0 until then."""
     known = [0]
 
     def count() -> None:
-        with suppress(EdgeclfError):  # the one who reads the photos will say so
+        with suppress(EdgeclfError):  # reported when the photos are read
             known[0] = sum(
                 1 for argument in arguments for _ in ([argument] if argument == STDIN else find_photos([argument]))
             )
@@ -133,13 +136,17 @@ def counting(arguments: list[str]) -> Callable[[], int]:
 
 
 class OverlayFiles:
-    """Names for overlays: the one file the user named, or one per photo in a folder, never two of one name.
+    """The files of overlays: one file that the user named, or a folder with one file for each photo.
 
-    What ends in a slash, or not as images do, is a folder. Only earlier overlays are written over; ``keep`` leaves
-    those in place too.
+    A name that ends in a slash, or not like an image, is a folder. Only earlier overlays are overwritten.
+
+    Args:
+        where: the file or folder.
+        photos: the arguments that name photos.
+        keep: do not overwrite earlier overlays either.
 
     Raises:
-        UsageError: one file named for several photos, or the file named is something else.
+        UsageError: one file is named for several photos, or the file exists and is not an overlay.
     """
 
     def __init__(self, where: str, photos: list[str], *, keep: bool = False) -> None:
@@ -167,13 +174,13 @@ class OverlayFiles:
         check_writable(target, is_overlay, "a heat map")
 
     def encode(self, overlay: Image.Image) -> bytes:
-        """An overlay as the bytes of its file; from any thread."""
+        """An overlay as the bytes of its file; may be called from any thread."""
         buffer = io.BytesIO()
         save_marked(overlay, buffer, self._file.suffix if self._file is not None else OVERLAY_ENDING)
         return buffer.getvalue()
 
     def save(self, overlay: bytes, photo: str) -> Path:
-        """Write one overlay, as ``encode`` gave it, and return where.
+        """Write one overlay, as ``encode`` gave it, and return its path.
 
         Raises:
             UsageError: the folder or file cannot be written.
@@ -200,7 +207,7 @@ class OverlayFiles:
             raise UsageError(f"--cam {path}: cannot be written ({error.strerror})", "choose another place") from error
 
     def _unused(self, stem: str) -> str:
-        stem = stem.encode("utf-8", "surrogateescape")[:150].decode("utf-8", "ignore")  # names end at 255 bytes
+        stem = stem.encode("utf-8", "surrogateescape")[:150].decode("utf-8", "ignore")  # 255 bytes at most
         name, number = f"{stem}{OVERLAY_ENDING}", 1
         while name.casefold() in self._taken or self._is_foreign(name):
             number += 1

@@ -1,4 +1,4 @@
-"""``edgeclf predict``: top-k answers and heat maps for photos."""
+"""``edgeclf predict``: top-k predictions and heat maps for photos."""
 
 import sys
 from collections import deque
@@ -42,10 +42,10 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE.jsonl|FILE.csv", help="Record the answers in a file, one by one."),
+        typer.Option("--out", metavar="FILE.jsonl|FILE.csv", help="Record the predictions in a file, one by one."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with --out FILE, if it exists: skip what it answers already.")
+        bool, typer.Option("--resume", help="Continue --out FILE, if it exists: skip photos that are in it.")
     ] = False,
     cam: Annotated[
         str | None,
@@ -60,7 +60,7 @@ def predict(
             metavar="P",
             min=0.0,
             max=1.0,
-            help='Best probability below which a photo is "unknown"; 0: always answer; default: the model\'s own.',
+            help='Best probability below which a photo is "unknown"; 0: never unknown; default: the model\'s own.',
         ),
     ] = None,
     device: Device = "auto",
@@ -77,19 +77,19 @@ def predict(
     edgeclf predict 'card/**/*.JPG' -m birds.onnx --cam overlays/
     curl -s http://camera/still | edgeclf predict -
 
-    In folders, hidden files and what systems keep among photos (@eaDir, waste bins) are left out, links to folders
-    followed; heat maps made by edgeclf are left out unless one is named alone. --cam writes over nothing else.
+    In folders, hidden files and files of the system (@eaDir, waste bins) are left out, and links to folders are
+    followed. Heat maps made by edgeclf are left out, unless one is the only argument; --cam overwrites only these.
 
-    A photo that cannot be read is reported and the rest go on. A calibrated model calls a photo "unknown" where its
-    best probability is below the threshold chosen in training (see `edgeclf info`); the ranking is shown all the same.
-    With --json each line also names the execution provider that served, as "device".
+    A photo that cannot be read is reported, and the others are still classified. A calibrated model calls a photo
+    "unknown" if its best probability is below the threshold chosen in training (see `edgeclf info`); the ranking is
+    still shown. With --json each line also has the execution provider that was used, as "device".
 
-    --out writes nothing to standard output. Each record is on its line as soon as it is there; Ctrl-C or a crash leaves
-    whole records, and --resume goes on behind them, from any folder, with the model, --top-k, --threshold, --cam and
-    --cam-class that FILE was begun with. A photo counts as answered if FILE has its path, size and time of
-    modification, so each is recorded once; one that could not be opened is tried again. Records are what --json prints,
-    with size, modified, model, folder, threshold and maps_of; CSV has the ranks side by side. Names that are no text,
-    and control characters, are \\uXXXX there, and an apostrophe keeps a cell from being a formula.
+    --out prints no predictions. Each record is one line, written at once; Ctrl-C or a crash leaves complete records.
+    --resume continues after them, from any folder, with the model, --top-k, --threshold, --cam and --cam-class that
+    FILE was begun with. A photo is skipped if FILE has its path, size and time of modification, so each is recorded
+    once; one that could not be opened is tried again. Records are what --json prints, with size, modified, model,
+    folder, threshold and maps_of; CSV has the ranked classes side by side. In CSV, control characters and names that
+    are not text are \\uXXXX, and an apostrophe keeps a cell from being a formula.
     """
     from edgeclf.classifier import Classifier
     from edgeclf.cli.photo_sources import STDIN, OverlayFiles, are_several, counting, find_photos
@@ -98,7 +98,7 @@ def predict(
     if models := [photo for photo in photos if photo.endswith(".onnx")]:
         raise UsageError(f"{models[0]}: a model file among the photos", f"give it with -m {models[0]}")
     if resume and out is None:
-        raise typer.BadParameter("it goes on with a file of answers; give --out too", param_hint="--resume")
+        raise typer.BadParameter("it continues a record file; give --out too", param_hint="--resume")
     if resume and STDIN in photos:
         raise UsageError("-: --resume does not work with standard input", "leave out --resume, or name the photos")
     if cam_class is not None and cam is None:
@@ -111,11 +111,11 @@ def predict(
         threads,
         threshold=threshold,
         wait=out is not None,
-        low_memory=low_memory or not several,  # measured: for one photo, keeping memory for the next saves nothing
+        low_memory=low_memory or not several,  # measured: for one photo it saves nothing to keep memory
         for_many=several,
     )
     maps_of = "best-ranked"
-    if cam_class is not None:  # an unknown class is a usage error before any photo is read
+    if cam_class is not None:  # so that an unknown class is a usage error before a photo is read
         maps_of = classifier.labels[classifier.index(cam_class)]
     failed, heat_maps, console, raws = False, 0, Console(), Tally()
     live = several and sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
@@ -163,7 +163,7 @@ def _predicted(
     cam_class: str | None,
 ) -> Generator["Record", None, None]:
     """Records of one photo after another, in order; heat maps are saved on the way."""
-    from edgeclf.cli.photo_sources import answer_each
+    from edgeclf.cli.photo_sources import predict_each
     from edgeclf.field.record import Record
 
     def drawn(explanation: "Explanation") -> "_Drawn":
@@ -175,7 +175,7 @@ def _predicted(
             return classifier.predict_many(photos, top_k)
         return classifier.explain_many(photos, drawn, cam_class, top_k)
 
-    with closing(answer_each(((one.path, one.source) for one in found), results)) as pairs:
+    with closing(predict_each(((one.path, one.source) for one in found), results)) as pairs:
         for path, result in pairs:
             # Asking for the device waits for the session: a model that cannot be used is reported before any record.
             device = classifier.device
@@ -226,7 +226,7 @@ def _record(
             yield one
 
     if file.cut:
-        console.line(f"{file.path}: the last record was not whole and is written again")
+        console.line(f"{file.path}: the last record was incomplete; its photo is classified again")
     with closing(predicted(new_photos())) as records, console.progress("recorded") as progress:
         for record in records:
             photo = waiting.popleft()
@@ -243,6 +243,6 @@ def _record(
         + (f", {failed} with errors" if failed else "")
         + (f", {skipped} there already" if skipped else "")
         + (f" (it holds {file.failed} errors)" if skipped and file.failed else "")
-        + ("; --resume goes on" if stop else "")
+        + ("; --resume continues" if stop else "")
     )
     return failed > 0

@@ -1,4 +1,4 @@
-"""``edgeclf watch``: classify photos as they come into a folder."""
+"""``edgeclf watch``: classify new photos in a folder."""
 
 import os
 import signal
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from edgeclf.field.watcher import FolderWatch
     from edgeclf.results import Prediction
 
-_PATIENCE = 10  # times --settle, until a photo that could not be read is tried again
+_RETRY_FACTOR = 10  # times --settle: seconds until a photo that could not be read is tried again
 
 
 def watch(
-    folder: Annotated[Path, typer.Argument(metavar="IN", help="Folder that photos come into, with its sub-folders.")],
+    folder: Annotated[Path, typer.Argument(metavar="IN", help="Folder that receives photos, with its sub-folders.")],
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE.jsonl|FILE.csv", help="Where each photo is recorded, once.")
     ],
@@ -48,32 +48,33 @@ def watch(
         typer.Option(metavar="P", min=0.0, max=1.0, help='Best probability below which a photo is "unknown".'),
     ] = None,
     settle: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.0, help="How long a photo must stay the same to be taken.")
+        float,
+        typer.Option(metavar="SECONDS", min=0.0, help="How long a photo must stay unchanged first."),
     ] = 2.0,
-    once: Annotated[bool, typer.Option("--once", help="Answer what is there, then end (for cron).")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Classify what is there, then end (for cron).")] = False,
     device: Device = "auto",
     threads: Threads = None,
     low_memory: LowMemory = False,
 ) -> None:
-    """Classify photos as they come into a folder, and record each exactly once.
+    """Classify new photos in a folder, and record each exactly once.
 
     \b
     edgeclf watch /media/card/DCIM --out answers.csv
     edgeclf watch in/ --out answers.jsonl -m birds.onnx --review photos/ --threshold 0.8
     edgeclf watch in/ --out answers.jsonl --once                  # from cron
 
-    FILE is the record, as `edgeclf predict --out` writes it, and goes on where it ends: photos that lie in IN already
-    and are not in FILE are taken first. A photo is its path, size and time of modification; replaced, it is a new one.
-    It is taken once it has stayed the same for --settle seconds. One that does not decode is tried again after ten
-    times that, then recorded as an error; one that may not be opened, or whose disk does not answer, is tried again
-    and again, ever later, and recorded when it can be read. A power cut or a kill loses no record and repeats none; a
-    line on standard output may be repeated.
+    FILE has the format of `edgeclf predict --out`. An existing FILE is continued: photos in IN that are not in FILE
+    are classified first. A photo is identified by path, size and time of modification; a replaced file is a new photo.
+    A photo is classified when it has not changed for --settle seconds. If it cannot be decoded, it is tried once more
+    after ten times that, then recorded as an error. If it cannot be opened, or its disk does not answer, it is tried
+    again at growing intervals, and recorded when it can be read. A power cut or a kill loses no record and repeats
+    none; a line on standard output may be repeated.
 
-    --review copies photos that are "unknown" (see `edgeclf predict --help`), never over another file. Moving one from
-    DIR/_unsorted/<guess>/ to DIR/<class>/ labels it: `edgeclf train DIR` takes the class folders, never _unsorted.
+    --review copies photos that are "unknown" (see `edgeclf predict --help`), never over another file. To label one,
+    move it from DIR/_unsorted/<guess>/ to DIR/<class>/: `edgeclf train DIR` uses the class folders, never _unsorted.
 
-    IN may vanish and come back. SIGTERM ends with 0, Ctrl-C with 130, both after the photos in hand; --once with 1 if
-    photos could not be read. docs/field.md has a systemd unit.
+    IN may disappear and come back. SIGTERM ends with 0, Ctrl-C with 130, both after the photos that are being
+    classified; --once ends with 1 if photos could not be read. docs/field.md has a systemd unit.
     """
     with Stopping() as stop:
         from edgeclf.classifier import Classifier
@@ -83,9 +84,9 @@ def watch(
         from edgeclf.field.watcher import FolderWatch
 
         check_suffix(out)
-        source = folder.absolute()  # a record must mean the same photo wherever edgeclf is started next time
+        source = folder.absolute()  # so that a record means the same photo from any working folder
         if os.path.exists(source) and not os.path.isdir(source):
-            raise UsageError(f"{folder}: is not a folder", "name the folder that photos come into")
+            raise UsageError(f"{folder}: is not a folder", "name the folder that receives photos")
         if once and not os.path.isdir(source):
             raise UsageError(f"{folder}: no such folder", "is the card or the mount there?")
         reviewer = ReviewFolder(review.absolute(), source) if review is not None else None
@@ -95,18 +96,18 @@ def watch(
         settings = PredictSettings(classifier.threshold)
         with RecordFile(out, classifier.sha256, ranks, resume=True, settings=settings, sync_every=0) as records:
             if records.cut:
-                console.line(f"{out}: the last record was not whole; its photo is answered again")
+                console.line(f"{out}: the last record was incomplete; its photo is classified again")
             watcher = FolderWatch(
                 str(source),
                 records.known,
                 settle=settle,
-                patience=_PATIENCE * settle,
+                patience=_RETRY_FACTOR * settle,
                 skip=review,
                 told=lambda path, error: console.line(
-                    f"edgeclf: {printable(path)}: the folder cannot be read ({error.strerror}); going on without it"
+                    f"edgeclf: {printable(path)}: the folder cannot be read ({error.strerror}); it is left out"
                 ),
                 onraw=lambda path: console.line(
-                    f"{printable(path)}: camera raw files are left out, they cannot be read here: save JPEGs, too"
+                    f"{printable(path)}: camera raw files are left out, edgeclf cannot read them: save JPEGs, too"
                 ),
             )
             work = _Work(classifier, records, reviewer, console, top_k, as_json, once)
@@ -119,29 +120,29 @@ def watch(
 
 
 def _run(watcher: "FolderWatch", work: "_Work", stop: Stopping, console: Console, once: bool) -> None:
-    """Look and answer until asked to stop; if only once, until what was there at the first look is answered."""
-    looks, away = 0, False
+    """Scan and classify until asked to stop; with ``once``, until the photos of the first scan are classified."""
+    scans, away = 0, False
     while not stop:
-        work.answer_new(watcher, stop)
+        work.classify_new(watcher, stop)
         if watcher.gone is not None:
             reason = f"{watcher.folder}: cannot be read ({watcher.gone.strerror})"
             if once:
                 raise UsageError(reason, "is the card or the mount there?")
             if not away:
-                console.line(f"edgeclf: {printable(reason)}; waiting for it")
+                console.line(f"edgeclf: {printable(reason)}; waiting until it is back")
         elif away:
             console.line(f"edgeclf: {printable(watcher.folder)}: is back")
         away = watcher.gone is not None
-        looks += not away
-        if once and looks >= 2 and not watcher.postponed:  # the first look takes nothing: nobody knows what is quiet
+        scans += not away
+        if once and scans >= 2 and not watcher.postponed:  # the first scan cannot tell which photos are stable
             if watcher.waiting:
-                console.line(f"{watcher.waiting} photos came or changed just now and are left for the next run")
+                console.line(f"{watcher.waiting} photos are new or just changed, and are left for the next run")
             return
         stop.wait(watcher.pause)
 
 
 class _Work:
-    """What is done with every photo: answer, copy for review, print, record, in this order."""
+    """What is done with every photo: classify, copy for review, print, record, in this order."""
 
     def __init__(
         self,
@@ -157,17 +158,17 @@ class _Work:
         self._classifier, self._records, self._reviewer = classifier, records, reviewer
         self._console, self._top_k, self._as_json = console, top_k, as_json
 
-    def answer_new(self, watcher: "FolderWatch", stop: Stopping) -> None:
-        """Take what one look finds; return when all of it is on the disk."""
-        from edgeclf.cli.photo_sources import answer_each
+    def classify_new(self, watcher: "FolderWatch", stop: Stopping) -> None:
+        """Classify what one scan finds; return when all records are on the disk."""
+        from edgeclf.cli.photo_sources import predict_each
         from edgeclf.field.photo_id import look_at
         from edgeclf.field.record import Record
-        from edgeclf.field.record_file import PASSING
+        from edgeclf.field.record_file import TEMPORARY
         from edgeclf.files.photo_names import FoundPath
         from edgeclf.images.overlay_mark import OVERLAY_KIND
 
         def found() -> Iterator[tuple["PhotoFile", str]]:
-            for photo in watcher.look():
+            for photo in watcher.scan():
                 if stop:
                     return
                 yield photo, FoundPath(photo.path)
@@ -175,23 +176,23 @@ class _Work:
         def predictions(photos: Iterator["Source"]) -> Generator["Prediction | PhotoError", None, None]:
             return self._classifier.predict_many(photos, self._top_k)
 
-        with closing(answer_each(found(), predictions)) as answers:
-            for photo, prediction in answers:
+        with closing(predict_each(found(), predictions)) as pairs:
+            for photo, prediction in pairs:
                 if isinstance(prediction, PhotoError) and prediction.kind == OVERLAY_KIND:
-                    self._records.known.add(photo.digest())  # no photo: nothing to record
+                    self._records.known.add(photo.digest())  # not a photo: nothing to record
                     continue
                 if look_at(photo.path) != photo:
-                    continue  # gone, or changed while it was read: then it is a new photo
+                    continue  # deleted, or changed while it was read: then it is a new photo
                 record = Record.of(photo.path, prediction)
                 if isinstance(prediction, PhotoError):
-                    again, passing = watcher.put_off(photo), prediction.kind in PASSING
-                    if again == 1 or (passing and not self._once):
-                        if again == 2:
+                    tries, temporary = watcher.put_off(photo), prediction.kind in TEMPORARY
+                    if tries == 1 or (temporary and not self._once):
+                        if tries == 2:
                             self._print(record)
                         continue
                     watcher.give_up(photo)
                     self.failed += 1
-                    if passing:  # left for the next run
+                    if temporary:  # left for the next run
                         self._records.known.add(photo.digest())
                         self._print(record)
                         continue

@@ -1,1 +1,1 @@
-"""Months in the field: records that are never lost, folders that are watched, photos to review."""
+"""For months in the field: records that are never lost, watched folders, photos for review."""

@@ -1,4 +1,4 @@
-"""Which photo a file is: its path, size and time of modification. A file that was replaced is another photo."""
+"""The identity of a photo: its path, size and time of modification. A replaced file is another photo."""
 
 import functools
 import hashlib
@@ -12,14 +12,14 @@ import numpy as np
 from edgeclf.errors import PhotoError
 from edgeclf.files.timed_io import patiently
 
-_MERGE_AT = 1024
+_MAX_UNSORTED = 1024  # digests in the set, before they are merged into the sorted array
 
 
 class PhotoFile(NamedTuple):
-    """A file as it was when it was looked at.
+    """A file as it was when it was checked.
 
     Attributes:
-        path: as given.
+        path: as the caller named it.
         size: bytes.
         modified: time of modification, ISO 8601 in UTC with nanoseconds: "2026-07-04T12:00:00.123456789Z".
     """
@@ -29,10 +29,10 @@ class PhotoFile(NamedTuple):
     modified: str
 
     def digest(self) -> int:
-        """64 bits of place, size and time: of a million photos two agree in one of 37 million cases.
+        """64 bits of the path, size and time; for a million photos a collision has a chance of 1 in 37 million.
 
-        The place is the same from whatever working folder it is named, through links to folders, and in whatever
-        spelling of accents.
+        The digest is the same from every working folder, through links to folders, and for every Unicode form of
+        accents.
         """
         path = self.path if os.path.isabs(self.path) else os.path.join(os.getcwd(), self.path)
         folder, name = os.path.split(path)
@@ -46,7 +46,7 @@ class PhotoFile(NamedTuple):
 def _real(folder: str) -> str:
     try:
         return _without_links(folder)
-    except (OSError, ValueError, PhotoError):  # gone for now, or its disk does not answer
+    except (OSError, ValueError, PhotoError):  # it does not exist now, or its disk does not answer
         return os.path.normpath(folder)
 
 
@@ -56,17 +56,17 @@ def _without_links(folder: str) -> str:
 
 
 def photo_file(path: str, status: os.stat_result) -> PhotoFile:
-    """A file by its path and what ``os.stat`` says about it."""
+    """A file from its path and the result of ``os.stat``."""
     seconds, nanoseconds = divmod(status.st_mtime_ns, 10**9)
     try:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    except (ValueError, OverflowError, OSError):  # no year that the system can name
+    except (ValueError, OverflowError, OSError):  # a year that the system cannot represent
         moment = str(seconds)
     return PhotoFile(path, status.st_size, f"{moment}.{nanoseconds:09}Z")
 
 
 def look_at(path: str) -> PhotoFile | None:
-    """The file as it is now, None if there is none to look at, or its disk does not answer."""
+    """The file as it is now; None if it does not exist, or its disk does not answer."""
     try:
         return photo_file(path, patiently(lambda _: os.stat(path), path))
     except (OSError, ValueError, PhotoError):
@@ -74,9 +74,9 @@ def look_at(path: str) -> PhotoFile | None:
 
 
 class Digests:
-    """A set of 64-bit digests in 8 bytes each: a sorted array, and a small set of what is not sorted in yet.
+    """A set of 64-bit digests in 8 bytes each: a sorted array, and a small set of those not merged yet.
 
-    One thread may add while others look.
+    One thread may add digests while others look them up.
     """
 
     def __init__(self) -> None:
@@ -84,23 +84,23 @@ class Digests:
         self._recent: set[int] = set()
 
     def add(self, digest: int) -> None:
-        """Add one; nothing happens if it is there already."""
+        """Add a digest, if it is not in the set yet."""
         if digest in self:
             return
         self._recent.add(digest)
-        if len(self._recent) >= _MERGE_AT:
+        if len(self._recent) >= _MAX_UNSORTED:
             fresh = np.fromiter(self._recent, np.uint64, len(self._recent))
             merged = np.concatenate((self._sorted, fresh))
             merged.sort(kind="stable")
-            self._sorted = merged  # before the set is emptied: who looks now finds each in one of the two
+            self._sorted = merged  # before the set is emptied, so that another thread finds each digest in one of them
             self._recent = set()
 
     def __contains__(self, digest: int) -> bool:
         if digest in self._recent:
             return True
         ordered = self._sorted
-        place = int(ordered.searchsorted(np.uint64(digest)))
-        return place < len(ordered) and int(ordered[place]) == digest
+        position = int(ordered.searchsorted(np.uint64(digest)))
+        return position < len(ordered) and int(ordered[position]) == digest
 
     def __len__(self) -> int:
         return len(self._sorted) + len(self._recent)

@@ -1,24 +1,25 @@
-"""Record files: answers to photos, appended one by one, never lost and never twice.
+"""Record files: one record for each photo, appended one by one, never lost and never written twice.
 
-A record is what ``predict --json`` prints, and which photo by which model it answers::
+A record (``edgeclf.field.record``) is what ``predict --json`` prints, with the photo's size and time and the model::
 
     {"path": ..., "unknown": ..., "predictions": [...], "size": 48213, "modified": "2026-07-04T12:00:00.000000000Z",
-     "model": "0f3a...",                 # or "error": {"kind": ..., "message": ...}; "model": 16 digits of its seal
+     "model": "0f3a...",                 # or "error": {"kind": ..., "message": ...}; "model": 16 digits of its SHA-256
      "folder": "/home/ann", "threshold": 0.62, "maps_of": null}
 
-``folder`` is where a relative ``path`` counts from (null for an absolute one). ``threshold`` and ``maps_of`` (null: no
-heat maps; "best-ranked", or a class) are the rule that photos are answered by: it is one in all of a file.
+``folder`` is the folder that a relative ``path`` counts from (null for an absolute one). ``threshold`` and ``maps_of``
+(null: no heat maps; "best-ranked", or a class) are the settings of the prediction; all records of a file have the same.
 
-In JSON Lines (``.jsonl``) that is one line. In CSV (``.csv``) it is a row of the columns in ``csv_columns``: ranks
-side by side, without class indices and display names, with a byte order mark, which spreadsheets look for. Files of
-earlier versions, without the mark and the last three, are gone on with as they are.
+In JSON Lines (``.jsonl``) a record is one line. In CSV (``.csv``) it is a row with the columns of ``csv_columns``: the
+ranked classes side by side, without class indices and display names. A CSV file begins with a byte order mark, which
+spreadsheets look for. Files of earlier versions have no mark and lack the last three columns; they are continued in
+their format.
 
-* One record is one line, whatever is in a file name, and is written in one piece. When a file is opened to go on, a
-  last line that is not whole is cut off; whole records are never touched.
-* Both formats give back any file name. JSON has bytes that are no text as Python has them (``"\\udcff"`` for 0xFF). CSV
-  writes those and control characters as ``\\uXXXX``, and a backslash as ``\\u005c`` where it would look like that. Text
+* One record is one line, whatever is in a file name, and is written with one call. When a file is opened to be
+  continued, an incomplete last line is cut off; complete records are never changed.
+* Both formats give back any file name. Bytes that are not text are ``"\\udcff"`` (for 0xFF) in JSON, as in Python. CSV
+  writes those and control characters as ``\\uXXXX``, and a backslash as ``\\u005c`` if it would look like that. Text
   that a spreadsheet would run as a formula gets an apostrophe in front, and so does text that begins with one.
-* One process at a time has a record file, where the system can lock files.
+* Only one process at a time can write to a record file, if the system can lock files.
 """
 
 import contextlib
@@ -39,10 +40,10 @@ from edgeclf.files.atomic_write import flush, sync_folder
 from edgeclf.files.lock import lock
 
 SUFFIXES = (".jsonl", ".csv")
-# Errors that another try cannot mend unless the file changes, and then it is another photo.
-LASTING = frozenset(("not-a-file", "empty", "not-an-image", "damaged", "too-large", "no-heat-map"))
-# And those that may pass while it stays the same: whoever waits for photos goes on trying.
-PASSING = frozenset(("unreadable", "timeout"))
+# Errors that stay unless the file changes, and a changed file is another photo.
+PERMANENT = frozenset(("not-a-file", "empty", "not-an-image", "damaged", "too-large", "no-heat-map"))
+# Errors that may go away while the file stays the same: ``watch`` tries such a photo again and again.
+TEMPORARY = frozenset(("unreadable", "timeout"))
 SYNC_EVERY = 0.5  # seconds
 _FIRST_BYTES = b'{"path": "'
 _DEFAULT_SETTINGS = PredictSettings()
@@ -54,21 +55,21 @@ class RecordFile:
     Args:
         path: ``.jsonl`` or ``.csv``.
         model: the model's ``sha256``.
-        ranks: how many classes an answer ranks.
-        resume: go on with a file that exists; else it must not.
-        rule: the ``threshold`` and ``maps_of`` that photos are answered by; written into each record.
-        retry: take photos whose error may pass (unreadable, gone) as not answered.
-        sync_every: seconds that records may share one flush to the disk; 0 flushes each.
+        ranks: number of classes that are ranked for a photo.
+        resume: continue a file that exists; if False, the file must not exist.
+        settings: the threshold and the heat maps of the predictions; written into each record.
+        retry: treat photos with a temporary error (unreadable, not found) as not recorded.
+        sync_every: seconds; records that are added within this time share one flush to the disk. 0 flushes each.
 
     Attributes:
-        known: digests of the photos that are answered.
-        found, failed: how many records there were on opening, and how many of them are errors.
-        cut: how many bytes of a torn last line were cut off on opening.
+        known: digests of the photos that are recorded.
+        found, failed: number of records when the file was opened, and how many of them are errors.
+        cut: bytes of an incomplete last line that were cut off when the file was opened.
 
     Raises:
-        UsageError: another suffix; or the file exists and ``resume`` was not asked for.
-        RecordError: no record file, one of another model, rule or length of ranking, damaged, in use by another
-            process, or one that cannot be written.
+        UsageError: the file has another suffix; or it exists and ``resume`` is False.
+        RecordError: the file is not a record file; it was written with another model, other settings or another number
+            of ranked classes; it is damaged, in use by another process, or cannot be written.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class RecordFile:
         self._file = self._open(resume)
         try:
             lock(self._file, self.path)
-            self._end = self._go_on() if resume else 0
+            self._end = self._read_all() if resume else 0
             if not self._end:
                 self._append(self._head)
             self._unsynced, self._synced_at = True, 0.0
@@ -109,22 +110,22 @@ class RecordFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None or not issubclass(kind, RecordError):  # what could not be written is said already
+            if kind is None or not issubclass(kind, RecordError):  # a failed write is reported already
                 self.commit()
         finally:
             self._file.close()
 
     def add(self, photo: PhotoFile | None, record: Record) -> None:
-        """Append one record; it outlives this process at once, and a power cut after ``commit``.
+        """Append one record. It survives the end of this process at once, and a power cut after ``commit``.
 
-        Commits on its own, unless that was done less than ``sync_every`` seconds ago.
+        Calls ``commit``, unless that was done less than ``sync_every`` seconds ago.
 
         Args:
             photo: the file, as it was before it was read; None for what is no file.
             record: what was predicted for it.
 
         Raises:
-            RecordError: it cannot be written; the file is as it was before.
+            RecordError: the record cannot be written; the file is as it was before.
         """
         record = record.in_file(photo, self._model, self._settings)
         self._append(to_line(record, self._columns))
@@ -138,7 +139,7 @@ class RecordFile:
         """Return when every record is on the disk.
 
         Raises:
-            RecordError: the system cannot promise that, or the file was moved or deleted meanwhile.
+            RecordError: the system reports an error, or the file was moved or deleted meanwhile.
         """
         if not self._unsynced:
             return
@@ -151,7 +152,7 @@ class RecordFile:
             raise self._unwritable(error) from error
         self._unsynced, self._synced_at = False, time.monotonic()
         if there is None or not os.path.samestat(there, os.fstat(self._file.fileno())):
-            raise RecordError(f"{self.path}: was moved or deleted while in use", "start again; end edgeclf before")
+            raise RecordError(f"{self.path}: was moved or deleted while in use", "start again; stop edgeclf first")
 
     def _open(self, resume: bool) -> IO[bytes]:
         try:
@@ -161,7 +162,7 @@ class RecordFile:
             return os.fdopen(os.open(self.path, flags, 0o666), "r+b", buffering=0)
         except FileExistsError:
             raise UsageError(
-                f"{self.path}: exists already", "go on with it by --resume, or name another file"
+                f"{self.path}: exists already", "continue it with --resume, or name another file"
             ) from None
         except OSError as error:
             raise self._unwritable(error) from error
@@ -169,13 +170,13 @@ class RecordFile:
     def _append(self, line: bytes) -> None:
         left = memoryview(line)
         try:
-            while left:  # a nearly full disk may take a part
+            while left:  # on a nearly full disk only a part may be written
                 left = left[os.write(self._file.fileno(), left) :]
         except OSError as error:
             raise self._unwritable(error) from error
         finally:
             if left:
-                with contextlib.suppress(OSError):  # a card that may not be written any more: the next start cuts
+                with contextlib.suppress(OSError):  # if even this fails, the next start cuts the line off
                     os.ftruncate(self._file.fileno(), self._end)
             else:
                 self._end += len(line)
@@ -185,11 +186,11 @@ class RecordFile:
             return RecordError(f"{self.path}: cannot be written (no such folder)", "make the folder first")
         return RecordError(
             f"{self.path}: cannot be written ({error.strerror or error})",
-            "check the folder, its permissions and the space left; what was recorded is whole",
+            "check the folder, its permissions and the free space; all records before are complete",
         )
 
-    def _go_on(self) -> int:
-        """Read what is there, cut off a torn last line, and return where the next record goes."""
+    def _read_all(self) -> int:
+        """Read all records, cut off an incomplete last line, and return the position of the next record, in bytes."""
         end = number = 0
         torn = b""
         with open(self._file.fileno(), "rb", closefd=False) as lines:
@@ -200,21 +201,21 @@ class RecordFile:
                     self._check_head(line)
                     whole = line.endswith(b"\n")
                 else:
-                    whole = self._take(line, number)
+                    whole = self._read_record(line, number)
                 if whole:
                     end += len(line)
                 else:
                     torn = line
-        begun = torn.rstrip(b"\0")  # power cuts may leave zeros
+        begun = torn.rstrip(b"\0")  # a power cut may leave zeros
         heads = (self._head, self._head.removeprefix(BOM)) if self._head else (_FIRST_BYTES,)
         if not end and not any(head.startswith(begun[: len(head)]) for head in heads):
             raise self._foreign()
         if not end and begun and not self._head:
             try:
                 from_line(begun, None)
-            except json.JSONDecodeError:  # cut short
+            except json.JSONDecodeError:  # incomplete
                 pass
-            except (ValueError, RecursionError):  # whole, and somebody else's, who ends files without a line break
+            except (ValueError, RecursionError):  # complete, but from a program that writes no last line break
                 raise self._foreign() from None
         if torn:
             self.cut = len(torn)
@@ -222,12 +223,12 @@ class RecordFile:
         return end
 
     def _check_head(self, line: bytes) -> None:
-        given = line.rstrip(b"\r\n\0")
-        if not line.endswith(b"\n") and self._head.startswith(given):
+        text = line.rstrip(b"\r\n\0")
+        if not line.endswith(b"\n") and self._head.startswith(text):
             return
         columns, untouched = read_header(line)
         if columns is None:
-            if not line.endswith(b"\n") and self._head.removeprefix(BOM).startswith(given):
+            if not line.endswith(b"\n") and self._head.removeprefix(BOM).startswith(text):
                 return
             raise self._foreign()
         if not untouched:
@@ -239,21 +240,23 @@ class RecordFile:
     def _check_ranks(self, ranks: int) -> None:
         if ranks != self._ranks:
             raise RecordError(
-                f"{self.path}: has answers of {ranks} classes a photo, not {self._ranks}",
+                f"{self.path}: has {ranks} classes for each photo, not {self._ranks}",
                 "give the same --top-k as before, or name another file",
             )
 
     def _saved_again(self) -> RecordError:
         return RecordError(
-            f"{self.path}: was saved by another program, which changed how it is written (spreadsheets do)",
+            f"{self.path}: was saved by another program in another format (spreadsheets do this)",
             "name another file; open only copies of record files in such programs",
         )
 
     def _foreign(self) -> RecordError:
-        return RecordError(f"{self.path}: is not a record file of edgeclf", "name another file; it was left alone")
+        return RecordError(
+            f"{self.path}: is not a record file of edgeclf", "name another file; this one was not changed"
+        )
 
-    def _take(self, line: bytes, number: int) -> bool:
-        """Remember which photo a line answers; False for a line that is no whole record."""
+    def _read_record(self, line: bytes, number: int) -> bool:
+        """Remember which photo a line is about. Returns False for a line that is not a complete record."""
         if not line.endswith(b"\n"):
             return False
         try:
@@ -261,13 +264,13 @@ class RecordFile:
         except (ValueError, RecursionError, csv.Error):
             if number == 1:
                 raise self._foreign() from None
-            if line.endswith(b"\r\n"):  # no edgeclf ends lines so: not torn, and not to be cut off
+            if line.endswith(b"\r\n"):  # edgeclf never ends a line like this: it is not incomplete
                 raise self._saved_again() from None
             return False
         if record.model != self._model:
             raise RecordError(
                 f"{self.path}: was written with another model ({record.model}, this one is {self._model})",
-                "name another file, or give the model it was begun with",
+                "name another file, or give the model that it was begun with",
             )
         if record.predictions:
             self._check_ranks(len(record.predictions))
@@ -275,9 +278,9 @@ class RecordFile:
             raise RecordError(f"{self.path}: was written {different[0]}", f"{different[1]}, or name another file")
         self.found += 1
         self.failed += record.error is not None
-        passing = record.error is not None and record.error.kind not in LASTING
+        temporary = record.error is not None and record.error.kind not in PERMANENT
         photo = record.photo
-        if photo is not None and not (passing and self._retry):
+        if photo is not None and not (temporary and self._retry):
             self.known.add(photo.digest())
         return True
 
@@ -286,9 +289,9 @@ def check_suffix(path: Path) -> str:
     """ ".jsonl" or ".csv".
 
     Raises:
-        UsageError: the file is called otherwise.
+        UsageError: the file has another suffix.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UsageError(f"{path}: cannot tell the format by this name", "end it in .jsonl or .csv")
+        raise UsageError(f"{path}: the name does not tell the format", "use a name that ends in .jsonl or .csv")
     return suffix

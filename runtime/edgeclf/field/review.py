@@ -1,8 +1,8 @@
-"""Photos that a person should look at: copies, in folders named for the network's guess.
+"""Photos for a person to review: copies, in folders with the name of the predicted class.
 
-    DIR/_unsorted/<guess>/IMG_0042.JPG        look at it, and move it to DIR/<class>/: that is its label
+    DIR/_unsorted/<guess>/IMG_0042.JPG        review it, and move it to DIR/<class>/ to label it
 
-``edgeclf train DIR`` takes the class folders and leaves ``_unsorted`` alone.
+``edgeclf train DIR`` uses the class folders and ignores ``_unsorted``.
 """
 
 import contextlib
@@ -17,19 +17,19 @@ from edgeclf.errors import RecordError, UsageError
 from edgeclf.files.atomic_write import sync_folder, write_new
 from edgeclf.files.photo_names import UNSORTED
 
-_ABANDONED = 3600.0  # seconds
+_LEFTOVER_AGE = 3600.0  # seconds until the temporary file of an interrupted copy is deleted
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]|^\.+|[. ]+$')
 
 
 class ReviewFolder:
-    """Where photos to look at are copied.
+    """The folder that photos for review are copied to.
 
     Args:
-        folder: made when the first copy is.
-        watched: the folder the photos come from.
+        folder: created with the first copy.
+        watched: the folder that the photos come from.
 
     Raises:
-        UsageError: copies would be taken for new photos.
+        UsageError: the copies would be found as new photos.
     """
 
     def __init__(self, folder: Path, watched: Path) -> None:
@@ -39,18 +39,24 @@ class ReviewFolder:
             raise UsageError(
                 f"--review {folder}: its copies would be watched as well", "name a folder beside the watched one"
             )
-        for leftover in (folder / UNSORTED).glob("*/.edgeclf-*.tmp"):  # of copies that a power cut or a kill ended
+        for leftover in (folder / UNSORTED).glob("*/.edgeclf-*.tmp"):  # of copies interrupted by a power cut or a kill
             with contextlib.suppress(OSError):
-                if time.time() - leftover.stat().st_mtime > _ABANDONED:  # another process may be copying right now
+                if (
+                    time.time() - leftover.stat().st_mtime > _LEFTOVER_AGE
+                ):  # if younger, another process may still be copying
                     leftover.unlink()
 
     def copy(self, photo: str, guess: str) -> Path | None:
-        """Copy a photo to the folder of a class and return the copy; the same photo twice is one copy.
+        """Copy a photo to the folder of a class; a photo that is there already is not copied again.
 
-        Another file of its name is never overwritten: the copy is then called ``name-2.jpg`` and so on.
+        Another file with its name is never overwritten: the copy is then called ``name-2.jpg`` and so on.
+
+        Args:
+            photo: path of the photo.
+            guess: the predicted class.
 
         Returns:
-            None if the photo is gone.
+            The path of the copy, None if the photo does not exist any more.
 
         Raises:
             RecordError: the copy cannot be written.
@@ -77,10 +83,10 @@ class ReviewFolder:
                 return None
             raise RecordError(
                 f"--review {folder}: a copy cannot be written ({error.strerror or error})",
-                "check the folder, its permissions and the space left",
+                "check the folder, its permissions and the free space",
             ) from error
 
 
 def safe_name(label: str) -> str:
-    """A class name as a folder's name, on any system."""
+    """A class name as a folder name that is valid on every system."""
     return _UNSAFE.sub("_", label) or "_"

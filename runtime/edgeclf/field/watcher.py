@@ -1,12 +1,12 @@
-"""Finding new photos in a folder that is being written to, by looking again and again.
+"""Find new photos in a folder that is being written to, by scanning it again and again.
 
-A photo is new if its path, size and time of modification are not among those known. It is quiet if the look before saw
-it the same: looks are at least ``settle`` seconds apart, so what is still being copied is left for a later one. Nothing
-is remembered by name: known and waiting photos take 8 bytes each.
+A photo is new if its path, size and time of modification are not among the known ones. It is stable if the scan before
+saw the same size and time: scans are at least ``settle`` seconds apart, so a photo that is still being copied is left
+for a later scan. No names are remembered: known and waiting photos take 8 bytes each.
 
-Looks are cheap. A folder whose own time of modification has not changed, and in which nothing waited, is not read
-again; its time changes when a file is added, renamed or removed. A file written over in place does not change it, nor
-do some network mounts: so every folder is read now and then all the same.
+Scans are cheap. A folder is not read again if its own time of modification has not changed and no photo waits in it;
+that time changes when a file is added, renamed or removed. It does not change when a file is overwritten in place, nor
+on some network mounts: so every folder is still read now and then.
 """
 
 import errno
@@ -27,15 +27,15 @@ from edgeclf.files.walk import Tree, is_folder, is_linked
 
 T = TypeVar("T")
 
-_CHUNK = 1000  # entries of a folder held at once, sorted among themselves
-_COARSE = 3.0  # seconds within which two changes of a folder may leave it the same time (memory cards: 2)
-_WHOLE_EVERY = 30.0  # seconds between looks at every folder, at least
-_LONGEST = 3600.0  # seconds until a photo that was put off again and again is given
-_SHARE = 20  # looking takes at most a twentieth of the time, looking at every folder a hundredth
+_CHUNK_ENTRIES = 1000  # entries of a folder that are read and sorted at once
+_TIME_RESOLUTION = 3.0  # seconds; two changes of a folder within this may leave the same time (memory cards: 2)
+_FULL_SCAN_SECONDS = 30.0  # between scans that read every folder, at least
+_MAX_RETRY_SECONDS = 3600.0  # until a photo that could not be read is tried again
+_PAUSE_FACTOR = 20  # the pause is at least so many times as long as a scan, and 100 times as long as a full scan
 
 
 class _Inner(NamedTuple):
-    """A folder inside another: its path, the real path of the other one, whether it is a link."""
+    """A folder inside another one: its path, the real path of the other one, and whether it is a link."""
 
     path: str
     parent: str | None
@@ -44,28 +44,28 @@ class _Inner(NamedTuple):
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder as it was read last: its time of modification, whether nothing waited in it, and what lies inside."""
+    """A folder as it was read last: its time of modification, whether no photo waits in it, and the folders inside."""
 
     modified_ns: int
-    calm: bool
+    is_quiet: bool
     inside: tuple["_Inner", ...]
 
 
 class FolderWatch:
-    """Looks for new photos below a folder, as ``walk.image_files`` does, but that ``_unsorted`` is left out.
+    """Finds new photos below a folder, as ``walk.image_files`` does, except in folders called ``_unsorted``.
 
     Args:
-        folder: links to it are followed.
+        folder: may be a link.
         known: digests of photos that are not new; the caller adds to it.
-        skip: a folder inside that is not looked into.
-        settle: seconds a photo must stay the same.
-        patience: seconds until a photo that was put off is given again; twice as many each further time.
-        told: called once with the path and the reason for a sub-folder that cannot be read.
-        onraw: called once, with the first camera raw file that is seen: they are passed over.
+        skip: a folder inside that is not read.
+        settle: seconds during which a photo must not change.
+        patience: seconds until a photo that was put off is found again; doubled each further time.
+        told: called once for each sub-folder that cannot be read, with its path and the error.
+        onraw: called once, with the first camera raw file; raw files are left out.
 
     Attributes:
-        gone: why the last look could not read ``folder``, None if it could.
-        waiting: photos that the last look left for a later one.
+        gone: why the last scan could not read ``folder``, None if it could.
+        waiting: number of photos that the last scan left for a later one.
     """
 
     def __init__(
@@ -85,28 +85,28 @@ class FolderWatch:
         self._known, self._settle, self._patience, self._told = known, settle, patience, told
         self._onraw: Callable[[str], object] | None = onraw
         self._skip = None if skip is None else os.path.realpath(skip)
-        self._seen = Digests()  # by the last look, and not known then
-        self._put_off: dict[int, tuple[float, int]] = {}  # digest -> when to give it again, how often it was put off
+        self._seen = Digests()  # in the last scan, and not known then
+        self._put_off: dict[int, tuple[float, int]] = {}  # digest -> when to find it again, how often it was put off
         self._folders: dict[str, _Folder] = {}
         self._unreadable: set[str] = set()
         self._cost = 0.0
-        self._whole_at = 0.0  # when every folder is to be read again
+        self._full_scan_at = 0.0  # when to read every folder again
 
     @property
     def pause(self) -> float:
-        """Seconds to let pass before the next look."""
-        return max(self._settle, 0.1, _SHARE * self._cost)
+        """Seconds to wait before the next scan."""
+        return max(self._settle, 0.1, _PAUSE_FACTOR * self._cost)
 
     @property
     def postponed(self) -> int:
-        """How many photos are put off."""
+        """Number of photos that are put off."""
         return len(self._put_off)
 
     def put_off(self, photo: PhotoFile) -> int:
-        """A photo could not be read: give it again after ``patience``, and ever later. Returns how often that was."""
+        """Find a photo that could not be read again after ``patience``. Returns how often it was put off."""
         digest = photo.digest()
         times = self._put_off.get(digest, (0.0, 0))[1] + 1
-        pause = min(self._patience * 2 ** (times - 1), max(self._patience, _LONGEST))
+        pause = min(self._patience * 2 ** (times - 1), max(self._patience, _MAX_RETRY_SECONDS))
         self._put_off[digest] = (time.monotonic() + pause, times)
         return times
 
@@ -114,14 +114,14 @@ class FolderWatch:
         """Forget that a photo was put off."""
         self._put_off.pop(photo.digest(), None)
 
-    def look(self) -> Iterator[PhotoFile]:
-        """One look: new, quiet photos as they are found, folder by folder, sorted in each (a thousand at a time).
+    def scan(self) -> Iterator[PhotoFile]:
+        """Scan once, and yield new, stable photos folder by folder, sorted within each (a thousand at a time).
 
-        To be consumed whole, or the next look starts anew.
+        Must be consumed to its end; else the next scan starts from the beginning.
         """
         started = time.perf_counter()
-        away = 0.0  # time that those who take the photos need is not the look's
-        whole = time.monotonic() >= self._whole_at
+        outside = 0.0  # seconds that the caller spends on the photos do not belong to the scan
+        full = time.monotonic() >= self._full_scan_at
         seen, folders, self.waiting = Digests(), dict[str, _Folder](), 0
         stack = [_Inner(self.folder, None, False)]
         self.gone = None
@@ -137,11 +137,11 @@ class FolderWatch:
                     continue
                 modified_ns = _patiently(partial(os.stat, path), path).st_mtime_ns
                 earlier = self._folders.get(path)
-                if not whole and earlier is not None and earlier.calm and earlier.modified_ns == modified_ns:
+                if not full and earlier is not None and earlier.is_quiet and earlier.modified_ns == modified_ns:
                     folders[path] = earlier
                     stack += earlier.inside
                     continue
-                calm = time.time() - modified_ns / 1e9 > _COARSE
+                is_quiet = time.time() - modified_ns / 1e9 > _TIME_RESOLUTION
                 inside: list[_Inner] = []
                 for found in _listed(path):
                     if isinstance(found, _Inner):
@@ -156,12 +156,12 @@ class FolderWatch:
                     photo = found
                     if (digest := photo.digest()) in self._known:
                         continue
-                    calm = False
+                    is_quiet = False
                     seen.add(digest)
                     if digest in self._seen and self._put_off.get(digest, (0.0, 0))[0] <= time.monotonic():
-                        given = time.perf_counter()
+                        yielded = time.perf_counter()
                         yield photo
-                        away += time.perf_counter() - given
+                        outside += time.perf_counter() - yielded
                     else:
                         self.waiting += 1
             except OSError as error:
@@ -171,13 +171,13 @@ class FolderWatch:
                 self._tell(path, error)
                 continue
             self._unreadable.discard(path)
-            inside.sort(reverse=True)  # the stack gives them back in order
-            folders[path] = _Folder(modified_ns, calm, tuple(inside))
+            inside.sort(reverse=True)  # the stack returns them in order
+            folders[path] = _Folder(modified_ns, is_quiet, tuple(inside))
             stack += inside
         self._seen, self._folders = seen, folders
-        self._cost = time.perf_counter() - started - away
-        if whole:
-            self._whole_at = time.monotonic() + max(_WHOLE_EVERY, 5 * _SHARE * self._cost)
+        self._cost = time.perf_counter() - started - outside
+        if full:
+            self._full_scan_at = time.monotonic() + max(_FULL_SCAN_SECONDS, 5 * _PAUSE_FACTOR * self._cost)
 
     def _tell(self, path: str, error: OSError) -> None:
         if not isinstance(error, FileNotFoundError) and path not in self._unreadable:
@@ -189,10 +189,10 @@ def _listed(folder: str) -> Iterator[PhotoFile | _Inner | str]:
     """The photos in a folder, the folders in it, and the paths of camera raw files."""
     listing = _patiently(lambda: os.scandir(folder), folder)
     try:
-        while chunk := _patiently(lambda: list(itertools.islice(listing, _CHUNK)), folder):
+        while chunk := _patiently(lambda: list(itertools.islice(listing, _CHUNK_ENTRIES)), folder):
             chunk.sort(key=lambda entry: entry.name)
             yield from _patiently(partial(_photos_and_folders, chunk), folder)
-    except TimeoutError:  # a thread may be reading it still: whoever is last closes it
+    except TimeoutError:  # a thread may still be reading it, and closes it
         raise
     except BaseException:
         listing.close()
@@ -218,7 +218,7 @@ def _photo(entry: os.DirEntry[str]) -> PhotoFile | str | None:
     try:
         if not entry.is_file():
             return None
-        # As look_at does: on Windows entry.stat() may be stale.
+        # os.stat, as in look_at: on Windows entry.stat() may be out of date.
         return photo_file(entry.path, os.stat(entry.path))
-    except OSError:  # gone by now, or a link to itself
+    except OSError:  # deleted meanwhile, or a link to itself
         return None

@@ -70,7 +70,7 @@ def test_going_on_answers_what_is_new_and_nothing_twice(edgeclf: Run, photos: Pa
     first = out.read_bytes()
     refused = edgeclf(*run)
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
-    assert "exists already; go on with it by --resume" in refused.stderr
+    assert "exists already; continue it with --resume" in refused.stderr
     assert out.read_bytes() == first
     again = edgeclf(*run, "--resume")
     assert (again.returncode, "0 recorded, 6 there already" in again.stderr) == (0, True)
@@ -79,7 +79,7 @@ def test_going_on_answers_what_is_new_and_nothing_twice(edgeclf: Run, photos: Pa
     draw(9).save(photos / "1.png")
     out.write_bytes(out.read_bytes()[:-5])
     more = edgeclf(*run, "--resume")
-    assert "the last record was not whole" in more.stderr
+    assert "the last record was incomplete" in more.stderr
     names = [Path(record["path"]).name for record in recorded(out)]
     assert sorted(names) == ["0.png", "1.png", "1.png", "2.png", "3.png", "new.png", "text.jpg"]
 
@@ -117,7 +117,7 @@ def test_heat_maps_and_overlays_go_along(edgeclf: Run, photos: Path, out: Path, 
 def test_usage(edgeclf: Run, photos: Path, tmp_path: Path) -> None:
     for arguments, says in (
         (["--resume"], "give --out too"),
-        (["--out", tmp_path / "a.xls"], "end it in .jsonl or .csv"),
+        (["--out", tmp_path / "a.xls"], "ends in .jsonl or .csv"),
         (["-", "--out", tmp_path / "a.csv", "--resume"], "standard input"),
     ):
         done = edgeclf("predict", photos, "-m", MODEL, *arguments)
@@ -171,7 +171,7 @@ def test_asked_to_stop_it_finishes_the_record_in_hand(edgeclf: Run, number: int,
         time.sleep(0.005)
     process.send_signal(number)
     _, talk = process.communicate(timeout=60)
-    assert (process.returncode, b"Traceback" in talk, b"--resume goes on" in talk) == (130, False, True)
+    assert (process.returncode, b"Traceback" in talk, b"--resume continues" in talk) == (130, False, True)
     stopped = recorded(out)
     assert 0 < len(stopped) < 400
     assert edgeclf(*command, "--resume").returncode == 0

@@ -97,11 +97,11 @@ def test_other_files_are_refused_and_left_alone(out: Path, tmp_path: Path) -> No
             assert out.read_bytes() == content
     if out.suffix == ".csv":
         out.write_bytes(whole)
-        with pytest.raises(RecordError, match="of 2 classes a photo, not 3"):
+        with pytest.raises(RecordError, match="has 2 classes for each photo, not 3"):
             RecordFile(out, SHA, 3, resume=True)
     with pytest.raises(UsageError, match="exists already"):
         RecordFile(out, SHA, 2)
-    with pytest.raises(UsageError, match="by this name"):
+    with pytest.raises(UsageError, match="does not tell the format"):
         RecordFile(out.with_suffix(".txt"), SHA, 2)
     with pytest.raises(RecordError, match="cannot be written"):
         RecordFile(tmp_path / "missing" / out.name, SHA, 2, resume=True)

@@ -64,7 +64,7 @@ def test_a_file_has_one_set_of_settings(out: Path) -> None:
     assert out.read_bytes() == data
     out.unlink()
     written(out, ["a.jpg"])
-    with pytest.raises(RecordError, match="answers of 2 classes a photo, not 3"):
+    with pytest.raises(RecordError, match="has 2 classes for each photo, not 3"):
         RecordFile(out, SHA, 3, resume=True)
 
 

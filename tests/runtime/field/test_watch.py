@@ -190,7 +190,7 @@ def test_what_cannot_work_is_one_line(edgeclf: Run, start: Callable[..., Watch],
         (7, "another edgeclf", [tmp_path / "in", "--out", watch.out]),
         (7, "not a record file", [tmp_path / "in", "--out", tmp_path / "diary.csv"]),
         (7, "cannot be written", [tmp_path / "in", "--out", tmp_path / "missing" / "o.csv"]),
-        (2, "end it in .jsonl", [tmp_path / "in", "--out", tmp_path / "o.txt"]),
+        (2, "ends in .jsonl", [tmp_path / "in", "--out", tmp_path / "o.txt"]),
         (2, "is not a folder", [tmp_path / "file", "--out", tmp_path / "o.csv"]),
         (2, "no such folder", [tmp_path / "missing", "--out", tmp_path / "o.csv", "--once"]),
         (2, "watched as well", [tmp_path / "in", "--out", tmp_path / "o.csv", "--review", tmp_path / "in"]),
@@ -228,8 +228,8 @@ def test_a_photo_that_changes_while_it_is_read_is_not_recorded(tmp_path: Path, m
         watch = FolderWatch(str(tmp_path), records.known, settle=0, patience=0)
         work = _Work(classifier, records, None, Console(), 3, False, False)
         for _ in range(4):
-            watch._whole_at = 0
-            work.answer_new(watch, stop)
+            watch._full_scan_at = 0
+            work.classify_new(watch, stop)
         (record,) = recorded(tmp_path / "o.jsonl")
         assert record["modified"] == "1970-01-01T00:00:01.000000000Z"
         assert PhotoFile(record["path"], record["size"], record["modified"]).digest() in records.known

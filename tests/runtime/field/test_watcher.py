@@ -27,7 +27,7 @@ def looks(folder: Path, known: Digests | None = None, **options: Any) -> FolderW
 
 
 def found(watch: FolderWatch) -> list[str]:
-    return [os.path.relpath(photo.path, watch.folder) for photo in watch.look()]
+    return [os.path.relpath(photo.path, watch.folder) for photo in watch.scan()]
 
 
 def test_a_photo_is_taken_when_two_looks_saw_it_the_same(tmp_path: Path) -> None:
@@ -37,20 +37,20 @@ def test_a_photo_is_taken_when_two_looks_saw_it_the_same(tmp_path: Path) -> None
     with path.open("ab") as file:
         file.write(b"more")
     assert (found(watch), watch.waiting) == ([], 1)
-    (photo,) = watch.look()
+    (photo,) = watch.scan()
     assert (photo.path, photo.size) == (str(path), path.stat().st_size)
     assert found(watch) == ["a.png"], "until it is known"
     known.add(photo.digest())
     assert (found(watch), watch.waiting) == ([], 0)
     os.utime(path, (1, 1))
-    watch._whole_at = 0
+    watch._full_scan_at = 0
     assert (found(watch), found(watch)) == ([], ["a.png"])
 
 
 def test_photos_put_off_are_given_again_ever_later(tmp_path: Path) -> None:
     put(tmp_path / "a.png")
     watch = looks(tmp_path, patience=0.3)
-    (photo,) = [*watch.look(), *watch.look()]
+    (photo,) = [*watch.scan(), *watch.scan()]
     assert (watch.put_off(photo), watch.postponed, found(watch)) == (1, 1, [])
     time.sleep(0.35)
     assert found(watch) == ["a.png"]
@@ -76,7 +76,7 @@ def test_unchanged_folders_are_not_read_again(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(watching, "_listed", lambda folder: [read.append(folder), entries(folder)][1])  # type: ignore[func-returns-value]
     watch = looks(tmp_path, known)
     assert [found(watch), sorted(found(watch))] == [[], ["a/1.png", "a/b/2.png", "c/3.png"]]
-    for photo in watch.look():
+    for photo in watch.scan():
         known.add(photo.digest())
     assert found(watch) == []
     read.clear()
@@ -85,7 +85,7 @@ def test_unchanged_folders_are_not_read_again(tmp_path: Path, monkeypatch: pytes
     assert (found(watch), read) == ([], [str(tmp_path / "a" / "b")])
     assert found(watch) == ["a/b/new.png"]
     read.clear()
-    watch._whole_at = 0
+    watch._full_scan_at = 0
     assert found(watch) == ["a/b/new.png"]
     assert len(read) == 4, "now and then every folder is"
 

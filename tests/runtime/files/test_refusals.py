@@ -113,10 +113,10 @@ def test_watch_goes_on_beside_a_folder_that_hangs(tmp_path: Path, hanging_looks:
     watch = FolderWatch(
         str(tmp_path / "in"), Digests(), settle=0, patience=0, told=lambda path, error: told.append(str(error.strerror))
     )
-    assert [photo.path for photo in (*watch.look(), *watch.look())] == [good]
+    assert [photo.path for photo in (*watch.scan(), *watch.scan())] == [good]
     assert told == ["its disk does not answer"]
     gone = FolderWatch(str(tmp_path / "in" / "hangs"), Digests(), settle=0, patience=0)
-    assert list(gone.look()) == []
+    assert list(gone.scan()) == []
     assert isinstance(gone.gone, TimeoutError)
 
 
@@ -139,20 +139,20 @@ def test_watch_records_a_photo_that_may_not_be_opened_once_it_may(
         work = watch_command._Work(Classifier(MODEL), records, None, Console(), 3, False, once)
         stop: Any = False
         for _ in range(3):
-            work.answer_new(watch, stop)
+            work.classify_new(watch, stop)
         assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 1, "the broken one"
         assert ("locked.jpg" in capsys.readouterr().err) is True
         assert watch.postponed == (0 if once else 1)
         monkeypatch.setattr(reading, "_open", open_file)
         if not once:
             for _ in range(2):
-                work.answer_new(watch, stop)
+                work.classify_new(watch, stop)
     if once:  # the next run finds it
         with RecordFile(tmp_path / "o.jsonl", SHA, 3, resume=True) as records:
             watch = FolderWatch(str(tmp_path / "in"), records.known, settle=0, patience=0)
             work = watch_command._Work(Classifier(MODEL), records, None, Console(), 3, False, once)
             for _ in range(2):
-                work.answer_new(watch, stop)
+                work.classify_new(watch, stop)
     text = (tmp_path / "o.jsonl").read_text().splitlines()
     assert len(text) == 2
     assert "predictions" in text[1]

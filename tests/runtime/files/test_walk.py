@@ -41,8 +41,8 @@ def below(folder: Path, found: "list[str] | None" = None) -> list[str]:
 
 def watched(folder: Path) -> list[str]:
     watch = FolderWatch(str(folder), Digests(), settle=0, patience=0)
-    list(watch.look())
-    return below(folder, [photo.path for photo in watch.look()])
+    list(watch.scan())
+    return below(folder, [photo.path for photo in watch.scan()])
 
 
 @pytest.mark.parametrize("name", [*SYSTEM_FOLDERS, *SYSTEM_FILES])
