@@ -170,14 +170,14 @@ def test_a_folder_that_vanishes_is_waited_for(start: Callable[..., Watch], tmp_p
     watch = start()
     watch.has("a.png")
     (tmp_path / "in").rename(tmp_path / "pulled")
-    watch.until(lambda: "waiting for it" in watch.talk.read_text())
+    watch.until(lambda: "waiting until it is back" in watch.talk.read_text())
     put(tmp_path / "pulled" / "b.png")
     time.sleep(0.5)
     (tmp_path / "pulled").rename(tmp_path / "in")
     watch.has("a.png", "b.png")
     assert watch.end()[0] == 0
     said = watch.talk.read_text()
-    assert (said.count("waiting for it"), said.count("is back")) == (1, 1)
+    assert (said.count("waiting until it is back"), said.count(": is back")) == (1, 1)
 
 
 def test_what_cannot_work_is_one_line(edgeclf: Run, start: Callable[..., Watch], tmp_path: Path) -> None:
