@@ -1,1 +1,1 @@
-"""From a photo in any form to network input: the one preprocessing that training and inference share."""
+"""From a photo in any form to network input: the preprocessing that training and inference share."""

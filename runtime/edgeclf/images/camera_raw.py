@@ -1,6 +1,6 @@
-"""Telling camera raw files, which hold a sensor's values: most are TIFFs, whose first picture is a stamp-sized preview.
+"""Recognising camera raw files, which hold the values of a sensor.
 
-Pillow would read that preview and say nothing.
+Most are TIFFs whose first image is a small preview. Pillow would read the preview without any warning.
 """
 
 import struct
@@ -8,16 +8,16 @@ from collections.abc import Iterator
 
 from edgeclf.files.photo_names import has_raw_suffix
 
-# Fujifilm, Sigma, Minolta, Canon CRW, Olympus, Panasonic; Canon CR3 says so where other formats name their brand.
+# Fujifilm, Sigma, Minolta, Canon CRW, Olympus, Panasonic. Canon CR3 has its own file type brand ("crx ").
 _STARTS = (b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM", b"II\x1a\0\0\0HEAPCCDR", b"IIRO", b"IIRS", b"MMOR", b"IIU\0")
 _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG_VERSION = 262, 330, 50706  # TIFF tags
-_SENSOR = (32803, 34892)  # photometric: a colour filter array, and linear raw
-_MOST = 32  # directories of one file that are looked at
-_MOST_TAGS = 512
+_SENSOR = (32803, 34892)  # values of the photometric tag: a colour filter array, and linear raw
+_MAX_DIRECTORIES = 32  # of one file that are read, and values of one tag
+_MAX_TAGS = 512  # of one directory that are read
 
 
 def is_raw(data: bytes, name: str | None = None) -> bool:
-    """Whether a file is a camera raw file, by its content; by its name only where the content might be one.
+    """Whether a file is a camera raw file, by its content. Of a plain TIFF the name decides.
 
     Args:
         data: the file.
@@ -26,13 +26,13 @@ def is_raw(data: bytes, name: str | None = None) -> bool:
     if data.startswith(_STARTS) or data[4:12] == b"ftypcrx ":
         return True
     tiff = data[:4] in (b"II*\0", b"MM\0*")
-    if tiff and (data[8:10] == b"CR" or any(_tells_raw(*entry) for entry in _entries(data))):
+    if tiff and (data[8:10] == b"CR" or any(_states_raw(*entry) for entry in _entries(data))):
         return True
     return tiff and has_raw_suffix(name or "")
 
 
 class Tally:
-    """Counts the raw files that a walk passes over (``onraw``)."""
+    """Counts the raw files that a walk through folders leaves out (``onraw``)."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -42,30 +42,30 @@ class Tally:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What there is to tell: a line, or none."""
+        """A line about them for people; none without raw files."""
         return (left_out(self.count),) if self.count else ()
 
 
 def left_out(count: int) -> str:
-    """How it is told that a folder holds raw files."""
+    """The message that raw files were left out."""
     return f"{count} camera raw file{'s' * (count != 1)} left out, which cannot be read here: export them as JPEG"
 
 
-def _tells_raw(tag: int, values: tuple[int, ...]) -> bool:
+def _states_raw(tag: int, values: tuple[int, ...]) -> bool:
     return tag == _DNG_VERSION or (tag == _PHOTOMETRIC and values[:1] in [(kind,) for kind in _SENSOR])
 
 
 def _entries(data: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Tags and whole-number values of all directories of a TIFF, those below other directories too."""
+    """Tags and integer values of all directories of a TIFF, including sub-directories."""
     order = "<" if data[:1] == b"I" else ">"
     waiting, seen = [*struct.unpack_from(order + "I", data, 4)] if len(data) >= 8 else [], set[int]()
-    while waiting and len(seen) < _MOST:
+    while waiting and len(seen) < _MAX_DIRECTORIES:
         offset = waiting.pop(0)
         if offset in seen or not 8 <= offset <= len(data) - 2:
             continue
         seen.add(offset)
         (count,) = struct.unpack_from(order + "H", data, offset)
-        count = min(count, _MOST_TAGS, (len(data) - offset - 2) // 12)
+        count = min(count, _MAX_TAGS, (len(data) - offset - 2) // 12)
         for at in range(offset + 2, offset + 2 + 12 * count, 12):
             tag, kind, number = struct.unpack_from(order + "HHI", data, at)
             values = _values(data, order, at + 8, kind, number)
@@ -85,5 +85,5 @@ def _values(data: bytes, order: str, at: int, kind: int, number: int) -> tuple[i
     size = struct.calcsize(code)
     if number * size > 4:
         (at,) = struct.unpack_from(order + "I", data, at)
-    number = min(number, _MOST)
+    number = min(number, _MAX_DIRECTORIES)
     return struct.unpack_from(f"{order}{number}{code}", data, at) if at + number * size <= len(data) else ()

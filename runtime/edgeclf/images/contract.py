@@ -1,4 +1,4 @@
-"""The preprocessing contract: how a photo becomes network input, serialised and hashed into every model file."""
+"""The preprocessing contract: how a photo becomes network input. Every model file holds it, and its hash."""
 
 import hashlib
 import json
@@ -9,23 +9,23 @@ from edgeclf.errors import ModelError
 from edgeclf.images.placement import Placement, place
 
 Resize = Literal["crop", "pad", "squash"]
-# Of the rules in edgeclf.images.preprocess: raised whenever the same file would give other pixels. Model files keep
-# theirs.
+# Version of the rules in edgeclf.images.preprocess. It is raised whenever a photo would get other pixels. A model file
+# keeps the version that it was trained with.
 PREPROCESSING_VERSION = 2
 
 
 @dataclass(frozen=True)
 class ImageContract:
-    """How a photo becomes network input; serialised and hashed into the model file.
+    """How a photo becomes network input.
 
     Attributes:
         size: height and width of the network input, pixels.
         resize: "crop" takes the centre square, "pad" letterboxes in black, "squash" ignores the aspect ratio.
         crop_fraction: side of the centre square as a share of the photo's short side, 0 < f <= 1 ("crop" only).
-        draft_margin: a JPEG may decode at reduced scale while it stays this many times larger than needed.
+        draft_margin: a JPEG may decode at a reduced scale at which it is at least this many times larger than needed.
         filter: resampling filter; only antialiased bilinear exists.
-        door: version of the rules in ``edgeclf.images.preprocess``, ``PREPROCESSING_VERSION``: 1 or 2, which differ in
-            16-bit grey (``edgeclf.images.deep_grey``).
+        door: the preprocessing version, 1 or 2; they differ in 16-bit grey (``edgeclf.images.deep_grey``). The name is
+            that of the key in model files.
     """
 
     size: int
@@ -51,7 +51,7 @@ class ImageContract:
                 raise ModelError(f"image contract: {what}", "upgrade edgeclf, or export the model again")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; the inverse of ``ImageContract(**values)``."""
+        """Plain values for JSON; ``ImageContract(**values)`` is the inverse."""
         return asdict(self)
 
     def digest(self) -> str:
@@ -59,5 +59,5 @@ class ImageContract:
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     def placement(self, width: int, height: int) -> Placement:
-        """Where an upright photo of that size lies on the network input."""
+        """Where an upright photo of this width and height lies on the network input."""
         return place(width, height, self.size, self.resize, self.crop_fraction)

@@ -1,7 +1,7 @@
-"""Colour of 16 bits, of which Pillow keeps the high bytes alone: the low ones come from reading the file once more.
+"""Colour of 16 bits. Pillow keeps only the high bytes; the low bytes are read by decoding the file a second time.
 
-Only where the high bytes do not use half of their range: cameras of 10 or 12 bits, microscopes, dark scans. What they
-use then becomes 0..255 by the rule for grey (``edgeclf.images.deep_grey``), one range for all three colours.
+That is done only if the high bytes use less than half of their range: cameras of 10 or 12 bits, microscopes, dark
+scans. The used range becomes 0..255 by the rule for grey (``edgeclf.images.deep_grey``), one range for all colours.
 """
 
 import sys
@@ -14,29 +14,32 @@ from PIL import Image
 from edgeclf.images.deep_grey import SHARE, to_range, used_range
 
 _ENDINGS = (";16B", ";16L", ";16N")
-_HALF = 128
-_ROWS = 256  # at a time
+_HALF_RANGE = 128  # of a high byte
+_ROWS = 256  # processed at a time
 
 
 def has_high_bytes_only(image: Image.Image) -> bool:
-    """Whether a file's image, not yet decoded, is such colour."""
+    """Whether an image that is not decoded yet has colour of 16 bits."""
     return image.mode in ("RGB", "RGBA") and any(_raw_mode(tile[3]).endswith(_ENDINGS) for tile in _tiles(image))
 
 
 def with_low_bytes(
     image: Image.Image, opened: Callable[[], Image.Image], stated: tuple[int, int] | None
 ) -> Image.Image:
-    """The decoded image, its colours by all 16 bits where the high 8 are not enough.
+    """Use all 16 bits of the colours if the high bytes use less than half of their range.
 
     Args:
-        image: decoded, of a mode "RGB" or "RGBA".
+        image: decoded, of mode "RGB" or "RGBA".
         opened: opens the same file again.
         stated: the range that the file states.
+
+    Returns:
+        The image, or one with other pixels.
     """
     counts = np.cumsum(np.array(image.histogram()[: 3 * 256]).reshape(3, 256).sum(0))
     out = counts[-1] // SHARE
     low, high = np.searchsorted(counts, (out, counts[-1] - 1 - out), side="right")
-    if stated is None and high - low >= _HALF:
+    if stated is None and high - low >= _HALF_RANGE:
         return image
     other = opened()
     other.tile = [_other_bytes(tile) for tile in _tiles(other)]  # type: ignore[attr-defined]
@@ -66,10 +69,10 @@ def _raw_mode(args: object) -> str:
 
 
 def _other_bytes(tile: Any) -> Any:
-    """A tile whose decoder takes the other byte of each two."""
+    """A tile whose decoder takes the other byte of each 16-bit sample."""
     args = tile[3]
     mode = _raw_mode(args)
     high_first = mode.endswith("B") or (mode.endswith("N") and sys.byteorder == "big")
     mode = mode[:-1] + ("L" if high_first else "B")
     args = (mode, *args[1:]) if isinstance(args, tuple) else mode
-    return tile._replace(args=args) if hasattr(tile, "_replace") else (*tile[:3], args)  # plain up to Pillow 10
+    return tile._replace(args=args) if hasattr(tile, "_replace") else (*tile[:3], args)  # a plain tuple up to Pillow 10

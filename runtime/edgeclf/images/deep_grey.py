@@ -1,17 +1,19 @@
-"""Grey of more than 8 bits to 8 bits (and colour, see ``edgeclf.images.deep_colour``).
+"""Conversion of grey with more than 8 bits to 8 bits (for colour see ``edgeclf.images.deep_colour``).
 
-Floats are stretched from their own minimum..maximum. Whole numbers, by the version of the rules (``contract.door``):
+Floats are stretched from their own minimum..maximum to 0..255. The rule for integers depends on the preprocessing
+version:
 
-* 1: 0..65535 becomes 0..255, whatever of it is used.
-* 2: where the file states a depth of less than 16 bits or its lowest and highest value (PNG sBIT; TIFF BitsPerSample,
-  Min- and MaxSampleValue and their S namesakes; PGM's maximum; JPEG 2000's precision), and no value is above, that
-  range becomes 0..255. Else the range that is used does: from the lowest to the highest value, less one in a thousand
-  at each end and less zeros, which stand for "no data". What uses half of 0..65535 or more is not stretched, what uses
-  a quarter or less is stretched in full, between them it is stretched in part, so that nothing jumps from photo to
-  photo. A step of one never becomes more than one grey level: noise stays noise. Numbers below 0 or above 65535 are
-  stretched always. A TIFF whose lowest value is white (PhotometricInterpretation 0) is turned round, floats too.
+* Version 1: 0..65535 becomes 0..255, whichever values are used.
+* Version 2: if the file states a depth of less than 16 bits, or its lowest and highest value (PNG sBIT; TIFF
+  BitsPerSample, MinSampleValue, MaxSampleValue, SMinSampleValue, SMaxSampleValue; PGM's maximum; JPEG 2000's
+  precision), and no value is higher, the stated range becomes 0..255. Otherwise the used range does: from the lowest to
+  the highest value, without one value in a thousand at each end and without zeros, which mean "no data". A range of
+  half of 0..65535 or more is not stretched, a range of a quarter or less is stretched fully, and ranges between them
+  are stretched partly, so that similar photos get similar pixels. A difference of one never becomes more than one grey
+  level, so noise is not amplified. Values below 0 or above 65535 are always stretched. A TIFF whose lowest value is
+  white (PhotometricInterpretation 0) is inverted, also if it holds floats.
 
-All in float64 and in one order: the same on every machine and with every numpy.
+Everything is computed in float64 in a fixed order: the result is the same on every machine and with every numpy.
 """
 
 import struct
@@ -23,21 +25,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-FULL = 65535
-_BLOCK = 2**20  # values at a time: as floats all would take several times the memory
-_SAMPLE = 2**22  # values of which the range is taken
-SHARE = 1000  # one in so many is left out at each end
+FULL = 65535  # the largest 16-bit value
+_BLOCK_VALUES = 2**20  # converted at a time: all values as floats would take several times the memory
+_SAMPLE_VALUES = 2**22  # from which the range is computed
+SHARE = 1000  # one value in so many is left out at each end of the range
 _BITS, _LOWEST, _HIGHEST, _SIGNED_LOWEST, _SIGNED_HIGHEST = 258, 280, 281, 340, 341  # TIFF tags
 
 
 @dataclass(frozen=True)
 class Range:
-    """Which values become black and white.
+    """The values that become black and white.
 
     Attributes:
         black, white: values of the file.
-        low, high: the lowest and highest value in use.
-        stated: the file states it.
+        low, high: the lowest and highest value in the photo.
+        stated: the file states this range.
     """
 
     black: float
@@ -48,31 +50,31 @@ class Range:
 
     @property
     def stretched(self) -> bool:
-        """It is neither what the file states nor all of 16 bits."""
+        """Whether the range is neither stated by the file nor the full 16 bits."""
         return not self.stated and (self.black, self.white) != (0.0, float(FULL))
 
 
 def is_deep(mode: str) -> bool:
-    """Whether a Pillow mode holds grey of more than 8 bits in whole numbers."""
+    """Whether a Pillow mode holds integer grey of more than 8 bits."""
     return mode.startswith("I")
 
 
-def to_8_bits(image: Image.Image, door: int, stated: tuple[int, int] | None) -> Image.Image:
-    """Grey of 8 bits, mode "L".
+def to_8_bits(image: Image.Image, version: int, stated: tuple[int, int] | None) -> Image.Image:
+    """Convert to grey of 8 bits, mode "L".
 
     Args:
         image: of a mode "I", "I;16" (and kin) or "F".
-        door: version of the rules.
+        version: preprocessing version.
         stated: the range that the file states, see ``stated_range``.
     """
     values = np.asarray(image)
-    if image.mode == "F" or door == 1:
+    if image.mode == "F" or version == 1:
         return Image.fromarray(_by_float32(values, stretch=image.mode == "F"))
     return Image.fromarray(to_range(values, used_range(values, stated)))
 
 
 def to_range(values: NDArray[Any], span: Range) -> NDArray[np.uint8]:
-    """Whole numbers as 0..255: black and white are those of the range."""
+    """Convert integers to 0..255, with the black and white of a range."""
     scale, result = 255.0 / (span.white - span.black), np.empty(values.shape, np.uint8)
     for block in _blocks(values):
         result[block] = np.clip(np.rint((values[block].astype(np.float64) - span.black) * scale), 0, 255)
@@ -80,12 +82,12 @@ def to_range(values: NDArray[Any], span: Range) -> NDArray[np.uint8]:
 
 
 def used_range(values: NDArray[Any], stated: tuple[int, int] | None = None) -> Range:
-    """The range of whole numbers that is to become 0..255, by the rules of version 2."""
+    """The range of integers that becomes 0..255 under preprocessing version 2; ``stated`` is the range in the file."""
     lowest, highest = int(values.min()), int(values.max())
     if stated is not None and highest <= stated[1]:
         return Range(float(stated[0]), float(stated[1]), lowest, highest, True)
-    step = -(-values.size // _SAMPLE)
-    sample = values.ravel()[:: step + (step % 3 == 0)]  # of three colours all get their turn
+    step = -(-values.size // _SAMPLE_VALUES)
+    sample = values.ravel()[:: step + (step % 3 == 0)]  # with no multiple of 3, so that all three colours are sampled
     if lowest == 0 and sample.any():
         sample = sample[sample > 0]
     out = sample.size // SHARE
@@ -102,29 +104,29 @@ def used_range(values: NDArray[Any], stated: tuple[int, int] | None = None) -> R
     return Range(black, white, lowest, highest, False)
 
 
-def stated_range(data: bytes, kind: str, tags: Mapping[int, Any], most: int | None) -> tuple[int, int] | None:
-    """What a file says of its values: lowest and highest; None where it says nothing or 16 bits.
+def stated_range(data: bytes, kind: str, tags: Mapping[int, Any], maximum: int | None) -> tuple[int, int] | None:
+    """The lowest and highest value that a file states; None if it states none or 16 bits.
 
     Args:
         data: the file.
-        kind: what ``edgeclf.images.sniff.sniff`` takes it for.
-        tags: of a TIFF.
-        most: PGM's maximum, to which Pillow scales.
+        kind: its format, as ``edgeclf.images.sniff.sniff`` gives it.
+        tags: the tags of a TIFF.
+        maximum: a PGM's maximum. Pillow scales it to 65535.
     """
     if tags:
         return _tiff_range(tags)
     if kind == "PNG" and (bits := _png_bits(data)) < 16:
         return 0, 2**bits - 1
-    if most is not None and most < FULL:
+    if maximum is not None and maximum < FULL:
         return 0, FULL
-    size = data.find(b"\xff\x4f\xff\x51", 0, 4096)  # JPEG 2000: start of codestream, then its size segment
+    size = data.find(b"\xff\x4f\xff\x51", 0, 4096)  # JPEG 2000: start of codestream and size segment
     if kind == "" and size >= 0 and (data[size + 42 : size + 43] or b"\xff")[0] < 15:
-        return 0, FULL  # to which Pillow scales
+        return 0, FULL  # Pillow scales to it
     return None
 
 
 def _png_bits(data: bytes) -> int:
-    """Significant bits of a grey PNG; 16 if it does not say, or if its samples are scaled up, as they ought to be."""
+    """Significant bits of a grey PNG (sBIT); 16 if it does not state them."""
     position = 8
     while position + 9 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -153,7 +155,7 @@ def _tiff_range(tags: Mapping[int, Any]) -> tuple[int, int] | None:
 
 
 def _blocks(values: NDArray[Any]) -> list[slice]:
-    rows = max(1, _BLOCK // values.shape[1])
+    rows = max(1, _BLOCK_VALUES // values.shape[1])
     return [slice(start, start + rows) for start in range(0, len(values), rows)]
 
 

@@ -1,9 +1,9 @@
-"""Is the whole picture of a JPEG there? Decoders do not say: what is missing they paint grey, and tell nobody.
+"""Detects JPEGs with a missing part. Decoders fill missing parts with grey and report no error.
 
-A decoder is fed the picture's compressed data up to where it ends and a few bytes more, without the end marker (EOI).
-A picture that is there in full needs none of what would follow; one whose data ends early makes the decoder ask. So the
-answer hangs on the data alone: not on the version of libjpeg, not on the scale, not on Pillow's LOAD_TRUNCATED_IMAGES;
-and a lost end marker is no loss. It costs a search for zeros, and one for markers where something follows the picture.
+The decoder gets the compressed data up to its end and a few bytes more, without the end marker (EOI). If the image is
+complete, the decoder needs nothing more; if data is missing, the decoder asks for more. So the result depends on the
+data only, not on the version of libjpeg, the scale or Pillow's LOAD_TRUNCATED_IMAGES. A JPEG that lacks only its end
+marker is complete. The cost is a search for zeros, and a search for markers if something follows the image.
 """
 
 import contextlib
@@ -15,41 +15,44 @@ from PIL import Image
 
 from edgeclf.images.sniff import JpegHeader, UnfitError
 
-# Eight bytes of ones: no Huffman code consists of ones, so nothing decodes from them. Decoders look so far ahead.
+# Eight bytes of ones: no Huffman code consists of ones only, so they decode to nothing. Decoders read so far ahead.
 _ONES = b"\xff\0" * 8
 _EOI = b"\xff\xd9"
-_LAST = 4096  # bytes before the end that a decoder must have asked for
-_FILLER = 16  # zeros at the end that count as never written
-_BLOCK = 4096  # bytes of a disk
-_ZEROS = bytes(256)  # shorter than a block: found sooner
+_TAIL_BYTES = 4096  # before the end; a decoder must have asked for them
+_UNWRITTEN_BYTES = 16  # so many zeros at the end count as never written
+_BLOCK_BYTES = 4096  # of a disk
+_ZEROS = bytes(256)  # to search for; shorter than a disk block, which is faster
 _NOT_ZERO = re.compile(rb"[^\0]")
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-# What follows a last scan that has ended is passed over: bytes of no pattern, to see whether anything is made of them.
-# With the markers of restarts between them: data in restart intervals waits for the next one.
+# A decoder ignores bytes after the end of the last scan. These bytes have no pattern: if they change the image, the
+# scan had not ended. Restart markers between them: a decoder of restart intervals waits for the next one.
 _NO_PATTERN = bytes((37 * i * i + 91 * i + 5) % 251 for i in range(512))
-_NONSENSE = b"".join(_NO_PATTERN + bytes((0xFF, 0xD0 + number % 8)) for number in range(17))
+_RANDOM_DATA = b"".join(_NO_PATTERN + bytes((0xFF, 0xD0 + number % 8)) for number in range(17))
 
 Decode = Callable[[io.RawIOBase | io.BytesIO], Image.Image]
 
 
 def decode_whole(data: bytes, header: JpegHeader, decode: Decode) -> Image.Image:
-    """Decode a JPEG of which nothing is missing.
+    """Decode a JPEG, and check that nothing is missing.
 
     Args:
         data: the file.
-        header: its.
+        header: its header.
         decode: opens and loads an image with Pillow.
 
+    Returns:
+        The image.
+
     Raises:
-        UnfitError: the picture is not complete. Else whatever ``decode`` raises.
+        UnfitError: a part of the image is missing. ``decode`` may raise other errors.
     """
-    if header.arithmetic:  # such data ends in zeros that are not written down, so an early end cannot be told
+    if header.arithmetic:  # its final zeros are not written, so a missing end cannot be detected
         return decode(io.BytesIO(data))
     if header.held_whole:
         return _in_scans(data, header, decode)
     end = _likely_end(data, header)
     image, left = _in_one_scan(data, header.scan, end, decode)
-    if left:  # done before the end: there is another marker on the way, or what is there does not fit together
+    if left:  # the decoder stopped before the end: there is a marker in the data, or the data is inconsistent
         found = _MARKER_IN_SCAN.search(data, header.scan, end)
         end = found.start() if found is not None else end
         image, _ = _in_one_scan(data, header.scan, end, decode) if found is not None else (None, True)
@@ -59,16 +62,16 @@ def decode_whole(data: bytes, header: JpegHeader, decode: Decode) -> Image.Image
 
 
 class _Feed(io.RawIOBase):
-    """A JPEG up to ``end``, then ones.
+    """A file object with the bytes of a JPEG up to ``end``, then ones.
 
     Attributes:
-        wanting: more was asked for.
-        left: the last bytes before the end were not.
+        wanting: the decoder asked for more bytes.
+        left: the decoder did not read the last bytes before the end.
     """
 
     def __init__(self, data: bytes, scan: int, end: int) -> None:
         self._data, self._end, self._position = data, end, 0
-        self._last = max(scan, end - _LAST)
+        self._last = max(scan, end - _TAIL_BYTES)
         self.wanting, self.left = False, True
 
     def read(self, size: int = -1) -> bytes:
@@ -95,7 +98,11 @@ class _Feed(io.RawIOBase):
 
 
 def _feed(data: bytes, scan: int, end: int, decode: Decode) -> tuple[Image.Image | None, bool]:
-    """Decode what lies before ``end``; None if that is not enough. And whether the last of it was left."""
+    """Decode the data before ``end``.
+
+    Returns:
+        The image, None if data is missing; and whether the decoder left the last bytes unread.
+    """
     feed = _Feed(data, scan, end)
     try:
         image = decode(feed)
@@ -107,7 +114,7 @@ def _feed(data: bytes, scan: int, end: int, decode: Decode) -> tuple[Image.Image
 
 
 def _likely_end(data: bytes, header: JpegHeader) -> int:
-    """Where the data of the only scan ends: at the file's end as a rule, else at the next marker."""
+    """Offset of the end of the only scan's data: usually the end of the file, else the next marker."""
     last = len(data) if data[-1:] != b"\0" else len(data.rstrip(b"\0"))
     if data[last - 2 : last] == _EOI and last - 2 >= header.scan and not header.several:
         return last - 2
@@ -116,44 +123,44 @@ def _likely_end(data: bytes, header: JpegHeader) -> int:
 
 
 def _in_one_scan(data: bytes, scan: int, end: int, decode: Decode) -> tuple[Image.Image | None, bool]:
-    """As ``_feed``, whatever the data ends in."""
+    """``_feed``, also for data that ends in bytes that were never written."""
     for stop in _stops(data, end):
         image, left = _feed(data, scan, stop, decode)
         if image is None:
             continue
-        # Zeros may be data, too (plain colour in few bits): then none of them may be left over.
-        unwritten = stop == end and data[end - _FILLER : end] == bytes(_FILLER)
+        # Zeros may also be data (plain colour takes few bits): then the decoder must need all of them.
+        unwritten = stop == end and data[end - _UNWRITTEN_BYTES : end] == bytes(_UNWRITTEN_BYTES)
         if not unwritten or _feed(data, scan, end - 2, decode)[0] is None:
             return image, left
     return None, False
 
 
 def _stops(data: bytes, end: int) -> Iterator[int]:
-    """Where data may end that reaches to ``end``: before what was never written, or there."""
-    if data[end - 1 : end] == b"\xff":  # which no data ends in
+    """Offsets at which the data may end: before bytes that were never written, and ``end``."""
+    if data[end - 1 : end] == b"\xff":  # valid data never ends in this byte
         end = len(data[:end].rstrip(b"\xff"))
-    if data[end - _FILLER : end] == bytes(_FILLER):
+    if data[end - _UNWRITTEN_BYTES : end] == bytes(_UNWRITTEN_BYTES):
         yield min(end, len(data[:end].rstrip(b"\0")) + 2)  # the data itself may end in zeros
     yield end
 
 
 def _holes(data: bytes, scan: int, end: int) -> bool:
-    """Whether whole blocks of a disk are zeros between data: they never arrived.
+    """Whether whole disk blocks within the data are zero: they were never written.
 
-    A plain area may come to thousands of zeros, too, but hardly ever from the start of one block to the end of another.
+    A plain area may also give thousands of zeros, but hardly ever from the start of a block to the end of a block.
     """
     start = data.find(_ZEROS, scan, end)
     while start >= 0:
         found = _NOT_ZERO.search(data, start, end)
         stop = found.start() if found is not None else end
-        if -start % _BLOCK <= 2 and stop % _BLOCK <= 2 and stop - start >= _BLOCK and stop < end:
+        if -start % _BLOCK_BYTES <= 2 and stop % _BLOCK_BYTES <= 2 and stop - start >= _BLOCK_BYTES and stop < end:
             return True
         start = data.find(_ZEROS, stop, end)
     return False
 
 
 def _in_scans(data: bytes, header: JpegHeader, decode: Decode) -> Image.Image:
-    """A picture in several scans, which decoders only finish at an end marker."""
+    """Decode a JPEG with several scans, which decoders finish only at an end marker."""
     if not header.complete:
         raise _incomplete()
     if header.end is not None:
@@ -162,11 +169,11 @@ def _in_scans(data: bytes, header: JpegHeader, decode: Decode) -> Image.Image:
         return decode(io.BytesIO(data))
     for end in _stops(data, len(data)):
         with contextlib.suppress(OSError):
-            one, other = (decode(io.BytesIO(data[:end] + more + _EOI)) for more in (b"", _NONSENSE))
+            one, other = (decode(io.BytesIO(data[:end] + more + _EOI)) for more in (b"", _RANDOM_DATA))
             if one.tobytes() == other.tobytes():
                 return one
     raise _incomplete()
 
 
 def _incomplete() -> UnfitError:
-    return UnfitError("damaged", "damaged (a part of its picture is missing)")
+    return UnfitError("damaged", "damaged (a part of the image is missing)")

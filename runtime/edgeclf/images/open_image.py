@@ -1,4 +1,4 @@
-"""From a photo's bytes to a Pillow image about to be decoded; all formats but JPEG, which the door opens itself."""
+"""Opening photos of all formats but JPEG (``edgeclf.images.jpeg_scale``) with Pillow, before they are decoded."""
 
 import contextlib
 import functools
@@ -15,7 +15,7 @@ from edgeclf.images.sniff import UnfitError, sniff
 if TYPE_CHECKING:
     from edgeclf.images.deep_grey import Range
 
-_SLOW = {"ppm_plain": 2**18, "bmp_rle": 2**21}  # pixels: Pillow decodes these in Python, a few seconds of them
+_MAX_PIXELS_IN_PYTHON = {"ppm_plain": 2**18, "bmp_rle": 2**21}  # Pillow decodes these in Python: a few seconds
 _PHOTOMETRIC = 262  # a TIFF tag
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
 
@@ -25,15 +25,18 @@ def open_photo(data: bytes, kind: str) -> Image.Image:
 
     Args:
         data: the file.
-        kind: what ``edgeclf.images.sniff.sniff`` takes it for.
+        kind: its format, as ``edgeclf.images.sniff.sniff`` gives it.
+
+    Returns:
+        The image, not decoded yet.
 
     Raises:
-        UnfitError: it cannot be read with what is installed. Pillow raises nearly anything else.
+        UnfitError: the installed packages cannot read this format. Pillow raises nearly anything else.
     """
     if kind == "HEIC":
         return _open_heic(data)
     if kind == "TIFF":
-        _hush_tiff()
+        _silence_libtiff()
     Image.init()
     try:
         return Image.open(_Watched(data), formats=[name for name in FORMATS if name in Image.OPEN])
@@ -44,7 +47,7 @@ def open_photo(data: bytes, kind: str) -> Image.Image:
 
 
 class _Watched(io.BytesIO):
-    """The bytes of a file; ``wanting`` says whether more was asked for than there is."""
+    """A file in memory; ``wanting`` is true if the decoder asked for more bytes than there are."""
 
     wanting = False
 
@@ -55,35 +58,38 @@ class _Watched(io.BytesIO):
 
 
 def load_whole(image: Image.Image) -> None:
-    """Load an image that ``open_photo`` gave, whatever somebody set Pillow's LOAD_TRUNCATED_IMAGES to.
+    """Decode an image that ``open_photo`` gave, and check that it is complete, also with LOAD_TRUNCATED_IMAGES set.
 
     Raises:
-        UnfitError: the file ends early. Pillow raises nearly anything else.
+        UnfitError: the file is truncated. Pillow raises nearly anything else.
     """
     file = getattr(image, "fp", None)
     if isinstance(file, _Watched):
-        file.wanting = False  # headers are read as far as they go
+        file.wanting = False  # reading the header may reach the end of the file
     image.load()
     if ImageFile.LOAD_TRUNCATED_IMAGES and isinstance(file, _Watched) and file.wanting:
-        raise UnfitError("damaged", "damaged (a part of its picture is missing)")
+        raise UnfitError("damaged", "damaged (a part of the image is missing)")
 
 
 def tile_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height of a TIFF's tiles, which are decoded whole, however small the photo; else 1 x 1."""
+    """Width and height of a TIFF's tiles, 1 x 1 for others. Tiles are decoded in full, also if the photo is smaller."""
     tags = getattr(image, "tag_v2", {})
     width, height = tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1)
     if not (isinstance(width, int) and isinstance(height, int)):
-        raise UnfitError("damaged", "damaged (its tiles have no size)")
+        raise UnfitError("damaged", "damaged (the size of its tiles is invalid)")
     return width, height
 
 
 def stated_by(image: Image.Image, data: bytes = b"", kind: str = "") -> tuple[int, int] | None:
-    """The range of its grey values that a file states (``edgeclf.images.deep_grey``); ask before it is decoded.
+    """The range of grey values that a file states (``edgeclf.images.deep_grey``). To be called before decoding.
 
     Args:
-        image: the file's, as ``open_photo`` gave it; of anybody else's image only what a TIFF states is known.
+        image: the image, as ``open_photo`` gave it. Of other PIL images only a TIFF's tags are known.
         data: the file.
-        kind: what ``edgeclf.images.sniff.sniff`` takes it for.
+        kind: its format, as ``edgeclf.images.sniff.sniff`` gives it.
+
+    Returns:
+        The lowest and the highest value; None if the file states none, or has no more than 8 bits.
     """
     from edgeclf.images.deep_colour import has_high_bytes_only
     from edgeclf.images.deep_grey import is_deep, stated_range
@@ -97,14 +103,14 @@ def stated_by(image: Image.Image, data: bytes = b"", kind: str = "") -> tuple[in
 
 
 def is_negative(image: Image.Image) -> bool:
-    """Whether a TIFF's lowest grey is white (PhotometricInterpretation 0), which Pillow minds in 8 bits only."""
+    """Whether a TIFF's lowest value is white (PhotometricInterpretation 0). Pillow handles that for 8 bits only."""
     return image.mode.startswith(("I", "F")) and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
 
 
 def deep_grey(data: bytes) -> "Range | None":
-    """The range of values of a file of whole-number grey of more than 8 bits, None for any other.
+    """The range of values of a photo with integer grey of more than 8 bits; None for other photos.
 
-    Raises: as ``open_photo`` and ``prepare``; to be asked of files that the door has read.
+    Raises: as ``open_photo`` and ``prepare``; call it for photos that preprocessing could read.
     """
     from edgeclf.images.deep_grey import is_deep, used_range
 
@@ -117,27 +123,30 @@ def deep_grey(data: bytes) -> "Range | None":
 
 
 def prepare(image: Image.Image, data: bytes) -> Image.Image:
-    """See to it that decoding takes no longer than the photo's size suggests.
+    """Make sure that decoding does not run slow Python code of Pillow for long.
+
+    Returns:
+        The image, or a decoded one that replaces it.
 
     Raises:
-        UnfitError: "too-large" for the Python code that Pillow would decode it with.
+        UnfitError: "too-large": Pillow decodes this format in Python, and it has too many pixels for that.
     """
     for codec, _, offset, args in getattr(image, "tile", ())[:1]:
-        if image.width * image.height > _SLOW.get(codec, math.inf):
-            what = f"{image.width} x {image.height} pixels, stored in a way that decodes slowly"
+        if image.width * image.height > _MAX_PIXELS_IN_PYTHON.get(codec, math.inf):
+            what = f"{image.width} x {image.height} pixels, stored in a format that decodes slowly"
             raise UnfitError("too-large", what, "save it as PNG")
         if codec == "ppm":
             return _ppm(image, data, offset, args[-1])
     return image
 
 
-def _ppm(image: Image.Image, data: bytes, offset: int, most: int) -> Image.Image:
-    """A binary PPM or PGM whose samples are 0..most: what Pillow's Python code makes of it, a hundred times faster."""
+def _ppm(image: Image.Image, data: bytes, offset: int, maximum: int) -> Image.Image:
+    """Decode a binary PPM or PGM with samples 0..maximum: the same pixels as Pillow's Python code, 100 times faster."""
     full, kind = (65535, np.int32) if image.mode == "I" else (255, np.uint8)
     shape = (image.height, image.width, 3) if image.mode == "RGB" else (image.height, image.width)
-    steps = np.arange(65536 if most > 255 else 256)
-    table = np.minimum(np.rint(steps / most * full), full).astype(kind)
-    samples = np.frombuffer(data, ">u2" if most > 255 else np.uint8, math.prod(shape), offset)
+    steps = np.arange(65536 if maximum > 255 else 256)
+    table = np.minimum(np.rint(steps / maximum * full), full).astype(kind)
+    samples = np.frombuffer(data, ">u2" if maximum > 255 else np.uint8, math.prod(shape), offset)
     return Image.fromarray(table[samples].reshape(shape))
 
 
@@ -151,13 +160,13 @@ def _open_heic(data: bytes) -> Image.Image:
 
 
 @functools.cache
-def _hush_tiff() -> None:
-    """libtiff prints to stderr what it dislikes, Pillow logs it to there; the error that is raised says it already."""
+def _silence_libtiff() -> None:
+    """Stop libtiff and Pillow from printing warnings to stderr; the errors that they raise say the same."""
     import ctypes
     import logging
 
     from PIL import _imaging
 
-    logging.getLogger("PIL").addHandler(logging.NullHandler())  # who asks for logs gets them all the same
-    with contextlib.suppress(AttributeError, OSError):  # linked in another way: its lines stay
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # a program that configures logging still gets them
+    with contextlib.suppress(AttributeError, OSError):  # Pillow is linked in another way: libtiff still prints
         ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)

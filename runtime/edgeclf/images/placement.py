@@ -1,4 +1,4 @@
-"""Where a photo lies on the network input, and back: the arithmetic of crop, pad and squash."""
+"""Where a photo lies on the network input, and the reverse: the arithmetic of crop, pad and squash."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Placement:
-    """How an upright photo was laid on the square network input.
+    """Position of an upright photo on the square network input.
 
     Attributes:
         photo: width and height of the upright photo, pixels.
@@ -23,7 +23,7 @@ class Placement:
 
     @property
     def scale(self) -> float:
-        """Input pixels per photo pixel, along the axis that is reduced least."""
+        """Input pixels per photo pixel, along the axis that is reduced less."""
         left, top, right, bottom = self.source
         x0, y0, x1, y1 = self.target
         return max((x1 - x0) / (right - left), (y1 - y0) / (bottom - top))
@@ -45,7 +45,13 @@ class Placement:
 
 
 def place(width: int, height: int, size: int, resize: str, crop_fraction: float) -> Placement:
-    """Lay a ``width`` x ``height`` photo on a ``size`` x ``size`` input by the rule ``resize``."""
+    """Place an upright photo on the network input.
+
+    Args:
+        width, height: of the photo, pixels.
+        size: side of the network input, pixels.
+        resize, crop_fraction: as in ``ImageContract``.
+    """
     photo, whole = (width, height), (0, 0, size, size)
     if resize == "squash":
         return Placement(photo, size, (0.0, 0.0, float(width), float(height)), whole)

@@ -1,8 +1,8 @@
-"""Resizing, the same bytes with every Pillow.
+"""Resizing that gives the same bytes with every version of Pillow.
 
-Pillow reduces and enlarges along one axis after the other and rounds between. Which axis comes first is its own affair:
-always the horizontal one up to Pillow 12, since 13 whichever is cheaper for the shape. So each axis gets a call of its
-own here, and the order is ours: horizontal first.
+Pillow resizes along one axis after the other and rounds between the two steps. The order depends on the version: up to
+Pillow 12 the horizontal axis is first, since Pillow 13 the one that is cheaper for the shape. Here each axis has a call
+of its own, the horizontal one first.
 """
 
 import math
@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 _BILINEAR = Image.Resampling.BILINEAR
-_SUPPORT = {_BILINEAR: 1.0, Image.Resampling.BOX: 0.5, Image.Resampling.BICUBIC: 2.0}  # pixels to each side
+_SUPPORT = {_BILINEAR: 1.0, Image.Resampling.BOX: 0.5, Image.Resampling.BICUBIC: 2.0}  # reach of a filter, pixels
 
 Box = tuple[float, float, float, float]
 
@@ -22,28 +22,28 @@ def resized(
     """Resize horizontally, then vertically, with antialiasing.
 
     Args:
-        image: of a mode that Pillow resizes by filter ("L", "RGB", "F", ...).
+        image: of a mode that Pillow can filter ("L", "RGB", "F", ...).
         size: width and height of the result.
-        box: the part to take (left, top, right, bottom), pixels; the whole image if None.
+        box: the part of the image to resize (left, top, right, bottom), pixels; the whole image if None.
         method: bilinear, bicubic or box filter.
 
     Raises:
-        MemoryError: the shape is so odd that what lies between the two steps does not fit.
+        MemoryError: the image between the two steps does not fit in memory.
     """
     left, top, right, bottom = box or (0, 0, *image.size)
     width, height = size
-    # As float32, in which Pillow takes them: less a whole number they are exact then, and nothing is rounded otherwise.
+    # Pillow takes float32. Rounded here first, the numbers are exact after an integer is subtracted below.
     top, bottom = float(np.float32(top)), float(np.float32(bottom))
     reach = _SUPPORT[method] * max(1.0, (bottom - top) / height) + 2
     first, last = max(0, math.floor(top - reach)), min(image.height, math.ceil(bottom + reach))
-    if last - first < image.height:  # rows that nothing is made of
+    if last - first < image.height:  # leave out rows that do not contribute
         image = image.crop((0, first, image.width, last))
     rows = image.resize((width, image.height), method, box=(left, 0, right, image.height))
     return rows.resize(size, method, box=(0, top - first, width, bottom - first))
 
 
 def shrunk(image: Image.Image, side: int) -> Image.Image:
-    """An image no larger than ``side`` in either direction, its shape kept; bicubic. A smaller one as it is."""
+    """Reduce an image to at most ``side`` pixels on its longer side, bicubic; a smaller image is returned unchanged."""
     longest = max(image.size)
     if longest <= side:
         return image

@@ -1,4 +1,4 @@
-"""Is there a second photo behind the first, as after ``cat a.jpg b.jpg``? Nothing else would ever say so."""
+"""Detects a second photo after the first one in a file, as after ``cat a.jpg b.jpg``. Decoders ignore it."""
 
 import re
 import struct
@@ -6,20 +6,20 @@ import struct
 from edgeclf.images.sniff import UnfitError, jpeg_header, sniff
 
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-_MAX_SCANS = 1000
-_MANY = 10_000  # parts of one file
+_MAX_SCANS = 1000  # of a JPEG of 1 megapixel
+_MAX_PARTS = 10_000  # of one file
 
 
 def holds_second(data: bytes) -> bool:
     """Whether another image file follows the one that ``data`` starts with.
 
-    What cameras append on purpose does not count: the other pictures of an MPO or a photo with a gain map (they are
-    listed in the first one), films, a maker's own notes.
+    Data that cameras append on purpose does not count: the other images of an MPO or of a photo with a gain map (the
+    first image lists them), videos, notes of the manufacturer.
     """
     kind = sniff(data)
     try:
         end = _ENDS.get(kind, _by_length)(data)
-    except (UnfitError, struct.error):  # whoever decodes it says what is wrong
+    except (UnfitError, struct.error):  # decoding it raises the error that the user sees
         return False
     if end is None:
         return False
@@ -40,7 +40,7 @@ def _jpeg(data: bytes) -> int | None:
 
 def _png(data: bytes) -> int | None:
     position = 8
-    for _ in range(_MANY):
+    for _ in range(_MAX_PARTS):
         length, kind = struct.unpack_from(">I4s", data, position)
         position += 12 + int(length)
         if kind == b"IEND":
@@ -49,15 +49,15 @@ def _png(data: bytes) -> int | None:
 
 
 def _gif(data: bytes) -> int | None:
-    """Its end is one byte: only together with the start of another file is it told from others."""
+    """The end of a GIF is one byte: it is recognised only together with the start of another file."""
     found = re.search(rb"(?s)\0;(?=GIF8|\xff\xd8\xff|\x89PNG|RIFF|BM....\0\0\0\0|II[*]\0|MM\0[*])", data)
     return None if found is None else found.end()
 
 
 def _boxes(data: bytes) -> int | None:
-    """Up to another file's first box."""
+    """Offset of another file's first box."""
     position = 0
-    for _ in range(_MANY):
+    for _ in range(_MAX_PARTS):
         length, kind = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
         if position and kind == b"ftyp":
             return position
@@ -70,7 +70,7 @@ def _boxes(data: bytes) -> int | None:
 
 
 def _by_length(data: bytes) -> int | None:
-    """WebP and BMP say how long they are; None for anything else."""
+    """Length that a WebP or BMP states, bytes; None for other formats."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         length = int.from_bytes(data[4:8], "little")
         return 8 + length + length % 2

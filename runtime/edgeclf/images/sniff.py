@@ -1,7 +1,7 @@
-"""The first look at a photo's bytes: what it is, and what it would cost, before a decoder sees it.
+"""Checks of a photo's bytes before a decoder reads them: its format, and how expensive it would be to decode.
 
-Pillow reads headers in Python and trusts what they say. A file of a few megabytes can keep it busy for minutes, or
-make it take gigabytes, long before the number of pixels is asked for; what no camera writes is refused here.
+Pillow parses headers in Python and trusts them. A file of a few megabytes can keep it busy for minutes, or make it
+allocate gigabytes, before the number of pixels is known. Such files, which no camera writes, are refused here.
 """
 
 import contextlib
@@ -9,10 +9,10 @@ import re
 import struct
 from dataclasses import dataclass
 
-MAX_PARTS = 4096  # segments, chunks, tags that hold no pixels
-_MAX_PACKED = 256  # compressed texts and profiles: each may swell to a megabyte
-_MAX_DATA_PARTS = 2**17  # chunks of pixels: 256 MiB in 2 KiB each
-_MAX_JUNK = 2**16  # bytes between parts, which Pillow skips one by one
+MAX_PARTS = 4096  # segments, chunks or tags of a file that hold no pixels
+_MAX_COMPRESSED_PARTS = 256  # compressed texts and profiles: each may expand to a megabyte
+_MAX_PIXEL_CHUNKS = 2**17  # 256 MiB in chunks of 2 KiB
+_MAX_JUNK_BYTES = 2**16  # between parts; Pillow skips them one by one
 _MAX_STRIPS = 2**20
 
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
@@ -31,14 +31,14 @@ _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xC
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _ARITHMETIC = {0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _RARE = {0xC3: "lossless", 0xCB: "lossless", **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical")}
-_BARE = {0x01, *range(0xD0, 0xDA)}  # markers without content
+_WITHOUT_CONTENT = {0x01, *range(0xD0, 0xDA)}  # markers
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
-_MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # without a "+" it is 20 times faster
+_MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # with a "+" after the first byte, 20 times slower
 _NETPBM = re.compile(rb"P[1-6fF](?:(?:\s++|#[^\r\n]*+[\r\n])++[-\d.]++){2,3}")
 
 
 class UnfitError(Exception):
-    """A photo that no decoder gets to see: ``kind``, what is wrong, and what to do, as ``PhotoError`` has them."""
+    """A photo is not decoded; ``kind``, ``what`` (the cause) and ``remedy`` become those of a ``PhotoError``."""
 
     def __init__(self, kind: str, what: str, remedy: str = "copy it again from the camera") -> None:
         super().__init__(kind, what, remedy)
@@ -47,19 +47,19 @@ class UnfitError(Exception):
 
 @dataclass(frozen=True)
 class JpegHeader:
-    """What decides how a JPEG decodes.
+    """What determines how a JPEG is decoded.
 
     Attributes:
         width, height: pixels, as stored.
-        rare: "12-bit", "lossless" or "hierarchical", which Pillow or the libjpeg beside it may not read; else "".
-        held_whole: libjpeg keeps all coefficients in memory, at whatever scale the photo comes out: it is progressive,
-            or its colours come one after another.
-        scans: how often the decoder passes over the photo; counted up to ``max_scans``.
-        scan: where the segment of the first scan starts.
-        end: where the end marker is, if the scans were counted and there is one.
-        complete: no scan is missing, as far as the headers of those counted tell.
-        arithmetic: coded so, not by Huffman.
-        several: the file says that it holds more pictures than this one.
+        rare: "12-bit", "lossless" or "hierarchical", which Pillow or its libjpeg may be unable to read; else "".
+        held_whole: libjpeg keeps all coefficients in memory, whatever the scale: the JPEG is progressive, or each
+            colour has a scan of its own.
+        scans: how many scans the decoder processes; counted up to ``max_scans``.
+        scan: offset of the segment of the first scan, bytes.
+        end: offset of the end marker, bytes; None if there is none or the scans were not counted.
+        complete: no scan is missing, according to the headers of the counted scans.
+        arithmetic: arithmetic coding, not Huffman coding.
+        several: the file states that it holds more images than this one.
     """
 
     width: int
@@ -88,26 +88,30 @@ def sniff(data: bytes) -> str:
 
 
 def check_parts(kind: str, data: bytes) -> None:
-    """Refuse a file of ``sniff``'s kind (not JPEG) that consists of far too many parts.
+    """Refuse a file that consists of far too many parts.
+
+    Args:
+        kind: its format, as ``sniff`` gives it; JPEGs are checked by ``jpeg_header``.
+        data: the file.
 
     Raises:
-        UnfitError: it does.
+        UnfitError: it has too many parts.
     """
     check = {"PNG": _check_png, "GIF": _check_gif, "TIFF": _check_tiff, "Netpbm": _check_netpbm}.get(kind)
     if check is not None:
-        with contextlib.suppress(struct.error):  # cut short: the decoder will say where
+        with contextlib.suppress(struct.error):  # a truncated file: the decoder raises an error
             check(data)
 
 
 def jpeg_header(data: bytes, max_scans: int) -> JpegHeader:
-    """Walk over a JPEG's segments up to the first scan; over its scans where their number matters.
+    """Read a JPEG's segments up to the first scan, and the scans too if libjpeg holds all coefficients in memory.
 
     Args:
         data: the file.
-        max_scans: for a photo of 1 megapixel; a larger one may have fewer.
+        max_scans: how many a photo of 1 megapixel may have; larger photos may have fewer.
 
     Raises:
-        UnfitError: no frame, no pixels, or far too many parts or scans.
+        UnfitError: there is no image, or there are far too many parts or scans.
     """
     position, junk, frame, code = 2, 0, b"", 0
     for _ in range(MAX_PARTS):
@@ -115,10 +119,10 @@ def jpeg_header(data: bytes, max_scans: int) -> JpegHeader:
         if found is None:
             break
         junk += found.end() - 2 - position
-        if junk > _MAX_JUNK:
+        if junk > _MAX_JUNK_BYTES:
             raise _too_many_parts()
         position, marker = found.end(), found[0][1]
-        if marker in _BARE:
+        if marker in _WITHOUT_CONTENT:
             continue
         length = int.from_bytes(data[position : position + 2], "big")
         if marker in _FRAMES:
@@ -128,27 +132,33 @@ def jpeg_header(data: bytes, max_scans: int) -> JpegHeader:
         position += max(length, 2)
     else:
         raise _too_many_parts()
-    raise UnfitError("damaged", "damaged (no picture in it)")
+    raise UnfitError("damaged", "damaged (no image in it)")
 
 
 def _header(data: bytes, position: int, frame: bytes, code: int, max_scans: int) -> JpegHeader:
     if len(frame) < 6:
-        raise UnfitError("damaged", "damaged (no picture before its first scan)")
+        raise UnfitError("damaged", "damaged (no frame header before its first scan)")
     bits, height, width, components = struct.unpack(">BHHB", frame[:6])
     if not width or not height:
-        raise UnfitError("damaged", "damaged (its header says it has no pixels)")
+        raise UnfitError("damaged", "damaged (its header states no pixels)")
     rare = f"{bits}-bit" if bits != 8 else _RARE.get(code, "")
-    held_whole = code in _PROGRESSIVE or data[position + 2 : position + 3] < bytes([components])  # as libjpeg decides
-    most = max(10, min(MAX_PARTS, max_scans * 10**6 // (width * height)))  # what needs fewer is too large anyway
+    held_whole = code in _PROGRESSIVE or data[position + 2 : position + 3] < bytes([components])  # libjpeg's rule
+    # Below 10 scans, the image is too large anyway.
+    most = max(10, min(MAX_PARTS, max_scans * 10**6 // (width * height)))
     scans, end, complete = _count_scans(data, position, most, frame, code) if held_whole else (1, None, True)
     several = data.find(b"MPF\0", 0, position) >= 0
     return JpegHeader(width, height, rare, held_whole, scans, position, end, complete, code in _ARITHMETIC, several)
 
 
 def _count_scans(data: bytes, position: int, most: int, frame: bytes, code: int) -> tuple[int, int | None, bool]:
-    """Scans from the first one on, whose segment starts at ``position``; the end marker; whether no scan is missing."""
+    """Count scans, the first of which has its segment at ``position``.
+
+    Returns:
+        How many scans, the offset of the end marker (None without one), and whether no scan is missing.
+    """
     scans, marker, end = 1, _SOS, None
-    # Coefficients still to come, by component: all 64, or the whole block at once. The last bit settles one.
+    # Missing coefficients of each component: all 64 if progressive, else the whole block as one. A coefficient is
+    # complete with the scan of its last bit.
     missing = {number: set(range(64) if code in _PROGRESSIVE else (0,)) for number in frame[6 : 6 + 3 * frame[5] : 3]}
     for _ in range(MAX_PARTS + 4 * most):
         if marker == _SOS:
@@ -157,7 +167,7 @@ def _count_scans(data: bytes, position: int, most: int, frame: bytes, code: int)
             first, last, bits = (*data[position + 3 + 2 * len(chosen) : position + 6 + 2 * len(chosen)], 0, 0, 1)[:3]
             for number in chosen if bits & 15 == 0 else b"":
                 missing.get(number, set()).difference_update(range(first, last + 1))
-        if marker not in _BARE:
+        if marker not in _WITHOUT_CONTENT:
             position += max(int.from_bytes(data[position : position + 2], "big"), 2)
         found = _MARKER_IN_SCAN.search(data, position)
         if found is None:
@@ -178,24 +188,24 @@ def _check_png(data: bytes) -> None:
     position, pixels, packed, others = 8, 0, 0, 0
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
-        if kind == b"IEND":  # what lies behind is nothing of the photo's
+        if kind == b"IEND":  # bytes after it do not belong to the photo
             return
         if kind in (b"IDAT", b"fdAT", b"fcTL"):
             pixels += 1
         else:
             others += 1
             packed += kind in (b"iCCP", b"zTXt", b"iTXt")
-        if others > MAX_PARTS or packed > _MAX_PACKED or pixels > _MAX_DATA_PARTS:
+        if others > MAX_PARTS or packed > _MAX_COMPRESSED_PARTS or pixels > _MAX_PIXEL_CHUNKS:
             raise _too_many_parts()
         position += 12 + length
 
 
 def _check_gif(data: bytes) -> None:
-    """Up to the first picture: Pillow takes texts together block by block."""
+    """Check the blocks before the first image: Pillow joins text blocks one by one."""
     position = 13
     if len(data) > 10 and data[10] & 0x80:
         position += 3 << (data[10] & 7) + 1
-    inside = False  # an extension, which is blocks until an empty one
+    inside = False  # in an extension, which consists of blocks up to an empty one
     for _ in range(16 * MAX_PARTS):
         head = data[position : position + 1]
         if head == b"" or (not inside and head in b"\x2c\x3b"):
@@ -210,7 +220,7 @@ def _check_gif(data: bytes) -> None:
 
 
 def _check_tiff(data: bytes) -> None:
-    """The first directory: few tags, that do not hold the same bytes again and again, and not a million strips."""
+    """Check the first directory: few tags, no bytes used by many tags, and no more than a million strips."""
     order, big = "<" if data[:1] == b"I" else ">", data[2:4] in (b"+\0", b"\0+")
     (offset,) = struct.unpack_from(order + "Q", data, 8) if big else struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, offset)
@@ -230,9 +240,9 @@ _TIFF_STRIPS = {273, 279, 324, 325}  # offsets and lengths of strips, then of ti
 
 
 def _check_netpbm(data: bytes) -> None:
-    found = _NETPBM.match(data[: 2 * _MAX_JUNK])
-    if found is None or found.end() > _MAX_JUNK:
-        raise UnfitError("damaged", "damaged (its header does not say how large it is)")
+    found = _NETPBM.match(data[: 2 * _MAX_JUNK_BYTES])
+    if found is None or found.end() > _MAX_JUNK_BYTES:
+        raise UnfitError("damaged", "damaged (its header states no size)")
 
 
 def _too_many_parts() -> UnfitError:

@@ -74,7 +74,7 @@ def test_lossless_jpeg_is_read_or_named() -> None:
 def test_jpeg_without_pixels() -> None:
     """Its height would come after the picture (a DNL segment), which libjpeg does not read."""
     assert "no pixels" in refusal(jpegs.baseline(height=0)).message
-    assert "no picture" in refusal(jpegs.SOI + jpegs.EOI + b"\xff\xff").message
+    assert "no image" in refusal(jpegs.SOI + jpegs.EOI + b"\xff\xff").message
 
 
 @pytest.mark.parametrize("kind", ["RGB", "RGBA"])
