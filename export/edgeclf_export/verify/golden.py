@@ -9,7 +9,7 @@ from edgeclf.errors import ExportError
 from edgeclf.images.preprocess import Photo
 from edgeclf.model.file import SEAL_LENGTH, read_model_file
 from edgeclf.model.manifest import SCHEMA_VERSION, Golden, GoldenPhoto
-from edgeclf.model.selftest import door_pixels, network_logits, run_selftest
+from edgeclf.model.selftest import network_logits, preprocessed_pixels, run_selftest
 from edgeclf.model.session import open_session
 from edgeclf_training.run.kept_photos import small_jpeg
 
@@ -53,7 +53,7 @@ def with_golden(data: bytes, photos: Iterable[tuple[Photo, str]]) -> tuple[bytes
     candidates = []
     for _, (photo, label) in zip(range(CANDIDATES), photos, strict=False):
         jpeg = small_jpeg(photo, _JPEG_SIDE, _JPEG_QUALITY)
-        pixels = door_pixels(jpeg, contract, side)
+        pixels = preprocessed_pixels(jpeg, contract, side)
         logits = network_logits(session, pixels, contract.size)
         candidates.append(GoldenPhoto(label, jpeg, pixels.tobytes(), logits.astype("<f4").tobytes()))
     chosen = choose(candidates, int(_SHARE * len(data)))

@@ -1,11 +1,10 @@
-"""Reading and sealing model files: ONNX bytes, looked at before onnxruntime parses anything.
+"""Reading and sealing model files. The ONNX bytes are checked before onnxruntime parses them.
 
 An ``.onnx`` file is a protobuf message (``ModelProto`` of onnx.proto). Its wire format is simple enough to read the
-few fields that matter here without the ``onnx`` package: IR version, opsets, metadata, and whether any tensor wants
-data from another file.
+fields that matter here without the ``onnx`` package: opsets, metadata, and whether a tensor's data is in another file.
 
 The seal is the file's last 84 bytes: one metadata entry whose value is the SHA-256 of all bytes before it. It detects
-damage, not forgery: whoever changes a file on purpose can seal it again.
+damage, not forgery: who changes a file on purpose can seal it again.
 """
 
 import hashlib
@@ -23,13 +22,13 @@ from edgeclf.model.manifest import Manifest
 from edgeclf.model.verified_bytes import ModelBytes, sealed_copy
 
 MANIFEST_KEY = "edgeclf.manifest"
-SEAL_LENGTH = 84
+SEAL_LENGTH = 84  # bytes
 # Entry of ModelProto.metadata_props (field 14): 82 bytes, key (field 1) of 14 bytes, value (field 2) of 64 bytes.
 _SEAL_HEAD = b"\x72\x52\x0a\x0eedgeclf.sha256\x12\x40"
-_MAX_MANIFEST = 16 * 2**20
-_DOMAINS = frozenset({"", "ai.onnx"})  # not com.microsoft: its EPContext opens other files
+_MAX_MANIFEST_BYTES = 16 * 2**20
+_DOMAINS = frozenset({"", "ai.onnx"})  # not com.microsoft: its operator EPContext opens other files
 _REMEDY = "copy the file again, or export the model again with `edgeclf export`"
-_MOST = 2**31  # bytes: protobuf takes no more
+_MAX_FILE_BYTES = 2**31  # protobuf's limit
 _NO_NAME = "the model"
 
 Buffer: TypeAlias = bytes | mmap.mmap
@@ -38,14 +37,14 @@ Model: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model that passed every check that needs no onnxruntime. Pickled, it takes its bytes along.
+    """A model file that passed all checks that do not need onnxruntime. When pickled, it contains its bytes.
 
     Attributes:
         path: as given; "the model" for bytes.
         size: bytes.
-        sha256: what the seal holds: the digest (hex) of all bytes before it.
-        manifest: what the file says about itself.
-        content: its bytes, for opening sessions.
+        sha256: the digest in the seal: SHA-256 (hex) of all bytes before the seal.
+        manifest: the description of the model.
+        content: the bytes, for opening sessions.
     """
 
     path: str
@@ -69,14 +68,15 @@ def read_model_file(model: Model, *, copied: bool = False) -> ModelFile:
 
     Args:
         model: a path, the bytes of a model file, or a binary file object, which is read to its end.
-        copied: for who opens sessions later on: where the system has memory files, they come from a copy, so that they
-            do even if the file is written over in place. It takes about a millisecond a megabyte.
+        copied: keep a copy in memory if the system has memory files, so that sessions can be opened later even if the
+            file was overwritten in place. It takes about a millisecond per megabyte.
 
     Raises:
-        NotAModelError: no such file, not ONNX, without a manifest, or one that wants other files or custom operators.
+        NotAModelError: there is no such file, it is not ONNX, or it has no manifest.
+        ModelError: it needs other files or custom operators.
         ModelDamagedError: the seal does not match.
-        ModelTooNewError: the manifest is of a newer schema.
-        TypeError: the argument is of another type.
+        ModelTooNewError: the manifest has a newer schema.
+        TypeError: the argument has the wrong type.
     """
     if isinstance(model, bytes | bytearray | memoryview):
         return _from_bytes(bytes(model), _NO_NAME)
@@ -84,7 +84,7 @@ def read_model_file(model: Model, *, copied: bool = False) -> ModelFile:
         name = str(getattr(model, "name", _NO_NAME))
         try:
             data = model.read()
-        except (OSError, ValueError) as error:  # ValueError: it is closed
+        except (OSError, ValueError) as error:  # ValueError: the file object is closed
             raise NotAModelError(f"{name}: cannot be read ({error})", "open it again, in binary mode") from error
         if isinstance(data, bytes):
             return _from_bytes(data, name)
@@ -110,7 +110,7 @@ def _from_path(name: str, copied: bool) -> ModelFile:
         descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
         open_files.callback(os.close, descriptor)
         status = os.fstat(descriptor)
-        if status.st_size > _MOST:
+        if status.st_size > _MAX_FILE_BYTES:
             raise NotAModelError(f"{name}: is too large for a model", "give an .onnx file made by `edgeclf export`")
         copy = sealed_copy(descriptor, status.st_size) if copied else None
         if copy is not None:
@@ -120,7 +120,7 @@ def _from_path(name: str, copied: bool) -> ModelFile:
             raise ModelDamagedError(f"{name}: the file is empty (0 bytes)", _REMEDY)
         with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as data:
             sha256, digest, manifest = _check(data, name)
-            whole = data[:] if os.name == "nt" else None  # an open file could not be replaced there
+            whole = data[:] if os.name == "nt" else None  # on Windows, a file that is open cannot be replaced
         if whole is not None:
             return ModelFile(name, len(whole), sha256, manifest, ModelBytes(name, digest, data=whole))
         kept = os.dup(descriptor)
@@ -130,7 +130,7 @@ def _from_path(name: str, copied: bool) -> ModelFile:
 
 def _from_bytes(data: bytes, name: str) -> ModelFile:
     sha256, digest, manifest = _check(data, name)
-    copy = sealed_copy(data, len(data))  # opened by its path it takes less memory than bytes
+    copy = sealed_copy(data, len(data))  # onnxruntime needs less memory for a path than for bytes
     if copy is None:
         content = ModelBytes(name, digest, data=data)
     else:
@@ -139,12 +139,12 @@ def _from_bytes(data: bytes, name: str) -> ModelFile:
 
 
 def seal(unsealed: bytes) -> bytes:
-    """Append the seal to a serialised model."""
+    """Append the seal to the bytes of a model."""
     return unsealed + _SEAL_HEAD + hashlib.sha256(unsealed).hexdigest().encode()
 
 
 def is_model_file(path: str) -> bool:
-    """Whether a file ends as model files do; nothing else of it is checked."""
+    """Whether a file ends with a seal; nothing else is checked."""
     try:
         return read_ends(path, 0, SEAL_LENGTH).startswith(_SEAL_HEAD)
     except PhotoError:
@@ -152,22 +152,28 @@ def is_model_file(path: str) -> bool:
 
 
 def _check(data: Buffer, name: str) -> tuple[str, str, Manifest]:
-    """The digest that the seal holds, the digest of all bytes, and the manifest of a model that may be used."""
+    """Check a model.
+
+    Returns:
+        The digest in the seal, the digest of all bytes, and the manifest.
+    """
     if not len(data):
         raise ModelDamagedError(f"{name}: the file is empty (0 bytes)", _REMEDY)
     try:
         metadata, domains, external = _scan_model(data)
     except (ValueError, IndexError, OverflowError, RecursionError) as error:
-        raise NotAModelError(f"{name}: not an ONNX model, or one cut short", _REMEDY) from error
+        raise NotAModelError(f"{name}: not an ONNX model, or a truncated one", _REMEDY) from error
     if MANIFEST_KEY not in metadata:
         raise NotAModelError(
             f"{name}: an ONNX file without edgeclf's manifest", "give an .onnx file made by `edgeclf export`"
         )
     sealed, digest = _check_seal(data, name)
     if external:
-        raise ModelError(f"{name}: wants tensor data from other files, which is refused", "export it as one file")
+        raise ModelError(f"{name}: needs tensor data from other files, which is not allowed", "export it as one file")
     if foreign := sorted(domains - _DOMAINS):
-        raise ModelError(f"{name}: wants custom operators ({', '.join(foreign)}), which is refused", "export it again")
+        raise ModelError(
+            f"{name}: needs custom operators ({', '.join(foreign)}), which is not allowed", "export it again"
+        )
     return sealed, digest, Manifest.from_json(metadata[MANIFEST_KEY], name)
 
 
@@ -183,9 +189,13 @@ def _check_seal(data: Buffer, name: str) -> tuple[str, str]:
 
 
 def _scan_model(data: Buffer) -> tuple[dict[str, str], set[str], bool]:
-    """Metadata, operator-set domains, and whether any tensor's data lies elsewhere.
+    """Read the top-level fields of a model.
 
-    Raises ValueError, IndexError, OverflowError or RecursionError on bytes that are no model.
+    Returns:
+        Metadata, operator-set domains, and whether a tensor's data is in another file.
+
+    Raises:
+        ValueError, IndexError, OverflowError, RecursionError: the bytes are not a model.
     """
     metadata: dict[str, str] = {}
     domains: set[str] = set()
@@ -197,18 +207,18 @@ def _scan_model(data: Buffer) -> tuple[dict[str, str], set[str], bool]:
         elif number == 8:  # opset_import
             domains.add(_strings(data, start, end).get(1, ""))
         elif number == 14:  # metadata_props
-            if end - start > _MAX_MANIFEST:
+            if end - start > _MAX_MANIFEST_BYTES:
                 raise ValueError("metadata too long")
             entry = _strings(data, start, end)
             metadata[entry.get(1, "")] = entry.get(2, "")
-        elif number == 25 and end > start:  # functions: edgeclf writes none, and they would need the same scan
+        elif number == 25 and end > start:  # functions: edgeclf writes none, and they could contain tensors
             external = True
     if not has_graph or not domains:
         raise ValueError("no graph")
     return metadata, domains, external
 
 
-# Where tensors can hide: message -> {field: submessage}. onnx.proto's field numbers.
+# Messages that can contain tensors: message -> {field number of onnx.proto: submessage}.
 _GRAPH = {1: "node", 5: "tensor", 15: "sparse"}
 _NESTED = {
     "node": {5: "attribute"},
@@ -225,7 +235,7 @@ def _has_external_data(data: Buffer, start: int, end: int, nested: dict[int, str
         if kind == "tensor":
             if any(n == 13 or (n == 14 and value_start != 0) for n, value_start, _ in _fields(data, a, b)):
                 return True
-        # The key every external tensor carries: only a node with these bytes in it is worth a closer look.
+        # Every external tensor has the key "location": nodes without these bytes are skipped.
         elif kind == "node" and data.find(b"location", a, b) < 0:
             continue
         elif kind is not None and _has_external_data(data, a, b, _NESTED[kind]):
@@ -234,7 +244,7 @@ def _has_external_data(data: Buffer, start: int, end: int, nested: dict[int, str
 
 
 def _fields(data: Buffer, position: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(field number, start, end) of each field of a message; a varint's value comes as start, with end 0."""
+    """(field number, start, end) of each field of a message; for a varint (field number, value, 0)."""
     while position < end:
         key = data[position]
         position += 1
@@ -247,7 +257,7 @@ def _fields(data: Buffer, position: int, end: int) -> Iterator[tuple[int, int, i
             continue
         if wire == 2:
             if position >= end:
-                raise ValueError("cut short")
+                raise ValueError("truncated")
             length = data[position]
             position += 1
             if length >= 0x80:
@@ -266,7 +276,7 @@ def _varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if position >= end:
-            raise ValueError("cut short")
+            raise ValueError("truncated")
         byte = data[position]
         position += 1
         value |= (byte & 0x7F) << shift
@@ -276,5 +286,5 @@ def _varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
 
 
 def _strings(data: Buffer, start: int, end: int) -> dict[int, str]:
-    """The length-delimited fields of a flat message, as text."""
+    """The length-delimited fields of a message without submessages, as text."""
     return {number: str(data[a:b], "utf-8") for number, a, b in _fields(data, start, end) if b}

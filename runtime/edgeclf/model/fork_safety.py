@@ -1,8 +1,8 @@
-"""What becomes of onnxruntime when a process forks, as servers do that load a model once and answer in children.
+"""onnxruntime sessions in processes that fork, such as servers that load a model once and predict in child processes.
 
-A child gets the memory of its parent but only one of its threads. A session that came along would wait for threads
-that are not there, at the latest when it is taken apart. So in a child each is left alone for good, and whoever owns
-one opens it anew. No session is half open when a process forks: a fork waits until opening has ended.
+A child process has the memory of its parent but only one of its threads. An inherited session would wait for threads
+that do not exist, at the latest when it is destroyed. So in a child an inherited session is neither used nor destroyed,
+and its owner opens a new one. A fork waits until sessions that are being opened are open.
 """
 
 import os
@@ -16,19 +16,19 @@ _owners: dict[int, "weakref.ref[Owner]"] = {}
 
 
 class Owner(Protocol):
-    """Whoever holds sessions."""
+    """An object that owns sessions."""
 
     def after_fork(self) -> None:
-        """Called in a child, whose only thread runs this: forget sessions, locks and threads."""
+        """Called in a child process, by its only thread: forget sessions, locks and threads."""
 
 
-def leave_behind(session: Any) -> None:
-    """In children of this process the session is never used, and never taken apart."""
+def never_destroy_in_children(session: Any) -> None:
+    """Do not destroy the session in child processes."""
     _remember(_sessions, session)
 
 
-def renew(owner: Owner) -> None:
-    """Tell the owner in every child of this process."""
+def call_after_fork(owner: Owner) -> None:
+    """Call the owner's ``after_fork`` in every child process."""
     _remember(_owners, owner)
 
 
@@ -42,7 +42,7 @@ def _in_child() -> None:
     if sessions := [session for ref in list(_sessions.values()) if (session := ref()) is not None]:
         import ctypes
 
-        for session in sessions:  # one reference too many: not even the end of the process takes it apart
+        for session in sessions:  # with one more reference, even the end of the process does not destroy it
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
     _sessions.clear()
     for owner in list(_owners.values()):

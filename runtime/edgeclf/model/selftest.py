@@ -1,12 +1,12 @@
-"""The golden self-test: does this device make of a few photos what the exporting machine made of them?
+"""The golden self-test: this device must give the same results for a few photos as the exporting machine.
 
-Resizing is tested against its rule, to the last bit (``edgeclf.images.resize_check``), with pictures made of the raw
-pixels of the golden photos. Every photo is tested twice, so that a difference can be blamed on one half:
+Resizing is tested against its rule, bit for bit (``edgeclf.images.resize_check``), with images made of the pixels of
+the golden photos. Every photo has two tests, so that a difference can be attributed to preprocessing or to the network:
 
-* pixels: its small JPEG goes through the door. Decoders differ a little between builds of libjpeg, so the mean
-  difference to what the door made of it at export may be ``PIXEL_TOLERANCE``.
-* network: raw pixels, enlarged by integer arithmetic alone, go through the network. Its logits must be the same bits
-  for an INT8 file, and close for one that computes in floats.
+* pixels: its small JPEG is preprocessed. Decoders differ a little between builds of libjpeg, so the mean difference
+  from the pixels at export may be up to ``PIXEL_TOLERANCE``.
+* network: raw pixels, enlarged by integer arithmetic, go through the network. Its logits must be bit-identical for an
+  INT8 file, and close for a file that computes in floats.
 """
 
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ from edgeclf.images.preprocess import network_input
 from edgeclf.images.resize_check import NOT_TRIED, ResizeTest, check_resize
 from edgeclf.model.manifest import Golden, GoldenPhoto, Manifest
 
-PIXEL_TOLERANCE = 1.0  # mean absolute difference, of 255
+PIXEL_TOLERANCE = 1.0  # mean absolute difference of pixels, which are 0..255
 
 
 @dataclass(frozen=True)
 class PhotoTest:
-    """What one golden photo gave.
+    """Result of the two tests of one golden photo.
 
     Attributes:
         label: the photo's class.
-        pixels: mean absolute difference between the door's pixels here and at export, 0..255; None where the photo
-            could not be read at all.
-        network: largest difference of a logit, relative to the photo's largest; None where one is not finite.
-        same_bits: all logits are the same bits.
+        pixels: mean absolute difference between the preprocessed pixels here and at export, 0..255; None if the photo
+            could not be read.
+        network: largest difference of a logit, relative to the photo's largest one; None if one is not finite.
+        same_bits: all logits are bit-identical.
         pixels_passed, network_passed: within tolerance.
-        error: why the photo could not be read, None where it could.
+        error: why the photo could not be read, None if it was read.
     """
 
     label: str
@@ -49,13 +49,13 @@ class PhotoTest:
 
 @dataclass(frozen=True)
 class SelfTest:
-    """What all golden photos gave.
+    """Result of the self-test.
 
     Attributes:
-        tolerance: largest relative difference of a logit that passes; 0: the same bits.
-        pixel_tolerance: largest mean difference of pixels that passes, of 255.
-        photos: in the file's order; empty where the file carries none.
-        resize: whether photos are resized by the rule.
+        tolerance: largest allowed relative difference of a logit; 0: bit-identical.
+        pixel_tolerance: largest allowed mean difference of pixels, 0..255.
+        photos: results in the file's order; empty if the file has no golden photos.
+        resize: whether Pillow resizes by the rule.
     """
 
     tolerance: float
@@ -65,18 +65,18 @@ class SelfTest:
 
     @property
     def passed(self) -> bool:
-        """Resizing passed, and every photo both tests."""
+        """Whether resizing and both tests of every photo passed."""
         return self.resize.passed and all(photo.pixels_passed and photo.network_passed for photo in self.photos)
 
     def failures(self, *stages: str) -> tuple[str, ...]:
-        """One line where "resize" failed, one for each photo that failed in "pixels" or "network"; all by default."""
+        """Lines about failed tests: one for "resize", one per photo for "pixels" and for "network"; all by default."""
         stages = stages or ("resize", "pixels", "network")
         lines = []
         if "resize" in stages and self.resize.shape is not None:
             width, height = self.resize.shape
             lines.append(
-                f"resize: a picture of {width} x {height} pixels gets other pixels than it must, by up to "
-                f"{self.resize.largest} of 255 ({self.resize.differing} values in {self.resize.pictures} pictures)"
+                f"resize: an image of {width} x {height} pixels gets wrong pixels, by up to "
+                f"{self.resize.largest} of 255 ({self.resize.differing} values in {self.resize.pictures} images)"
             )
         for number, photo in enumerate(self.photos, 1):
             name = f"photo {number} ({photo.label})"
@@ -84,10 +84,12 @@ class SelfTest:
                 lines.append(f"{name}: pixels: {photo.error}")
             elif "pixels" in stages and not photo.pixels_passed:
                 lines.append(
-                    f"{name}: pixels: {photo.pixels:.2f} of 255 off on average, {self.pixel_tolerance:g} is allowed"
+                    f"{name}: pixels: mean difference {photo.pixels:.2f} of 255, {self.pixel_tolerance:g} is allowed"
                 )
             if "network" in stages and not photo.network_passed:
-                found = "are not finite" if photo.network is None else f"differ by {photo.network:.1e} of the largest"
+                found = (
+                    "are not finite" if photo.network is None else f"differ by {photo.network:.1e} of the largest logit"
+                )
                 allowed = f"{self.tolerance:.0e} is allowed" if self.tolerance else "the same bits are expected"
                 lines.append(f"{name}: network: logits {found}, {allowed}")
         return tuple(lines)
@@ -98,7 +100,7 @@ def run_selftest(session: Any, manifest: Manifest) -> SelfTest:
 
     Args:
         session: an onnxruntime session of the file, as ``edgeclf.model.session.open_session`` gives it.
-        manifest: the file's.
+        manifest: the manifest of the file.
     """
     golden = manifest.golden or Golden(1, 0.0, ())
     raw = [np.frombuffer(p.pixels, np.uint8).reshape(golden.side, golden.side, 3) for p in golden.photos]
@@ -118,10 +120,10 @@ def reduce_pixels(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
     Args:
         image: uint8 ``[S, S, 3]``.
-        side: blocks in each direction, 1..S; where S is no multiple of it, some are a pixel larger.
+        side: blocks in each direction, 1..S; if S is not a multiple of it, some blocks are a pixel larger.
 
     Returns:
-        uint8 ``[side, side, 3]``, rounded half up; whole numbers all the way, so the same everywhere.
+        uint8 ``[side, side, 3]``, rounded half up; integer arithmetic, so the same on every machine.
     """
     edges = np.arange(side + 1, dtype=np.int64) * image.shape[0] // side
     sums = np.add.reduceat(np.add.reduceat(image.astype(np.int64), edges[:-1], axis=0), edges[:-1], axis=1)
@@ -131,16 +133,16 @@ def reduce_pixels(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def enlarge_pixels(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Enlarge an image bilinearly, in whole numbers: the same on every CPU and with every numpy.
+    """Enlarge an image bilinearly, in integer arithmetic: the same on every CPU and with every numpy.
 
     Args:
         pixels: uint8 ``[side, side, 3]``.
         size: height and width of the result, at least side.
 
     Returns:
-        uint8 ``[size, size, 3]``. Smooth, so that the network sees something like a photo and not tiles.
+        uint8 ``[size, size, 3]``, smooth like a photo.
     """
-    side, unit = pixels.shape[0], 2 * size  # positions are counted in parts of 1 / unit
+    side, unit = pixels.shape[0], 2 * size  # positions are multiples of 1 / unit
     centres = (2 * np.arange(size, dtype=np.int64) + 1) * side - size
     position = np.clip(centres, 0, unit * (side - 1))
     low, share = position // unit, position % unit
@@ -151,17 +153,17 @@ def enlarge_pixels(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.asarray((both + unit * unit // 2) // (unit * unit), dtype=np.uint8)
 
 
-def door_pixels(jpeg: bytes, contract: ImageContract, side: int) -> NDArray[np.uint8]:
-    """What the door makes of a JPEG, averaged over blocks: uint8 ``[side, side, 3]``.
+def preprocessed_pixels(jpeg: bytes, contract: ImageContract, side: int) -> NDArray[np.uint8]:
+    """The network input of a JPEG, averaged over blocks: uint8 ``[side, side, 3]``.
 
     Raises:
-        PhotoError: it cannot be read here.
+        PhotoError: it cannot be read on this device.
     """
     return reduce_pixels(network_input(jpeg, contract), side)
 
 
 def network_logits(session: Any, pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
-    """Logits, float32 ``[classes]``, of raw pixels ``[side, side, 3]`` enlarged to the network's input size."""
+    """Logits, float32 ``[classes]``, of raw pixels uint8 ``[side, side, 3]``, enlarged to the network's input size."""
     (logits,) = session.run(["logits"], {"image": enlarge_pixels(pixels, size)[None]})
     return np.asarray(logits[0], dtype=np.float32)
 
@@ -171,7 +173,7 @@ def _test(
 ) -> PhotoTest:
     off, error = None, None
     try:
-        found = door_pixels(photo.jpeg, contract, golden.side)
+        found = preprocessed_pixels(photo.jpeg, contract, golden.side)
         off = float(np.abs(found.astype(np.int64) - expected).mean())
     except PhotoError as caught:
         error = caught.message

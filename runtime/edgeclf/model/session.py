@@ -144,7 +144,7 @@ def _open_session(model: ModelFile, device: str, threads: int | None, spin: bool
         chosen = [(name, {"use_tf32": "0"}) if name == CUDA else name for name in providers]
         with model.content.opened() as content:
             session = onnxruntime.InferenceSession(content, options, providers=chosen, enable_fallback=0)
-        fork_safety.leave_behind(session)
+        fork_safety.never_destroy_in_children(session)
         session.disable_fallback()  # onnxruntime's own fallback raises no error, and prints to stdout
         return session
 

@@ -1,9 +1,9 @@
-"""The bytes of a checked model, which every session is opened from, whatever becomes of the file's name.
+"""The bytes of a checked model. Every session is opened from them, even if the file is renamed or deleted.
 
-On Linux a copy is kept in a memory file that is sealed: it has a path for onnxruntime, nobody can write to it, and it
-is no part of the process's own memory. Elsewhere, and in a process that answers once, a descriptor of the file is kept:
-it outlives renaming, deletion, a change of the working folder and forks, and a file that is written over in place is
-noticed before and after onnxruntime has read it.
+On Linux a copy is kept in a sealed memory file: onnxruntime can open it by a path, nobody can write to it, and it does
+not count as memory of the process. On other systems, and in a process that predicts once, a descriptor of the file is
+kept. It stays valid after renaming, deletion, a change of the working folder and forks. If the file was overwritten in
+place, that is detected before and after onnxruntime reads it.
 """
 
 import contextlib
@@ -16,20 +16,20 @@ from contextlib import contextmanager
 
 from edgeclf.errors import ModelDamagedError
 
-_COARSE = 3.0  # seconds: FAT counts the time of a change in twos
-_CHUNK = 2**20
+_CLOCK_TOLERANCE_SECONDS = 3.0  # FAT stores modification times in steps of 2 seconds
+_CHUNK_BYTES = 2**20
 
 
 class ModelBytes:
-    """Bytes that passed the checks.
+    """The bytes of a model that passed the checks.
 
     Args:
-        name: for messages.
-        digest: SHA-256 (hex) of all of them.
-        data: the bytes themselves, where there is no file to keep open.
-        descriptor: of the file they were read from; closed when this object goes.
+        name: the model's name in error messages.
+        digest: SHA-256 (hex) of all bytes.
+        data: the bytes themselves, if no file is kept open.
+        descriptor: of the file that they were read from; closed together with this object.
         status: of the descriptor, from before they were read.
-        sealed: nobody can write to what the descriptor is of.
+        sealed: the descriptor is a memory file that nobody can write to.
     """
 
     def __init__(
@@ -54,22 +54,22 @@ class ModelBytes:
             return True
         try:
             stamp = _stamp(os.fstat(self._descriptor))
-        except OSError:  # somebody closed what is not theirs
+        except OSError:  # other code closed the descriptor
             return False
         if self._sealed:
             return stamp[:3] == self._stamp[:3]  # type: ignore[index]
-        if stamp == self._stamp and abs(time.time() - stamp[3] / 1e9) > _COARSE:
+        if stamp == self._stamp and abs(time.time() - stamp[3] / 1e9) > _CLOCK_TOLERANCE_SECONDS:
             return True
         if stamp[:3] != self._stamp[:3] or _digest(self._descriptor) != self._digest:  # type: ignore[index]
             return False
-        self._stamp = stamp  # renamed, linked, or written with the same
+        self._stamp = stamp  # renamed, linked, or overwritten with the same bytes
         return True
 
     def read(self) -> bytes:
-        """All of them.
+        """Read all bytes.
 
         Raises:
-            ModelDamagedError: they are not there any more.
+            ModelDamagedError: the file was overwritten.
         """
         if self._data is not None:
             return self._data
@@ -80,10 +80,10 @@ class ModelBytes:
 
     @contextmanager
     def opened(self) -> Iterator[str | bytes]:
-        """What onnxruntime is to open: a path that leads to the descriptor, where the system has one, or the bytes.
+        """What onnxruntime opens: a path of the descriptor if the system has one, else the bytes.
 
         Raises:
-            ModelDamagedError: they are not there any more, now or after onnxruntime has read them.
+            ModelDamagedError: the file was overwritten, before or while onnxruntime read it.
         """
         if self._data is not None:
             yield self._data
@@ -98,20 +98,21 @@ class ModelBytes:
     def _check(self) -> None:
         if not self.is_whole():
             raise ModelDamagedError(
-                f"{self._name}: was written over while in use",
+                f"{self._name}: was overwritten while in use",
                 "start again; replace a model in use by renaming the new file to its name",
             )
 
 
 def sealed_copy(source: int | bytes, size: int) -> int | None:
-    """A memory file that nobody can write to; None where there is none, or no room.
+    """Copy a file into a memory file that nobody can write to.
 
     Args:
         source: a descriptor, or the bytes.
         size: how many bytes.
 
     Returns:
-        Its descriptor, which the caller closes.
+        The descriptor of the memory file, which the caller closes; None if the system has no memory files or not enough
+        memory.
     """
     try:
         descriptor = os.memfd_create("edgeclf-model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -125,14 +126,14 @@ def sealed_copy(source: int | bytes, size: int) -> int | None:
                 if isinstance(source, int)
                 else os.write(descriptor, memoryview(source)[done:])
             )
-            if not part:  # the file became shorter meanwhile: what is there does not pass the checks
+            if not part:  # the file has become shorter: the copy will not pass the checks
                 break
             done += part
         import fcntl
 
         seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-    except OSError:  # a limit of memory or of file sizes
+    except OSError:  # a limit of memory or of file size
         os.close(descriptor)
         return None
     return descriptor
@@ -140,7 +141,7 @@ def sealed_copy(source: int | bytes, size: int) -> int | None:
 
 def _blocks(descriptor: int) -> Iterator[bytes]:
     offset = 0
-    while block := os.pread(descriptor, _CHUNK, offset):  # not read(): forks share its position
+    while block := os.pread(descriptor, _CHUNK_BYTES, offset):  # not read(): forked processes share the position
         yield block
         offset += len(block)
 
@@ -158,7 +159,7 @@ def _stamp(status: os.stat_result) -> tuple[int, int, int, int, int]:
 
 
 def _can_open(path: str) -> bool:
-    """Not without /proc, nor where the process has given up the right to the file since."""
+    """Whether a path can be opened: not without /proc, nor if the process has lost its permission."""
     try:
         os.close(os.open(path, os.O_RDONLY))
     except OSError:
@@ -167,7 +168,7 @@ def _can_open(path: str) -> bool:
 
 
 def _close(descriptor: int, file: tuple[int, int]) -> None:
-    """Close a descriptor, unless it was closed by others and its number stands for another file now."""
+    """Close a descriptor, unless other code closed it and its number now belongs to another file."""
     with contextlib.suppress(OSError):
         if _stamp(os.fstat(descriptor))[:2] == file:
             os.close(descriptor)

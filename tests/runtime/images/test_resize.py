@@ -107,7 +107,7 @@ def test_old_files_and_bare_ones_find_it_too(
     result = selftest.run_selftest(session, file.manifest)
     (line,) = result.failures("resize")
     assert not result.passed
-    assert line.startswith("resize: a picture of ")
+    assert line.startswith("resize: an image of ")
 
 
 def test_large_inputs_are_tried_small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,5 +144,5 @@ def test_doctor_names_a_pillow_that_resizes_otherwise(
     assert done.returncode == 3
     (row,) = (line for line in done.stdout.splitlines() if line.startswith("pixels"))
     assert "FAIL" in row
-    assert "resize: a picture of" in row
+    assert "resize: an image of" in row
     assert edgeclf_child("doctor", model).returncode == 0

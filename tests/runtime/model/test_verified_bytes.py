@@ -116,7 +116,7 @@ def test_bytes_that_are_gone_are_never_others(change: Callable[[Path, Path], Non
     classifier = Classifier(live)
     change(live, other)
     for attempt in (lambda: Classifier.predict(copy.deepcopy(classifier), PHOTOS[0]), lambda: pickle.dumps(classifier)):
-        with pytest.raises(ModelDamagedError, match="written over while in use"):
+        with pytest.raises(ModelDamagedError, match="overwritten while in use"):
             attempt()
 
 
