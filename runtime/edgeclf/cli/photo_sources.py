@@ -18,7 +18,7 @@ from edgeclf.errors import EdgeclfError, PhotoError, UsageError
 from edgeclf.files.atomic_write import check_writable, write_new, write_over
 from edgeclf.files.glob_patterns import is_pattern, matching
 from edgeclf.files.photo_names import FoundPath, is_photo_name
-from edgeclf.files.timed_io import patiently, reason
+from edgeclf.files.timed_io import reason, with_time_limit
 from edgeclf.files.walk import image_files
 from edgeclf.images.camera_raw import Tally
 from edgeclf.images.overlay_mark import OVERLAY_ENDING, is_overlay, save_marked
@@ -70,10 +70,10 @@ def _expand(argument: str, raws: Tally, alone: bool) -> Iterator[Found]:
             remedy = "name the files instead, or pipe in one photo at a time"
             raise PhotoError("unsupported", f"{STDIN}: holds more than one photo", remedy, STDIN)
         yield Found(STDIN, data)
-    elif patiently(lambda _: os.path.isdir(argument), argument):
+    elif with_time_limit(lambda _: os.path.isdir(argument), argument):
         yield from _in_folder(argument, raws)
-    elif patiently(lambda _: is_pattern(argument), argument):
-        matches = patiently(lambda progress: matching(argument, progress), argument)
+    elif with_time_limit(lambda _: is_pattern(argument), argument):
+        matches = with_time_limit(lambda progress: matching(argument, progress), argument)
         yield from (Found(name, FoundPath(name)) for name in matches)
         if not matches:
             raise PhotoError("not-found", f"{argument}: no file matches", "check the pattern", argument)
@@ -116,7 +116,7 @@ def are_several(arguments: list[str]) -> bool:
     if len(arguments) != 1:
         return True
     try:
-        return patiently(lambda _: os.path.isdir(arguments[0]) or is_pattern(arguments[0]), arguments[0])
+        return with_time_limit(lambda _: os.path.isdir(arguments[0]) or is_pattern(arguments[0]), arguments[0])
     except PhotoError:  # its disk does not answer: reported when the photo is read
         return False
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgeclf.errors import PhotoError
-from edgeclf.files.timed_io import patiently
+from edgeclf.files.timed_io import with_time_limit
 
 _MAX_UNSORTED = 1024  # digests in the set, before they are merged into the sorted array
 
@@ -52,7 +52,7 @@ def _real(folder: str) -> str:
 
 @functools.lru_cache(4096)
 def _without_links(folder: str) -> str:
-    return patiently(lambda _: os.path.realpath(folder), folder)
+    return with_time_limit(lambda _: os.path.realpath(folder), folder)
 
 
 def photo_file(path: str, status: os.stat_result) -> PhotoFile:
@@ -68,7 +68,7 @@ def photo_file(path: str, status: os.stat_result) -> PhotoFile:
 def look_at(path: str) -> PhotoFile | None:
     """The file as it is now; None if it does not exist, or its disk does not answer."""
     try:
-        return photo_file(path, patiently(lambda _: os.stat(path), path))
+        return photo_file(path, with_time_limit(lambda _: os.stat(path), path))
     except (OSError, ValueError, PhotoError):
         return None
 

@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeVar
 from edgeclf.errors import PhotoError
 from edgeclf.field.photo_id import Digests, PhotoFile, photo_file
 from edgeclf.files.photo_names import UNSORTED, has_raw_suffix, is_ignored, is_photo_name
-from edgeclf.files.timed_io import patiently
+from edgeclf.files.timed_io import with_time_limit
 from edgeclf.files.walk import Tree, is_folder, is_linked
 
 T = TypeVar("T")
@@ -131,11 +131,11 @@ class FolderWatch:
             inner = stack.pop()
             path = inner.path
             try:
-                tree = tree or _patiently(lambda: Tree(self.folder), path)
-                real = _patiently(partial(tree.enter, *inner), path) if inner.is_link else tree.enter(*inner)
+                tree = tree or _with_time_limit(lambda: Tree(self.folder), path)
+                real = _with_time_limit(partial(tree.enter, *inner), path) if inner.is_link else tree.enter(*inner)
                 if real is None or (real == self._skip and inner.parent is not None):
                     continue
-                modified_ns = _patiently(partial(os.stat, path), path).st_mtime_ns
+                modified_ns = _with_time_limit(partial(os.stat, path), path).st_mtime_ns
                 earlier = self._folders.get(path)
                 if not full and earlier is not None and earlier.is_quiet and earlier.modified_ns == modified_ns:
                     folders[path] = earlier
@@ -187,11 +187,11 @@ class FolderWatch:
 
 def _listed(folder: str) -> Iterator[PhotoFile | _Inner | str]:
     """The photos in a folder, the folders in it, and the paths of camera raw files."""
-    listing = _patiently(lambda: os.scandir(folder), folder)
+    listing = _with_time_limit(lambda: os.scandir(folder), folder)
     try:
-        while chunk := _patiently(lambda: list(itertools.islice(listing, _CHUNK_ENTRIES)), folder):
+        while chunk := _with_time_limit(lambda: list(itertools.islice(listing, _CHUNK_ENTRIES)), folder):
             chunk.sort(key=lambda entry: entry.name)
-            yield from _patiently(partial(_photos_and_folders, chunk), folder)
+            yield from _with_time_limit(partial(_photos_and_folders, chunk), folder)
     except TimeoutError:  # a thread may still be reading it, and closes it
         raise
     except BaseException:
@@ -199,9 +199,9 @@ def _listed(folder: str) -> Iterator[PhotoFile | _Inner | str]:
         raise
 
 
-def _patiently(call: Callable[[], T], path: str) -> T:
+def _with_time_limit(call: Callable[[], T], path: str) -> T:
     try:
-        return patiently(lambda _: call(), path)
+        return with_time_limit(lambda _: call(), path)
     except PhotoError as error:
         raise TimeoutError(errno.ETIMEDOUT, "its disk does not answer", path) from error
 

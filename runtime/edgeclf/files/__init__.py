@@ -1,1 +1,1 @@
-"""Files and folders: atomic writes, walking, names of photos, disks that may hang, locks."""
+"""Files and folders: atomic writes, walking, names of photos, reads with a time limit, locks."""

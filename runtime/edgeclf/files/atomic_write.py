@@ -1,6 +1,6 @@
-"""Writing files so that nobody ever sees half of one, and never over a file that edgeclf did not make.
+"""Writing files atomically: no reader sees half a file, and no file is overwritten that edgeclf did not make.
 
-What a file system refuses that is only a wish (mode bits, links, a flush) is done without.
+Hard links and flushing are optional: a file system that does not have them is written without.
 """
 
 import contextlib
@@ -13,24 +13,24 @@ from typing import IO, Any
 
 from edgeclf.errors import UsageError
 
-IsOurs = Callable[[str], bool]  # whether a regular file was made by edgeclf, for the purpose at hand
+IsOurs = Callable[[str], bool]  # whether edgeclf made a regular file, of the kind that is to be written
 
-_NO_FLUSH = frozenset((errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY))
-_BUSY = 100  # times that a name is taken while a file is put in its place, until that is no chance any more
+_FLUSH_UNSUPPORTED = frozenset((errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY))
+_MAX_ATTEMPTS = 100  # to create a file whose name other processes create and delete meanwhile
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Write a file under a temporary name in the same folder, flush it to disk, then rename it into place.
 
-    It replaces whatever is there: for files in folders of edgeclf's own. For a name that a user gave, see
+    It replaces any existing file: for files in folders that edgeclf manages. For a name that the user gave, see
     ``write_over``.
 
     Args:
         path: what to create or replace.
-        write: writes the content to the binary file it is given.
+        write: writes the content to the binary file that it gets.
 
     Raises:
-        OSError: the folder cannot be written; nothing is left behind then, and an existing file stays as it was.
+        OSError: the folder cannot be written. No temporary file is left, and an existing file is unchanged.
     """
     temporary = _written(path.parent, write)
     try:
@@ -41,17 +41,17 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 
 
 def write_new(path: Path, write: Callable[[IO[bytes]], Any]) -> bool:
-    """``write_atomically``, but never over another file: False, and nothing is written, if there is one by now."""
+    """``write_atomically``, but never over another file: if there is one, nothing is written and False is returned."""
     temporary = _written(path.parent, write)
     try:
         if os.name == "nt":
-            os.rename(temporary, path)  # refuses to replace
+            os.rename(temporary, path)  # fails if the name exists
             return True
         try:
             os.link(temporary, path)
         except FileExistsError:
             raise
-        except OSError:  # memory cards know no links; between a look and a step another process might slip in
+        except OSError:  # no hard links, as on memory cards; the next two lines are not atomic
             if os.path.lexists(path):
                 raise FileExistsError from None
             os.rename(temporary, path)
@@ -64,22 +64,22 @@ def write_new(path: Path, write: Callable[[IO[bytes]], Any]) -> bool:
 
 
 def write_over(path: Path, write: Callable[[IO[bytes]], Any], is_ours: IsOurs, what: str) -> None:
-    """Write a file that a user named: a new one, or over an earlier one of edgeclf's, but over nothing else.
+    """Write a file that the user named: a new one, or over a file that edgeclf made, but over no other file.
 
-    A link is followed; what it leads to is written.
+    A link is followed: its target is written.
 
     Args:
         path: what to create or replace.
         write: as for ``write_atomically``.
-        is_ours: whether a file was made by edgeclf; only called for regular files.
-        what: what those are, such as "a heat map".
+        is_ours: whether edgeclf made a file; called only for regular files.
+        what: what such files are, for messages, such as "a heat map".
 
     Raises:
-        UsageError: there is something else.
+        UsageError: something else has this name.
         OSError: as for ``write_atomically``.
     """
     real = Path(os.path.realpath(path))
-    for _ in range(_BUSY):
+    for _ in range(_MAX_ATTEMPTS):
         check_writable(path, is_ours, what)
         if os.path.lexists(real):
             return write_atomically(real, write)
@@ -89,7 +89,7 @@ def write_over(path: Path, write: Callable[[IO[bytes]], Any], is_ours: IsOurs, w
 
 
 def check_writable(path: Path, is_ours: IsOurs, what: str) -> None:
-    """See, before long work, that ``write_over`` will not refuse.
+    """Check, before long work, that ``write_over`` will not fail.
 
     Raises:
         UsageError: as ``write_over``.
@@ -108,12 +108,12 @@ def may_write(path: str | os.PathLike[str], is_ours: IsOurs) -> bool:
         return stat.S_ISREG(os.lstat(real).st_mode) and is_ours(real)
     except FileNotFoundError:
         return True
-    except OSError:  # whoever writes is told why it does not work
+    except OSError:  # writing it raises the error that the user sees
         return not os.path.lexists(real)
 
 
 def flush(descriptor: int) -> None:
-    """Return when a file is on the disk; at once where the file system does not know how to do that.
+    """Wait until a file is on the disk; does nothing if the file system does not support it.
 
     Raises:
         OSError: the disk failed.
@@ -121,15 +121,15 @@ def flush(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _NO_FLUSH:
+        if error.errno not in _FLUSH_UNSUPPORTED:
             raise
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names of new files in a folder outlive a power cut, where folders can be opened."""
+    """Flush a folder, so that the names of new files survive a power cut, if the system can open folders."""
     if os.name == "nt":
         return
-    with contextlib.suppress(OSError):  # folders one may only write to; some network mounts
+    with contextlib.suppress(OSError):  # folders without read permission; some network mounts
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -138,9 +138,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def _written(folder: Path, write: Callable[[IO[bytes]], Any]) -> str:
-    """A whole file on the disk, under a temporary name.
+    """Write and flush a file under a temporary name, and return its path.
 
-    Not by ``tempfile``: its files are nobody else's to read, and some network mounts refuse to change that later.
+    Not by ``tempfile``: only the owner can read its files, and some network mounts cannot change that later.
     """
     temporary = os.path.join(folder, f".edgeclf-{os.urandom(8).hex()}.tmp")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)

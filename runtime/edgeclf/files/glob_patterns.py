@@ -1,4 +1,4 @@
-"""Globs as people mean them: a folder called ``card [2024]`` is one, and what is never a photo does not match."""
+"""Glob patterns that also work with brackets in folder names (``card [2024]``) and leave out what is never a photo."""
 
 import glob
 import os
@@ -8,26 +8,29 @@ from edgeclf.files.photo_names import is_ignored
 
 
 def is_pattern(argument: str) -> bool:
-    """Whether an argument stands for the files that it matches: it has ``*``, ``?`` or ``[``, and is none itself."""
+    """Whether an argument is a pattern: it has ``*``, ``?`` or ``[``, and no file of this name exists."""
     return glob.has_magic(argument) and "://" not in argument and not os.path.lexists(argument)
 
 
 def matching(pattern: str, progress: Callable[[], None]) -> list[str]:
-    """Files that a glob matches, sorted.
+    """Files that a pattern matches, sorted.
 
-    What exists under the very name of its first folders is meant. If nothing matches, brackets are taken as characters.
-    ``**`` follows links to folders, in circles too: each file counts once.
+    The first folders of the pattern are taken literally if they exist. If nothing matches, brackets are taken as plain
+    characters. ``**`` follows links to folders, also in circles: each file is returned once.
 
     Args:
         pattern: with ``*``, ``?``, ``[...]``, and ``**`` for any folders.
         progress: called for each file.
+
+    Returns:
+        Their paths.
     """
     literal, rest = _split(pattern)
     return _matches(literal, rest, progress) or _matches(literal, rest.replace("[", "[[]"), progress)
 
 
 def _split(pattern: str) -> tuple[str, str]:
-    """The folders a pattern begins with that exist by name, and what is left to match."""
+    """Split a pattern into its first folders, as far as they exist literally, and the rest."""
     drive, tail = os.path.splitdrive(pattern)
     separators = [place for place, character in enumerate(tail) if character in (os.sep, os.altsep)]
     for place in reversed(separators):
@@ -37,7 +40,8 @@ def _split(pattern: str) -> tuple[str, str]:
 
 
 def _matches(literal: str, rest: str, progress: Callable[[], None]) -> list[str]:
-    named = set(rest.replace(os.altsep or os.sep, os.sep).split(os.sep))  # @eaDir, if it is in the pattern
+    # An ignored name such as @eaDir matches if the pattern names it.
+    named = set(rest.replace(os.altsep or os.sep, os.sep).split(os.sep))
     found: dict[tuple[str, str], str] = {}
     places: dict[str, str] = {}  # one string for each folder, not for each file in it
     for name in glob.iglob(glob.escape(literal) + rest, recursive=True):

@@ -1,4 +1,4 @@
-"""One process at a time: a lock on an open file that ends with the process, however it ends."""
+"""A lock on an open file, so that one process at a time writes to it. It ends with the process."""
 
 import os
 import sys
@@ -7,21 +7,21 @@ from typing import IO
 
 from edgeclf.errors import RecordError
 
-_FAR = 2**62  # Windows locks bytes, and bars others from reading them: one that no file ever has
+_LOCKED_BYTE = 2**62  # position; on Windows others cannot read locked bytes, so it is beyond the end of any file
 
 
 def lock(file: IO[bytes], path: Path) -> None:
-    """Lock a file, or go on without where the file system knows no locks.
+    """Lock a file; does nothing if the file system has no locks.
 
     Raises:
-        RecordError: another process has it.
+        RecordError: another process has locked it.
     """
     try:
         if sys.platform == "win32":
             import msvcrt
 
             position = os.lseek(file.fileno(), 0, os.SEEK_CUR)
-            os.lseek(file.fileno(), _FAR, os.SEEK_SET)
+            os.lseek(file.fileno(), _LOCKED_BYTE, os.SEEK_SET)
             try:
                 msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
             finally:
@@ -31,6 +31,6 @@ def lock(file: IO[bytes], path: Path) -> None:
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError) as error:
-        raise RecordError(f"{path}: another edgeclf is writing to it", "end that one, or name another file") from error
+        raise RecordError(f"{path}: another edgeclf is writing to it", "stop it, or name another file") from error
     except OSError:  # no locks on this file system
         return

@@ -1,4 +1,4 @@
-"""Paths as people give them to functions: texts or ``Path`` objects, one or several."""
+"""Arguments that are paths: strings or ``Path`` objects, one or several."""
 
 import os
 from collections.abc import Iterable
@@ -8,5 +8,5 @@ PathLike = str | os.PathLike[str]
 
 
 def as_paths(given: PathLike | Iterable[PathLike]) -> tuple[Path, ...]:
-    """All of them; one text is one path, not its letters."""
+    """All paths as a tuple; a string is one path, not a sequence of letters."""
     return (Path(given),) if isinstance(given, (str, os.PathLike)) else tuple(map(Path, given))

@@ -1,17 +1,17 @@
-"""Which names in a folder are those of photos, and which never are: one list for every command.
+"""Which file names are photos and which never are: the one list of all commands.
 
-Never photos are hidden names (a dot in front), and what systems and programs keep among photos for themselves: waste
-bins, snapshots, thumbnails, caches.
+Never photos: hidden names (they begin with a dot), and what systems and programs keep among photos: recycle bins,
+snapshots, thumbnails, caches.
 """
 
 import itertools
 import os
 import re
 
-UNSORTED = "_unsorted"  # photos nobody has looked at yet, beside class folders: never trained on, never counted
+UNSORTED = "_unsorted"  # folder beside class folders for photos without a label: never trained on, never counted
 
-# What photos come in besides JPEG (MPO included) and HEIC, which are told by their first bytes. Left out on purpose:
-# formats that call other programs (EPS), that decode before their size is known (ICO), or that are no pictures.
+# Formats besides JPEG (MPO included) and HEIC, which are recognised by their first bytes. Left out on purpose: formats
+# that call other programs (EPS), that decode before their size is known (ICO), or that are not images.
 FORMATS = {
     "PNG": (".png",),
     "GIF": (".gif",),
@@ -24,8 +24,8 @@ FORMATS = {
     "TGA": (".tga",),
     "PCX": (".pcx",),
 }
-_TOLD_BY_BYTES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".heic", ".heif", ".hif")
-SUFFIXES = frozenset((*_TOLD_BY_BYTES, *itertools.chain(*FORMATS.values())))
+_RECOGNISED_BY_BYTES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".heic", ".heif", ".hif")
+SUFFIXES = frozenset((*_RECOGNISED_BY_BYTES, *itertools.chain(*FORMATS.values())))
 RAW_SUFFIXES = frozenset(
     (
         *(
@@ -64,10 +64,10 @@ RAW_SUFFIXES = frozenset(
 )
 
 # Names that begin with a dot are left out anyway: .Trashes, .@__thumb, .thumbnails, .stversions, .git, ._photo.jpg ...
-# No word that could be a class ("recycle bin", "thumbs", "originals") is here.
+# Words that could be a class ("recycle bin", "thumbs", "originals") are not in this list.
 _IGNORED = frozenset(
     (
-        # Synology, QNAP, ASUSTOR and kin: thumbnails, waste bins, snapshots, services
+        # Synology, QNAP, ASUSTOR and others: thumbnails, recycle bins, snapshots, services
         *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "@snapshot", "@sharesnap", "@sharebin", "@__thumb"),
         *("@appstore", "@appconf", "@appdata", "@apphome", "@apptemp", "@database", "@download", "@cloudsync"),
         *("@synologydrive", "@synologydrivesharesync", "@img_bkp_cache", "@quarantine", "@userpreference", "@sys"),
@@ -78,7 +78,7 @@ _IGNORED = frozenset(
         # macOS
         *("__macosx", "network trash folder", "temporary items", "thevolumesettingsfolder", "icon\r"),
         *("desktop db", "desktop df"),
-        # Linux, cameras (Sony's pictures of its films), notebooks and programs
+        # Linux, cameras (Sony's thumbnails of videos), notebooks and programs
         *("lost+found", "thmbnl", "__pycache__", "node_modules"),
     )
 )
@@ -90,18 +90,18 @@ _IGNORED_NUMBERED = re.compile(r"found\.\d{3}|network recycle bin \d+|\$windows\
 
 
 class FoundPath(str):
-    """A path that was found in a folder or by a pattern, or named beside others: a heat map there is no photo."""
+    """A path that was found in a folder or by a pattern, or named together with others: overlays are left out there."""
 
     __slots__ = ()
 
 
 def has_raw_suffix(name: str) -> bool:
-    """Whether a file is called like a camera raw file."""
+    """Whether a file name has the suffix of a camera raw file."""
     return os.path.splitext(name)[1].lower() in RAW_SUFFIXES
 
 
 def is_ignored(name: str) -> bool:
-    """Whether a file or folder of this name is never a photo, nor a folder of photos, in a folder that is walked."""
+    """Whether a file or folder of this name, found in a folder, is never a photo nor a folder of photos."""
     if name.startswith("."):
         return True
     folded = name.casefold()
@@ -109,5 +109,5 @@ def is_ignored(name: str) -> bool:
 
 
 def is_photo_name(name: str) -> bool:
-    """Whether a file's name ends as those of photos do."""
+    """Whether a file name has the suffix of an image format."""
     return os.path.splitext(name)[1].lower() in SUFFIXES

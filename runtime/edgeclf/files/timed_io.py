@@ -1,11 +1,11 @@
-"""Photo files from disks that may hang: a network mount that has gone must not take the rest of the batch with it.
+"""Reading files with a time limit: a disk that hangs, such as a lost network mount, must not stop the whole batch.
 
-A call that waits for such a disk cannot be interrupted, so it is made in a helper thread, and whoever wanted it goes on
-after ``EDGECLF_TIMEOUT`` seconds without progress (30; 0 calls in place, without limit). Helpers are kept and used
-again: a call costs about 30 microseconds more. They are daemons, so a process can end while one is stuck.
+A call that waits for a disk cannot be interrupted. So a helper thread makes it, and the caller goes on after
+``EDGECLF_TIMEOUT`` seconds without progress (default 30; 0: call directly, without a limit). Helper threads are reused:
+a call takes about 30 microseconds more. They are daemon threads, so the process can end while one is waiting.
 
-Where two calls hang, further ones in that folder fail at once until one of them comes back; so does every call once 16
-hang. What hangs is so bounded: in threads, and in the time a folder of 100,000 photos costs.
+While two calls hang in a folder, further calls in this folder fail at once; while 16 calls hang, every call fails at
+once. That limits the number of threads, and the time that a folder of 100,000 photos takes.
 """
 
 import os
@@ -18,28 +18,31 @@ from typing import IO, Any, Generic, TypeVar
 from edgeclf.errors import PhotoError, UsageError
 
 TIMEOUT_VARIABLE = "EDGECLF_TIMEOUT"
-TIMEOUT = 30.0
-_STUCK_IN_FOLDER, _STUCK = 2, 16
-_CHUNK = 2**18  # bytes of one read; a disk that gives less in all that time counts as hanging
+DEFAULT_TIMEOUT_SECONDS = 30.0
+_MAX_HANGING_IN_FOLDER, _MAX_HANGING = 2, 16  # calls
+_CHUNK_BYTES = 2**18  # of one read; a disk that gives less within the time limit counts as hanging
 T = TypeVar("T")
-Progress = Callable[[], None]  # a long call says with it that it is not stuck
+Progress = Callable[[], None]  # a long call calls it when it has made progress
 
 
 def read_regular(name: str, limit: int) -> bytes:
-    """All of a regular file; pipes, sockets and devices could block or never end and are refused unopened.
+    """Read a regular file. Pipes, sockets and devices are refused without opening them: they could block or never end.
 
     Args:
         name: a path.
-        limit: a file of more bytes is refused, also one that grows while it is read.
+        limit: largest number of bytes, also of a file that grows while it is read.
+
+    Returns:
+        All bytes of the file.
 
     Raises:
-        PhotoError: it cannot be read, is empty or too long, or its disk does not answer ("timeout").
-        UsageError: ``EDGECLF_TIMEOUT`` is no number of seconds.
+        PhotoError: the file cannot be read, is empty or too large, or its disk does not respond ("timeout").
+        UsageError: ``EDGECLF_TIMEOUT`` is not a number of seconds.
     """
 
     def read(file: IO[bytes], progress: Progress) -> bytes:
         chunks, length = [], 0
-        size = min(_CHUNK, os.fstat(file.fileno()).st_size + 1)
+        size = min(_CHUNK_BYTES, os.fstat(file.fileno()).st_size + 1)
         while chunk := file.read(size):
             chunks.append(chunk)
             length += len(chunk)
@@ -52,7 +55,7 @@ def read_regular(name: str, limit: int) -> bytes:
 
 
 def read_ends(name: str, head: int, tail: int) -> bytes:
-    """The first ``head`` bytes of a regular file and the last ``tail``, none twice; errors as ``read_regular``'s."""
+    """Read the first ``head`` and the last ``tail`` bytes of a regular file, none twice. Raises as ``read_regular``."""
 
     def read(file: IO[bytes], progress: Progress) -> bytes:
         start = file.read(head)
@@ -70,11 +73,11 @@ def _with_file(name: str, limit: int | None, use: Callable[[IO[bytes], Progress]
     def call(progress: Progress) -> bytes:
         _check(os.stat(name), name, limit)
         with open(name, "rb", buffering=0, opener=_open) as file:
-            _check(os.fstat(file.fileno()), name, limit)  # another file may have taken the name
+            _check(os.fstat(file.fileno()), name, limit)  # the name may belong to another file by now
             return use(file, progress)
 
     try:
-        return patiently(call, name)
+        return with_time_limit(call, name)
     except FileNotFoundError as error:
         raise _missing(name) from error
     except MemoryError as error:
@@ -85,30 +88,33 @@ def _with_file(name: str, limit: int | None, use: Callable[[IO[bytes], Progress]
         ) from error
 
 
-def patiently(call: Callable[[Progress], T], name: str) -> T:
-    """Make a call that may wait for a disk, and give up on it when it does not get on.
+def with_time_limit(call: Callable[[Progress], T], name: str) -> T:
+    """Make a call that may wait for a disk, and stop waiting if it makes no progress within the time limit.
 
     Args:
-        call: gets a function to call whenever it has got on.
-        name: the path it is about.
+        call: its argument is a function that it calls whenever it has made progress.
+        name: the path that it reads.
+
+    Returns:
+        What the call returned.
 
     Raises:
-        PhotoError: "timeout". Whatever the call raises comes through.
-        UsageError: ``EDGECLF_TIMEOUT`` is no number of seconds.
+        PhotoError: "timeout". What the call raises is raised too.
+        UsageError: ``EDGECLF_TIMEOUT`` is not a number of seconds.
     """
     seconds = _timeout()
     if not seconds:
         return call(lambda: None)
     folder = os.path.dirname(name)
-    if _stuck and (_stuck.count(folder) >= _STUCK_IN_FOLDER or len(_stuck) >= _STUCK):
-        raise _hangs(name, "its disk does not answer (other reads of it are waiting still)")
+    if _hanging and (_hanging.count(folder) >= _MAX_HANGING_IN_FOLDER or len(_hanging) >= _MAX_HANGING):
+        raise _timeout_error(name, "its disk does not respond (other reads are still waiting)")
     try:
         helper = _idle.pop()
     except IndexError:
         helper = _Helper()
     answer = helper.ask(call, seconds, folder)
     if answer is None:
-        raise _hangs(name, f"its disk has not answered for {seconds:g} s")
+        raise _timeout_error(name, f"its disk has not responded for {seconds:g} s")
     _idle.append(helper)
     if answer.error is not None:
         raise answer.error
@@ -122,17 +128,17 @@ class _Answer(Generic[T]):
 
 
 class _Helper:
-    """A thread that makes one call after another, until one of them is given up."""
+    """A thread that makes one call after another, until a call hangs."""
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Callable[[Progress], Any]] = SimpleQueue()
         self._answers: SimpleQueue[_Answer[Any]] = SimpleQueue()
         self._steps = 0
-        self._given_up: str | None = None  # the folder of the call nobody waits for any more
+        self._given_up: str | None = None  # the folder of a call whose result nobody waits for
         threading.Thread(target=self._serve, name="edgeclf-read", daemon=True).start()
 
     def ask(self, call: Callable[[Progress], Any], seconds: float, folder: str) -> _Answer[Any] | None:
-        """What came of a call; None if it got no further for ``seconds``, and the helper is of no use any more."""
+        """The result of a call; None if it made no progress for ``seconds``: the helper is then not used again."""
         self._calls.put(call)
         try:
             while True:
@@ -150,10 +156,10 @@ class _Helper:
     def _give_up(self, folder: str) -> _Answer[Any] | None:
         with _lock:
             try:
-                return self._answers.get_nowait()  # in the last moment
+                return self._answers.get_nowait()  # the result came at the last moment
             except Empty:
                 self._given_up = folder
-                _stuck.append(folder)
+                _hanging.append(folder)
                 return None
 
     def _serve(self) -> None:
@@ -165,7 +171,7 @@ class _Helper:
                 answer = _Answer(error=error)
             with _lock:
                 if self._given_up is not None:
-                    _stuck.remove(self._given_up)
+                    _hanging.remove(self._given_up)
                     return
                 self._answers.put(answer)
             del call, answer  # else they live until the next call
@@ -175,16 +181,16 @@ class _Helper:
 
 
 _idle: list[_Helper] = []  # append and pop are atomic
-_stuck: list[str] = []  # the folder of each call that was given up and has not come back; under _lock
+_hanging: list[str] = []  # the folder of each call that hangs; protected by _lock
 _lock = threading.Lock()
 
 
 def _forget() -> None:
-    """After a fork: no thread comes along."""
+    """After a fork: the child process has none of these threads."""
     global _lock
     _lock = threading.Lock()
     _idle.clear()
-    _stuck.clear()
+    _hanging.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -194,7 +200,7 @@ if hasattr(os, "register_at_fork"):
 def _timeout() -> float:
     given = os.environ.get(TIMEOUT_VARIABLE)
     if not given:
-        return TIMEOUT
+        return DEFAULT_TIMEOUT_SECONDS
     try:
         seconds = float(given)
     except ValueError:
@@ -205,7 +211,7 @@ def _timeout() -> float:
 
 
 def _open(name: str, flags: int) -> int:
-    """So that a pipe that has just taken the file's name does not block."""
+    """Open without blocking, in case a pipe has just got this name."""
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -220,12 +226,12 @@ def _check(status: os.stat_result, name: str, limit: int | None) -> None:
 
 
 def too_many_bytes(name: str | None, limit: int) -> PhotoError:
-    """The error of a file of more than ``limit`` bytes."""
+    """The error for a file of more than ``limit`` bytes."""
     return PhotoError("too-large", f"{name or 'the photo'}: more than {limit >> 20} MiB", "save it smaller", name)
 
 
 def reason(error: BaseException) -> str:
-    """What an exception says, in one line."""
+    """The message of an exception, in one line."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return text.splitlines()[0]
 
@@ -234,15 +240,15 @@ def _missing(name: str) -> PhotoError:
     scheme, is_address, rest = name.partition("://")
     if not (is_address and scheme.isalnum()):
         what = "no such file or folder"
-        remedy = "give each path as an argument of its own" if "\n" in name else "check the path"
+        remedy = "give each path as a separate argument" if "\n" in name else "check the path"
     elif scheme.lower() == "file":
-        from urllib.parse import unquote  # only now: single photos must not wait for imports
+        from urllib.parse import unquote  # imported only here: it would delay the prediction of a single photo
 
         what, remedy = "is an address, not a path", f"give {unquote(rest.removeprefix('localhost'))}"
     else:
-        what, remedy = "is an address, and edgeclf opens none", "download the photo first, or pipe it in: predict -"
+        what, remedy = "is an address; edgeclf reads files only", "download the photo first, or pipe it in: predict -"
     return PhotoError("not-found", f"{name}: {what}", remedy, name)
 
 
-def _hangs(name: str, what: str) -> PhotoError:
+def _timeout_error(name: str, what: str) -> PhotoError:
     return PhotoError("timeout", f"{name}: {what}", f"check the mount; {TIMEOUT_VARIABLE} sets the seconds", name)

@@ -1,10 +1,9 @@
-"""Walking through folders: one rule for all commands of what is looked into, and of what is never a photo.
+"""Walking through folders: the one rule of all commands for which folders are entered and which files are photos.
 
-Left out is what ``edgeclf.files.photo_names`` says is never a photo. A folder that the user names is walked, whatever
-it is called.
+Names that are never photos (``edgeclf.files.photo_names``) are left out. A folder that the user names is always walked.
 
-Links to folders are followed. One that leads back above itself is not, nor into what is walked anyway: each real folder
-counts once.
+Links to folders are followed, but each real folder is walked once: a link to a folder above it, or to one that is
+walked anyway, is not followed.
 """
 
 import heapq
@@ -14,26 +13,26 @@ from functools import partial
 from typing import Any, TypeVar
 
 from edgeclf.files.photo_names import FoundPath, has_raw_suffix, is_ignored, is_photo_name
-from edgeclf.files.timed_io import patiently
+from edgeclf.files.timed_io import with_time_limit
 
 T = TypeVar("T")
 
-_NAMES = 5_000  # of one folder, that are held in memory at once
+_NAMES_AT_ONCE = 5_000  # names of one folder in memory
 
 
 class Tree:
-    """Which folders a walk enters: real ones below its root, and those that links lead to, each once.
+    """Decides which folders a walk enters: those below its root and those that links lead to, each once.
 
     Args:
-        root: where the walk begins; it is entered itself.
+        root: the folder where the walk begins; it is entered too.
     """
 
     def __init__(self, root: str) -> None:
         self._root = os.path.realpath(root)
-        self._linked: set[str] = set()  # what links led to, outside
+        self._linked: set[str] = set()  # real paths outside the root that links led to
 
     def enter(self, path: str, parent: str | None, is_link: bool) -> str | None:
-        """The real path of a folder to be walked, None if it is not: a circle, or walked by another way.
+        """The real path of a folder, None if it is not entered: a circle of links, or it is walked by another path.
 
         Args:
             path: the folder.
@@ -73,34 +72,37 @@ def image_files(
     wanted: Callable[[str], bool] = is_photo_name,
     onraw: Callable[[str], Any] | None = None,
 ) -> Iterator[FoundPath]:
-    """Photos below a folder: what has an image suffix, sorted within each folder, a folder before those inside it.
+    """Find the photos below a folder, sorted within each folder, those of a folder before those of its sub-folders.
 
     Args:
         folder: links in it are followed, but each folder is walked once.
-        onerror: called for a folder that cannot be listed, which is passed over without it.
-        wanted: by their names, which files; never those that ``is_ignored`` says.
-        onraw: called for what is called like a camera raw file, which nothing here can read.
+        onerror: called for a folder that cannot be listed; such folders are skipped.
+        wanted: whether a file of this name is returned; never true for names that ``is_ignored`` leaves out.
+        onraw: called for each file with the suffix of a camera raw file, which edgeclf cannot read.
+
+    Returns:
+        Their paths.
 
     Raises:
-        PhotoError: "timeout": the disk does not answer.
+        PhotoError: "timeout": the disk does not respond.
     """
 
     def listed(name: str) -> bool:
         return wanted(name) or (onraw is not None and has_raw_suffix(name))
 
-    tree = _patiently(lambda: Tree(folder), folder)
+    tree = _with_time_limit(lambda: Tree(folder), folder)
     waiting: list[tuple[str, str | None, bool]] = [(folder, None, False)]
     while waiting:
         path, above, is_link = waiting.pop()
         enter = partial(tree.enter, path, above, is_link)
-        real = _patiently(enter, folder) if is_link else enter()
+        real = _with_time_limit(enter, folder) if is_link else enter()
         if real is None:
             continue
         folders: list[tuple[str, bool]] | None = None
         after = ""
         while True:
             try:
-                names, inside = patiently(partial(_next_names, path, after, listed), folder)
+                names, inside = with_time_limit(partial(_next_names, path, after, listed), folder)
             except OSError as error:
                 if onerror:
                     onerror(error)
@@ -111,23 +113,26 @@ def image_files(
                     yield FoundPath(os.path.join(path, name))
                 else:
                     onraw(os.path.join(path, name))
-            if len(names) < _NAMES:
+            if len(names) < _NAMES_AT_ONCE:
                 break
             after = names[-1]
         waiting += ((inner, real, linked) for inner, linked in reversed(folders or []))
 
 
-def _patiently(call: Callable[[], T], folder: str) -> T:
-    return patiently(lambda _: call(), folder)
+def _with_time_limit(call: Callable[[], T], folder: str) -> T:
+    return with_time_limit(lambda _: call(), folder)
 
 
 def _next_names(
     parent: str, after: str, wanted: Callable[[str], bool], progress: Callable[[], None]
 ) -> tuple[list[str], list[tuple[str, bool]]]:
-    """The first files in a folder whose names sort behind ``after``, and the folders in it, sorted, links marked.
+    """The next file names of a folder, in order.
 
-    A folder of 100,000 photos is read twenty times over: two seconds, in the minutes that they take. All its names at
-    once would be most of what its photos cost in memory.
+    A folder of 100,000 photos is listed twenty times, which takes two seconds of several minutes. All its names at once
+    would take more memory than everything else.
+
+    Returns:
+        The first names after ``after``, and the sub-folders with whether they are links, both sorted.
     """
     folders = []
 
@@ -141,11 +146,11 @@ def _next_names(
                 elif entry.name > after and wanted(entry.name) and not is_ignored(entry.name):
                     yield entry.name
 
-    return heapq.nsmallest(_NAMES, files()), sorted(folders)
+    return heapq.nsmallest(_NAMES_AT_ONCE, files()), sorted(folders)
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether there is a folder, or a link to one; not for a link to itself."""
+    """Whether an entry is a folder or a link to one; False for a link to itself."""
     try:
         return entry.is_dir()
     except OSError:
@@ -153,5 +158,5 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def is_linked(entry: os.DirEntry[str]) -> bool:
-    """Whether a folder is another one by a second name: a link, or on Windows a junction."""
+    """Whether a folder is a link, or on Windows a junction."""
     return entry.is_symlink() or (os.name == "nt" and os.path.realpath(entry.path) != os.path.abspath(entry.path))

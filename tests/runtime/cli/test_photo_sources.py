@@ -124,11 +124,11 @@ def test_patterns(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("https://example.org/a.jpg?size=2", "is an address, and edgeclf opens none; download the photo first"),
-        ("s3://bucket/*.jpg", "is an address, and edgeclf opens none"),
+        ("https://example.org/a.jpg?size=2", "is an address; edgeclf reads files only; download the photo first"),
+        ("s3://bucket/*.jpg", "is an address; edgeclf reads files only"),
         ("file:///photos/a%20b.jpg", "is an address, not a path; give /photos/a b.jpg"),
         ("file://localhost/a.jpg", "is an address, not a path; give /a.jpg"),
-        ("a.jpg\nb.jpg", "give each path as an argument of its own"),
+        ("a.jpg\nb.jpg", "give each path as a separate argument"),
         ("a.jpg", "no such file or folder; check the path"),
     ],
 )

@@ -15,7 +15,7 @@ from edgeclf import Classifier
 from edgeclf.errors import PhotoError, UsageError
 from edgeclf.files import timed_io as reading
 from edgeclf.files import walk
-from edgeclf.files.timed_io import patiently, read_ends, read_regular
+from edgeclf.files.timed_io import read_ends, read_regular, with_time_limit
 from edgeclf.files.walk import image_files
 from edgeclf.images.preprocess import upright_rgb
 from helpers import OLD_MODELS, draw
@@ -53,7 +53,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     monkeypatch.setenv("EDGECLF_TIMEOUT", "0.2")
     yield mended
     mended.set()
-    until(lambda: not reading._stuck)
+    until(lambda: not reading._hanging)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_folder_that_hangs_costs_two_timeouts_not_one_a_photo(folder: Path, hang
     assert threading.active_count() == threads
     assert read_regular(str(folder / "other" / "good.jpg"), LIMIT)
     hanging.set()
-    until(lambda: not reading._stuck)
+    until(lambda: not reading._hanging)
     assert read_regular(str(folder / "good.jpg"), LIMIT) == read_regular(str(folder / "hangs3.jpg"), LIMIT)
 
 
@@ -106,7 +106,7 @@ def test_slow_read_that_gets_on_is_waited_for(monkeypatch: pytest.MonkeyPatch) -
             progress()
         return 7
 
-    assert patiently(slow, "photo.jpg") == 7
+    assert with_time_limit(slow, "photo.jpg") == 7
 
 
 CHILD = """
@@ -168,9 +168,9 @@ def test_timeout_that_makes_no_sense(value: str, photo: Path, monkeypatch: pytes
 
 def test_no_timeout_means_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGECLF_TIMEOUT", "0")
-    assert patiently(lambda _: threading.current_thread(), "") is threading.current_thread()
+    assert with_time_limit(lambda _: threading.current_thread(), "") is threading.current_thread()
     monkeypatch.setenv("EDGECLF_TIMEOUT", "5")
-    assert patiently(lambda _: threading.current_thread(), "") is not threading.current_thread()
+    assert with_time_limit(lambda _: threading.current_thread(), "") is not threading.current_thread()
 
 
 def before_opening(monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object]) -> None:
@@ -260,14 +260,14 @@ def test_large_folders_are_walked_in_order_a_part_at_a_time(tmp_path: Path, monk
     wanted = ["b.jpg", "y.jpg", "z.jpg", "a/x.jpg", "b/1.JPG", "b/10.jpg", "b/2.jpg", "b/c/9.png"]
     assert whole == [str(tmp_path / name) for name in wanted]
     for part in (1, 2, 3):
-        monkeypatch.setattr(walk, "_NAMES", part)
+        monkeypatch.setattr(walk, "_NAMES_AT_ONCE", part)
         assert list(image_files(str(tmp_path))) == whole
 
 
 def test_names_of_a_large_folder_are_never_all_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3000):
         (tmp_path / f"{'x' * 200}{number:05}.jpg").touch()
-    monkeypatch.setattr(walk, "_NAMES", 100)
+    monkeypatch.setattr(walk, "_NAMES_AT_ONCE", 100)
     tracemalloc.start()
     assert sum(1 for _ in image_files(str(tmp_path))) == 3000
     peak = tracemalloc.get_traced_memory()[1]

@@ -138,7 +138,7 @@ def test_what_changes_while_onnxruntime_opens_it_is_refused_or_the_same(
     if change in CHANGES[:3]:
         assert answers(Classifier(live, threads=1)) == expected
     else:
-        with pytest.raises(ModelDamagedError, match="written over"):
+        with pytest.raises(ModelDamagedError, match="overwritten"):
             Classifier(live, threads=1)
 
 
