@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from command_line import Done, in_child, in_process
-from edgeclf.telemetry import hush
+from edgeclf.telemetry import disable_telemetry
 from helpers import SHARED, draw, write_class_folders
 from small_models import Small, committed, exported
 
@@ -24,7 +24,7 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # and nohup what is to outlive it
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.pop("EDGECLF_MODEL", None)
-    hush()  # the tests themselves leave nothing in a home either
+    disable_telemetry()  # the tests themselves leave nothing in a home either
     os.environ["EDGECLF_CACHE"] = tempfile.mkdtemp(prefix="edgeclf-test-cache-")
 
 

@@ -1,11 +1,11 @@
-"""edgeclf: classify photos anywhere with one self-describing ``.onnx`` file.
+"""edgeclf: classify photos on any device with one self-describing ``.onnx`` file.
 
     >>> from edgeclf import Classifier
     >>> classifier = Classifier("penguins.onnx")        # or Classifier() for the ImageNet network in the package
     >>> classifier.predict("photo.jpg").best.label
     >>> classifier.explain("photo.jpg").overlay().save("why.png")
 
-Nothing here touches the network. Names are imported when first used, so ``import edgeclf`` costs next to nothing.
+Nothing here uses the network. Names are imported when first used, so ``import edgeclf`` takes almost no time.
 """
 
 from importlib import import_module

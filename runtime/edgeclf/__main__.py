@@ -1,4 +1,4 @@
-"""``edgeclf`` and ``python -m edgeclf``: Ctrl-C ends it quietly from the first moment on."""
+"""The commands ``edgeclf`` and ``python -m edgeclf``. Ctrl-C ends them without a traceback, also during imports."""
 
 import sys
 from typing import NoReturn
@@ -10,7 +10,7 @@ def main() -> NoReturn:
         from edgeclf.cli.app import main as run
 
         run()
-    except KeyboardInterrupt:  # while modules are imported; later the command line sees to it
+    except KeyboardInterrupt:  # while modules are imported; later the command line handles it
         sys.exit(130)
 
 

@@ -1,4 +1,4 @@
-"""Checks of what Python code gives: another type is one line, whatever it holds."""
+"""Checks of arguments: an error message of one line for a wrong type or value."""
 
 import operator
 
@@ -6,7 +6,16 @@ from edgeclf.errors import UsageError
 
 
 def check_whole(name: str, value: int) -> None:
-    """Raise TypeError for what is no whole number, UsageError for one below 1."""
+    """Check that an argument is an integer of at least 1.
+
+    Args:
+        name: of the argument, for messages.
+        value: its value.
+
+    Raises:
+        TypeError: it is not an integer.
+        UsageError: it is below 1.
+    """
     try:
         whole = operator.index(value)
     except TypeError:
@@ -16,7 +25,15 @@ def check_whole(name: str, value: int) -> None:
 
 
 def number(name: str, value: float) -> float:
-    """A number. Raises TypeError for what is none, text included."""
+    """Convert an argument to a float.
+
+    Args:
+        name: of the argument, for messages.
+        value: its value.
+
+    Raises:
+        TypeError: it is not a number; a string is not.
+    """
     if isinstance(value, str):
         raise TypeError(f"{name} is a number, not {type(value).__name__}")
     try:

@@ -1,4 +1,4 @@
-"""Working on photos side by side: in threads, in order, and never more than a few ahead of who asks."""
+"""A pool of threads that yields results in the order of the items and works only a few items ahead."""
 
 import _thread
 import atexit
@@ -12,35 +12,38 @@ from edgeclf.errors import UsageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Answer: TypeAlias = "SimpleQueue[tuple[Any, BaseException | None]]"  # of one result, or what was raised instead
+Answer: TypeAlias = "SimpleQueue[tuple[Any, BaseException | None]]"  # gets one result, or the exception that was raised
 
-AHEAD = 4  # items taken in a worker: one that takes long does not keep the others waiting at once
+AHEAD = 4  # items per worker that are taken in advance, so that a slow item does not block the others at once
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Generator[Result, None, None]:
-    """The results of ``work``, done in threads, in the order of the items and as soon as they are there.
+    """Call ``work`` on each item in threads, and yield the results in the order of the items.
 
-    Items are taken in the caller's thread, only while results are asked for, and at most ``AHEAD`` a worker beyond
-    those answered. What ``work`` or the items raise is raised in its turn, after the results before it. When the
-    iterator ends, is closed, or is interrupted, what has not begun is dropped, and no thread is left.
+    Items are taken in the caller's thread, only when a result is requested, at most ``AHEAD`` per worker in advance.
+    An exception of ``work`` or of the items is raised in its turn, after the results before it. When the iterator ends,
+    is closed, or is interrupted, waiting items are dropped and all threads end.
 
-    ``concurrent.futures`` and ``threading.Thread.start`` do not bear Ctrl-C: they take locks in Python code, and a
-    KeyboardInterrupt there leaves one taken for good, or free too early. What is done here photo by photo, in the
-    thread that gets the signals, is written in C.
+    ``concurrent.futures`` and ``threading.Thread.start`` are not safe with Ctrl-C: they use locks in Python code, and
+    after a KeyboardInterrupt there a lock may stay locked, or be released too early. The operations that are used here
+    for each item, in the main thread, are implemented in C.
 
     Args:
         work: called in several threads at once.
         items: may be endless.
-        workers: threads, at least 1.
+        workers: number of threads, at least 1.
+
+    Returns:
+        An iterator over the results.
 
     Raises:
-        UsageError: it was begun in another process, of which this one is a fork.
+        UsageError: the iterator was started in the parent process, before a fork.
     """
     source = iter(items)
     tasks: SimpleQueue[tuple[Item, Answer] | None] = SimpleQueue()
     pending: deque[Answer] = deque()
     failure: Exception | None = None
-    busy: list[_thread.LockType] = []  # one for each thread, held as long as it lives
+    busy: list[_thread.LockType] = []  # one for each thread, locked until the thread ends
     process, idents = os.getpid(), set[int]()
 
     def serve(held: _thread.LockType) -> None:
@@ -52,11 +55,11 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
             held.release()
 
     def same_process() -> None:
-        if os.getpid() != process:  # its threads stayed behind: it would wait for ever
-            raise UsageError("an iterator does not go on in a forked process", "make a new one there")
+        if os.getpid() != process:  # the threads do not exist in this process: it would wait for ever
+            raise UsageError("an iterator cannot be continued in a forked process", "create a new one there")
 
     def stop() -> None:
-        """May be interrupted, and called again."""
+        """End all threads. It may be interrupted and called again."""
         try:
             while True:
                 tasks.get_nowait()
@@ -65,12 +68,12 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
         for _ in range(workers):
             tasks.put(None)
         if os.getpid() != process or _thread.get_ident() in idents:
-            return  # no thread comes along into a fork; one that collects garbage cannot wait for itself
+            return  # a forked process has no threads; a thread that runs the garbage collector cannot wait for itself
         for lock in busy:
             with lock:
                 pass
 
-    atexit.register(stop)  # for an iterator that is never ended: Python may fall over threads that work while it ends
+    atexit.register(stop)  # for an iterator that is never closed: Python may crash if threads work while it exits
     try:
         while True:
             try:
@@ -82,7 +85,7 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
                 break
             pending.append(SimpleQueue())
             tasks.put((item, pending[-1]))
-            del item  # photos may be large
+            del item  # it may be large
             if len(busy) < min(workers, len(pending)):
                 held = _thread.allocate_lock()
                 held.acquire()
@@ -106,9 +109,9 @@ def _serve(work: Callable[[Any], Any], tasks: "SimpleQueue[tuple[Any, Answer] | 
         item, answer = task
         try:
             answer.put((work(item), None))
-        except BaseException as error:  # raised again by whoever asks
+        except BaseException as error:  # raised again in the caller's thread
             answer.put((None, error))
-        del task, item, answer  # else they live until the next one
+        del task, item, answer  # else they stay in memory until the next task
 
 
 def _result(answer: Answer) -> Any:
@@ -118,4 +121,4 @@ def _result(answer: Answer) -> Any:
             raise error
         return value
     finally:
-        del value, error  # the error's trace holds what is named here, the error too
+        del value, error  # the error's traceback refers to these variables, also to the error itself

@@ -1,12 +1,12 @@
-"""Every error edgeclf raises on purpose, and the exit code the command line gives it.
+"""All errors that edgeclf raises on purpose, and the exit code of the command line for each.
 
 EdgeclfError
 ├── PhotoError        1  a photo cannot be read (the rest of the batch goes on)
-├── ExplainError      1  the model carries no heat map for that class on that photo
-├── UsageError        2  an argument makes no sense
+├── ExplainError      1  the model computes no heat map of that class for that photo
+├── UsageError        2  an argument is invalid
 ├── ModelError        3  a model file cannot be used
 │   ├── NotAModelError       not ONNX, or ONNX without edgeclf's manifest
-│   ├── ModelDamagedError    the seal is broken or the file is cut short
+│   ├── ModelDamagedError    the seal is broken or the file is truncated
 │   └── ModelTooNewError     needs a newer edgeclf or onnxruntime
 ├── BackendError      4  the backend, the device or an extra is not available
 ├── DataError         5  training photos, weights or a run folder cannot be used
@@ -22,7 +22,7 @@ class EdgeclfError(Exception):
     """Base of all errors edgeclf raises on purpose.
 
     Args:
-        message: what is wrong, in one line, naming the file or value.
+        message: what is wrong, in one line, with the file or value.
         remedy: what to do next, in a few words; may be empty.
     """
 
@@ -42,8 +42,9 @@ class PhotoError(EdgeclfError):
 
     Attributes:
         kind: "not-found", "not-a-file", "empty", "not-an-image", "damaged", "too-large", "unreadable", "unsupported"
-            (an image that this installation cannot decode), "timeout" (its disk does not answer), "no-images" (a folder
-            without any) or "heat-map" (one of edgeclf's, found among photos). Records have one more: "no-heat-map".
+            (an image that this installation cannot decode), "timeout" (its disk does not respond), "no-images" (a
+            folder without photos) or "heat-map" (made by edgeclf, found among photos). Records have one more:
+            "no-heat-map".
         path: the photo as the caller named it, None if it has no name.
     """
 
@@ -53,7 +54,7 @@ class PhotoError(EdgeclfError):
         self.path = path
 
     def alone(self) -> "PhotoError":
-        """The same error without the frames it came through, which hold the photo: for those who keep errors."""
+        """The same error without its traceback, whose frames would keep the photo in memory."""
         return PhotoError(self.kind, self.message, self.remedy, self.path)
 
     def __reduce__(self) -> tuple[type["PhotoError"], tuple[str, str, str, str | None]]:
@@ -61,10 +62,10 @@ class PhotoError(EdgeclfError):
 
 
 class ExplainError(EdgeclfError):
-    """The model carries no heat map for that class on that photo.
+    """The model computes no heat map of that class for that photo.
 
     Attributes:
-        prediction: the ranking there is all the same, an ``edgeclf.Prediction``.
+        prediction: the ``edgeclf.Prediction`` for the photo.
     """
 
     def __init__(self, message: str, remedy: str = "", prediction: Any = None) -> None:
@@ -73,7 +74,7 @@ class ExplainError(EdgeclfError):
 
 
 class UsageError(EdgeclfError):
-    """An argument makes no sense."""
+    """An argument is invalid."""
 
     exit_code = 2
 
@@ -89,7 +90,7 @@ class NotAModelError(ModelError):
 
 
 class ModelDamagedError(ModelError):
-    """The file is not what was written: the seal is broken, or bytes are missing."""
+    """The file has changed since it was written: the seal is broken, or bytes are missing."""
 
 
 class ModelTooNewError(ModelError):
@@ -119,6 +120,6 @@ class ExportError(EdgeclfError):
 
 
 class RecordError(EdgeclfError):
-    """A record file, review folder or standard output cannot be used or written; what was recorded stays as it was."""
+    """A record file, review folder or standard output cannot be used or written; existing records are unchanged."""
 
     exit_code = 7

@@ -1,8 +1,8 @@
-"""What long work tells whoever called it: typed events, given to one function.
+"""Events: how long-running functions report progress and messages.
 
-Libraries never print. Everything in edgeclf that takes a while has a parameter ``on_event``: a function that gets each
-event as it happens, in the thread that works. The command line gives one that prints lines and bars; a notebook or a
-service gives its own. Without one, messages go to the logger ``edgeclf``, which is silent until the program configures
+Libraries never print. A function that takes long has a parameter ``on_event``: a callback that gets each event as it
+happens, in the thread that works. The command line's callback prints lines and progress bars; a notebook or a service
+has its own. Without a callback, messages go to the logger ``edgeclf``, which is silent until the program configures
 logging.
 
     >>> def on_event(event):
@@ -17,7 +17,7 @@ logging.
     scanning 1 of 2
     scanning 1 of 2
 
-What such a function raises comes through, and ends the work: so work can be cancelled.
+An exception that the callback raises ends the work: so work can be cancelled.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,16 +28,16 @@ from typing import Literal, TypeAlias
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened. Packages derive their own from ``Message`` and ``Progress``."""
+    """Base of all events. Packages derive their own from ``Message`` and ``Progress``."""
 
 
 @dataclass(frozen=True)
 class Message(Event):
-    """A line of text for people.
+    """A line of text for the user.
 
     Attributes:
         text: one line, without a full stop at its end.
-        level: "warning" where the result may not be what the user wants.
+        level: "warning" if the result may not be what the user wants.
     """
 
     text: str
@@ -46,13 +46,13 @@ class Message(Event):
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """How far a task is.
+    """Progress of a task.
 
     Attributes:
-        task: what is being done, "scanning" for example.
-        done: how many of its steps are done.
-        total: how many there are, 0 for as long as nobody knows.
-        ended: the task is over, done or not; a bar can go.
+        task: its name, for example "scanning".
+        done: number of completed steps.
+        total: number of all steps, 0 as long as it is unknown.
+        ended: the task has ended, completed or not; a progress bar can be removed.
     """
 
     task: str
@@ -65,18 +65,18 @@ Listener: TypeAlias = Callable[[Event], None]
 
 
 def log(event: Event) -> None:
-    """Send messages to the logger ``edgeclf``, and nothing else anywhere."""
+    """Send messages to the logger ``edgeclf``, and ignore all other events."""
     if isinstance(event, Message):
-        import logging  # takes milliseconds, and the command line does without
+        import logging  # importing it takes milliseconds, and the command line does not need it
 
         logger = logging.getLogger("edgeclf")
         if not logger.handlers:
-            logger.addHandler(logging.NullHandler())  # else Python prints warnings by itself
+            logger.addHandler(logging.NullHandler())  # without a handler, Python prints warnings
         logger.log(logging.WARNING if event.level == "warning" else logging.INFO, "%s", event.text)
 
 
 def ignore(event: Event) -> None:
-    """Do nothing with an event."""
+    """Ignore an event."""
 
 
 def say(listener: Listener, text: str, level: Literal["info", "warning"] = "info") -> None:
@@ -86,7 +86,10 @@ def say(listener: Listener, text: str, level: Literal["info", "warning"] = "info
 
 @contextmanager
 def progress(listener: Listener, task: str) -> Iterator[Callable[[int, int], None]]:
-    """A function (done, total) that sends a ``Progress``; the last one, ``ended``, is sent when the block is left."""
+    """Report the progress of a block: gives a function ``update(done, total)`` that sends a ``Progress``.
+
+    At the end of the block, the last ``Progress`` is sent again with ``ended``.
+    """
     last = (0, 0)
 
     def update(done: int, total: int) -> None:

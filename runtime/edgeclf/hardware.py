@@ -1,4 +1,4 @@
-"""What this machine is: processor, features that matter to inference, memory. Standard library only, never raises."""
+"""The processor, its features that matter for inference, and the memory. Standard library only; never raises."""
 
 import os
 import platform
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# Vector widths, and what multiplies 8-bit integers: x86, then ARM.
+# Vector instructions and 8-bit dot-product instructions: x86, then ARM.
 _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimdhp", "asimddp", "i8mm", "sve")
 
 
@@ -15,10 +15,10 @@ class Processor:
     """The CPU.
 
     Attributes:
-        name: as the system calls it, the board's name on single-board computers; may be empty.
+        name: the system's name of it, the name of the board on single-board computers; may be empty.
         machine: architecture, such as "x86_64" or "aarch64".
-        features: those of ``_FEATURES`` it has; None where the system does not tell.
-        count: CPUs of the machine.
+        features: those of ``_FEATURES`` that it has; None if the system does not report them.
+        count: number of CPUs of the machine.
     """
 
     name: str
@@ -29,27 +29,27 @@ class Processor:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of memory, within the container's limit where there is one; None where the system does not tell."""
+    """Memory in bytes, within the container's limit if there is one; None if the system does not report it."""
 
     total: int | None
     available: int | None
 
 
 def processor(root: Path = Path("/")) -> Processor:
-    """Look at the CPU; ``root`` is where /proc and /sys lie."""
+    """Read the properties of the CPU; ``root`` is the folder that has /proc and /sys."""
     fields: dict[str, str] = {}
     for line in _read(root / "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
         fields.setdefault(key.strip().lower(), value.strip())
-    told = fields.get("flags") or fields.get("features")
+    features_text = fields.get("flags") or fields.get("features")
     board = _read(root / "proc/device-tree/model").strip("\0\n ")
     name = fields.get("model name") or board or platform.processor()
-    features = tuple(f for f in _FEATURES if f in told.split()) if told is not None else None
+    features = tuple(f for f in _FEATURES if f in features_text.split()) if features_text is not None else None
     return Processor(name, platform.machine(), features, os.cpu_count() or 1)
 
 
 def memory(root: Path = Path("/")) -> Memory:
-    """Look at the memory; ``root`` is where /proc and /sys lie."""
+    """Read the size of the memory; ``root`` is the folder that has /proc and /sys."""
     fields = dict(line.split(":", 1) for line in _read(root / "proc/meminfo").splitlines() if ":" in line)
     total, available = (_kilobytes(fields.get(key, "")) for key in ("MemTotal", "MemAvailable"))
     for folder in _control_groups(root, "memory"):
@@ -68,7 +68,7 @@ def memory(root: Path = Path("/")) -> Memory:
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """CPUs' worth of time this process may use, such as 1.5; None without a limit. ``root`` as for ``memory``."""
+    """The CPU quota of this process's container, such as 1.5 CPUs; None without a limit. ``root`` as for ``memory``."""
     quotas = []
     for folder in _control_groups(root, "cpu"):
         told = _read(folder / "cpu.max").split()  # v2: "150000 100000" or "max 100000"
@@ -79,17 +79,17 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
 
 def _control_groups(root: Path, controller: str) -> Iterator[Path]:
-    """The control groups this process is in, with all above them, for each bounds those below.
+    """Folders of the control groups of this process and of all groups above them: each limits those below it.
 
-    A container often sees only its own group, mounted as the root: what is above it is not there then, nor is the path
-    that /proc tells where the container has no namespace of its own. Files that are not there bound nothing.
+    A container often sees only its own group, mounted as the root. Then the groups above it do not exist, nor does the
+    path in /proc if the container has no namespace of its own. Groups that do not exist set no limit.
     """
     mounts = root / "sys/fs/cgroup"
-    found = {"": "/", controller: "/"}  # where /proc says nothing
+    found = {"": "/", controller: "/"}  # if /proc has no entry
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         found |= dict.fromkeys((name for name in controllers.split(",") if name in found), path)
-    # Version 2 has no controllers' names; where both are mounted, it lies in "unified".
+    # Version 2 has no controller names; if both versions are mounted, it is in "unified".
     for mount, path in (
         (mounts, found[""]),
         (mounts / "unified", found[""]),

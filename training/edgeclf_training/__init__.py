@@ -5,8 +5,8 @@ Needs ``pip install "edgeclf[train]"``.
 
 import logging
 
-from edgeclf.telemetry import hush
+from edgeclf.telemetry import disable_telemetry
 
-hush()  # before torch and its friends are imported
+disable_telemetry()  # before torch and its friends are imported
 # So with advice for those who have no home that can be written: it keeps its list of fonts elsewhere then.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -1,1 +1,1 @@
-"""Heat maps on photos: drawing them, and how similar two of them are."""
+"""Heat maps on photos: drawing them, and comparing two of them."""

@@ -1,4 +1,4 @@
-"""How far two heat maps agree."""
+"""How similar two heat maps are."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from edgeclf.images.contract import ImageContract
 from edgeclf.images.resize import resized
 
 Map = NDArray[np.float32]
-_SIDE = 224  # of the reduced photo on which maps of different contracts are laid
+_PHOTO_SIDE = 224  # pixels; longest side of the reduced photo on which maps of different contracts are compared
 
 
 def correlation(
@@ -17,9 +17,9 @@ def correlation(
 ) -> float | None:
     """Pearson correlation of two heat maps of one photo, -1..1.
 
-    Maps of networks that look at the same part of the photo are compared on the finer of the two grids, the coarser
-    one being enlarged bilinearly. Where one crops and the other does not, the same cell is not the same place: both
-    are laid on the photo and compared where both networks looked.
+    If both networks see the same part of the photo, the maps are compared on the finer of the two grids, to which the
+    coarser map is enlarged bilinearly. Otherwise (one crops, the other does not) both are laid on the photo and
+    compared where both networks see it.
 
     Args:
         maps: float32 ``[h, w]``, >= 0.
@@ -27,7 +27,7 @@ def correlation(
         photo: width and height of the upright photo, pixels.
 
     Returns:
-        None where a map is dead: constant, so that it correlates with nothing.
+        The correlation; None if a map is constant.
     """
     views = [(c.resize, c.crop_fraction if c.resize == "crop" else 1.0) for c in contracts]
     one, two = _on_one_grid(*maps) if views[0] == views[1] else _on_the_photo(maps, contracts, photo)
@@ -51,8 +51,8 @@ def _resized(cam: Map, width: int, height: int) -> Map:
 def _on_the_photo(
     maps: tuple[Map, Map], contracts: tuple[ImageContract, ImageContract], photo: tuple[int, int]
 ) -> tuple[Map, Map]:
-    """What both networks saw of the photo, reduced to ``_SIDE`` pixels: two arrays of one length."""
-    scale = min(1.0, _SIDE / max(photo))
+    """Both maps where both networks see the photo, reduced to ``_PHOTO_SIDE`` pixels: two arrays of the same length."""
+    scale = min(1.0, _PHOTO_SIDE / max(photo))
     width, height = (max(1, round(side * scale)) for side in photo)
     seen = np.ones((height, width), bool)
     laid = []

@@ -10,7 +10,7 @@ from edgeclf.hardware import cpu_quota
 from edgeclf.model import fork_safety
 from edgeclf.model.file import ModelFile
 from edgeclf.model.manifest import Manifest
-from edgeclf.telemetry import hush
+from edgeclf.telemetry import disable_telemetry
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -30,7 +30,7 @@ def import_onnxruntime() -> ModuleType:
     Raises:
         BackendError: it is not installed or does not load.
     """
-    hush("onnxruntime")
+    disable_telemetry("onnxruntime")
     try:
         import onnxruntime
     except ImportError as error:
