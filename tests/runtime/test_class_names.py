@@ -103,11 +103,13 @@ def test_models_whose_classes_are_only_spelt_otherwise_are_compared(
 
 def test_a_name_of_two_classes_is_refused_not_guessed(make_model: Make) -> None:
     twins = Classifier(make_model(classes=("a", "b", "c"), display={"a": "Great tit", "b": "Great\u00a0tit"}))
-    with pytest.raises(UsageError, match=r"several classes 'Great tit': class 0 \(a\), class 1 \(b\)"):
+    with pytest.raises(
+        UsageError, match=r"several classes have the display name 'Great tit': class 0 \(a\), class 1 \(b\)"
+    ):
         twins.index("Great tit")
     assert [twins.index(name) for name in "abc"] == [0, 1, 2]
     false = Classifier(make_model(classes=("a", "b", "c"), display={"a": "b"}))
-    with pytest.raises(UsageError, match="several classes 'b'"):
+    with pytest.raises(UsageError, match="several classes have the display name 'b'"):
         false.index("b")
     assert [false.index(name) for name in "ac"] == [0, 2]
 

@@ -12,7 +12,7 @@ from edgeclf.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeclf.device.benchmark import ModelBench, Photos
-    from edgeclf.device.thermal import Heat
+    from edgeclf.device.thermal import ThermalState
 
 _MOST_PHOTOS = 50
 _DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")  # what makes INT8 fast
@@ -49,7 +49,7 @@ def bench(
     """
     from edgeclf.cli.console import Console
     from edgeclf.device.benchmark import bench, drawn_photos
-    from edgeclf.device.thermal import heat
+    from edgeclf.device.thermal import thermal_state
     from edgeclf.model.default_model import default_model
 
     models = [word for word in arguments or [] if word.lower().endswith(".onnx")]
@@ -57,12 +57,12 @@ def bench(
     if len(models) > 2:
         raise UsageError(f"{len(models)} models are too many", "give one, or two to compare")
     photos = (_given(words),) if words else drawn_photos()
-    before = heat()
+    before = thermal_state()
     with Console().progress("measuring") as update:
         found = bench(
             models or [default_model()], photos, device=device, threads=threads, seconds=seconds, progress=update
         )
-    after = heat()
+    after = thermal_state()
     if as_json:
         print(json.dumps(_shareable(found, before, after), allow_nan=False))
         return
@@ -71,7 +71,7 @@ def bench(
             print()
         _table(one)
     print()
-    for line in (_comparison(found), _warmth(before, after)):
+    for line in (_comparison(found), _thermal_text(before, after)):
         if line:
             print(line)
 
@@ -147,7 +147,7 @@ def _why_slow() -> str:
     return "INT8 is slower, though this processor could multiply 8-bit integers: is onnxruntime up to date?"
 
 
-def _warmth(before: "Heat", after: "Heat") -> str | None:
+def _thermal_text(before: "ThermalState", after: "ThermalState") -> str | None:
     from edgeclf.device.thermal import slowed_down
 
     told = []
@@ -166,7 +166,7 @@ def _warmth(before: "Heat", after: "Heat") -> str | None:
     return f"{text[:1].upper()}{text[1:]}" if told else None
 
 
-def _shareable(found: "tuple[ModelBench, ...]", before: "Heat", after: "Heat") -> dict[str, Any]:
+def _shareable(found: "tuple[ModelBench, ...]", before: "ThermalState", after: "ThermalState") -> dict[str, Any]:
     import numpy
     import PIL
 

@@ -1,6 +1,6 @@
-"""How fast a model file is on this machine: each step alone, the whole, a fresh process, threads and batches.
+"""Measures the speed of a model file on this machine: each step, all steps, a new process, threads and batches.
 
-Two models take turns, so that a machine that slows down slows both.
+Two models take turns, so that a machine that slows down affects both.
 """
 
 import io
@@ -22,7 +22,7 @@ from edgeclf.images.preprocess import Photo, fit, network_input, upright_rgb
 from edgeclf.model.file import ModelFile, read_model_file
 from edgeclf.model.session import CPU, open_session, usable_threads
 
-# What is measured on each photo. The network computes heat maps at every inference: they are part of its graph.
+# The measured steps for each photo. Every inference computes the heat maps: they are part of the graph.
 STEPS = {
     "decode": "photo file -> upright RGB",
     "preprocess": "resize -> network input",
@@ -31,11 +31,11 @@ STEPS = {
     "explain": "photo file -> ranked classes, heat map drawn on the photo",
 }
 BATCHES = (1, 2, 4, 8)
-_LEAST = 3  # measurements, however little time there is
+_MIN_MEASUREMENTS = 3  # even if the time is over
 T = TypeVar("T")
 
-# Runs a command and prints exit code, wall seconds and peak MiB, as JSON. A small process in between: what a child's
-# peak memory is counted from is its parent's.
+# Runs a command and prints its exit code, wall time in seconds and peak memory in MiB, as JSON. This is a small process
+# of its own because the peak memory of a child process includes that of its parent.
 MEASURED_CHILD = """
 import json, subprocess, sys, time
 started = time.perf_counter()
@@ -52,7 +52,7 @@ print(json.dumps([code, seconds, peak]))
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos measured together, one after the other, over and over: what to call them, and at least one."""
+    """A named group of photos that are measured in turn; at least one."""
 
     name: str
     photos: tuple[Photo, ...]
@@ -60,7 +60,7 @@ class Photos:
 
 @dataclass(frozen=True)
 class Times:
-    """What one step took: how often it was measured, median and 95th percentile in milliseconds."""
+    """Time of one step: number of measurements, median and 95th percentile in milliseconds."""
 
     count: int
     p50_ms: float
@@ -69,12 +69,12 @@ class Times:
 
 @dataclass(frozen=True)
 class PhotoBench:
-    """Some photos through one model.
+    """Times of one model on one group of photos.
 
     Attributes:
-        photos: what they are called.
-        steps: times by the names in ``STEPS``.
-        photos_per_second: of ``Classifier.predict_many`` over them.
+        photos: name of the group.
+        steps: times, by the names in ``STEPS``.
+        photos_per_second: of ``Classifier.predict_many``.
     """
 
     photos: str
@@ -84,7 +84,7 @@ class PhotoBench:
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """``photos_per_second`` of inference alone with that many threads and photos in a batch."""
+    """``photos_per_second`` of inference alone, with this number of threads and of photos in a batch."""
 
     threads: int
     batch: int
@@ -93,11 +93,11 @@ class SweepPoint:
 
 @dataclass(frozen=True)
 class ColdStart:
-    """``edgeclf predict`` with one photo in a fresh process, files in the disk's cache.
+    """``edgeclf predict`` with one photo in a new process, with all files in the disk cache.
 
     Attributes:
-        seconds: from start to end, median.
-        peak_mib: its peak memory, median; None where the system does not tell.
+        seconds: wall time, median.
+        peak_mib: peak memory, MiB, median; None if the system does not report it.
     """
 
     seconds: float
@@ -106,16 +106,16 @@ class ColdStart:
 
 @dataclass(frozen=True)
 class ModelBench:
-    """One model's figures.
+    """All measurements of one model.
 
     Attributes:
         file: the model file.
-        device: the execution provider that served.
-        threads: of one inference, except in the sweep.
-        cold_start: a fresh process.
-        photos: in the order given.
-        sweep: threads and batches; empty where another device than the CPU served. Points there was no time for are
-            left out.
+        device: the execution provider in use.
+        threads: threads of one inference, except in the sweep.
+        cold_start: in a new process.
+        photos: one per group, in the order given.
+        sweep: by threads and batch size; empty on other devices than the CPU. Points for which there was no time are
+            missing.
     """
 
     file: ModelFile
@@ -127,13 +127,13 @@ class ModelBench:
 
 
 def drawn_photos() -> tuple[Photos, ...]:
-    """Two JPEGs, of 12 megapixels and of 500 pixels, with as much detail as photos have; drawn in memory."""
+    """Two JPEGs, 4000 and 500 pixels wide, with as much detail as real photos; drawn in memory."""
     from PIL import Image
 
     rng, drawn = np.random.default_rng(0), []
     for name, width, height in (("12 MP", 4000, 3000), ("500 px", 500, 375)):
         coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
-        grain = Image.effect_noise((width, height), 24).convert("RGB")  # a smooth JPEG would decode far too fast
+        grain = Image.effect_noise((width, height), 24).convert("RGB")  # a smooth JPEG would decode too fast
         file = io.BytesIO()
         Image.blend(coarse.resize((width, height), Image.Resampling.BICUBIC), grain, 0.3).save(file, "JPEG", quality=90)
         drawn.append(Photos(name, (file.getvalue(),)))
@@ -155,12 +155,12 @@ def bench(
         models: model files.
         photos: at least one group.
         device, threads: as for ``Classifier``.
-        seconds: how long to measure, about: a fifth for fresh processes, half for the steps, the rest for the sweep.
-            On slow machines more, for everything but the sweep is measured three times at least.
-        progress: called with what is done, and of how much.
+        seconds: approximate total time: a fifth for new processes, half for the steps, the rest for the sweep. On slow
+            machines it is exceeded, for everything except the sweep is measured at least three times.
+        progress: called with the number of completed and of all parts.
 
     Returns:
-        One per model, in the order given.
+        The measurements of each model, in the order given.
 
     Raises:
         ModelError, BackendError, UsageError: as ``Classifier``.
@@ -170,7 +170,9 @@ def bench(
     classifiers = [Classifier(model, device, count, spin=len(models) == 1) for model in models]
     for group in photos:
         for photo in group.photos:
-            network_input(photo, classifiers[0].manifest.contract)  # what cannot be read is said before minutes pass
+            network_input(
+                photo, classifiers[0].manifest.contract
+            )  # raises for unreadable photos before the long measurement
     done, total = 0, 2 * len(models) + len(photos)
 
     def next_one(value: T) -> T:
@@ -184,15 +186,15 @@ def bench(
     starts = [next_one(_cold_start(model, photos[0].photos[0], device, count, share / 5)) for model in models]
     rows = [next_one(_measure(classifiers, group, seconds / 2 / len(photos))) for group in photos]
     files = [read_model_file(model) for model in models]
-    serving = [classifier.device for classifier in classifiers]
-    del classifiers  # their threads and memory
+    providers = [classifier.device for classifier in classifiers]
+    del classifiers  # frees their threads and memory
     sweeps = [
         next_one(tuple(_sweep(file, count, 0.3 * share)) if provider == CPU else ())
-        for file, provider in zip(files, serving, strict=True)
+        for file, provider in zip(files, providers, strict=True)
     ]
     return tuple(
         ModelBench(file, provider, count, start, tuple(row[number] for row in rows), sweep)
-        for number, (file, provider, start, sweep) in enumerate(zip(files, serving, starts, sweeps, strict=True))
+        for number, (file, provider, start, sweep) in enumerate(zip(files, providers, starts, sweeps, strict=True))
     )
 
 
@@ -202,7 +204,7 @@ def _cold_start(model: str, photo: Photo, device: str, threads: int, seconds: fl
     command += ["--device", device, "--threads", str(threads)]
     taken: list[tuple[float, float | None]] = []
     until = time.perf_counter() + seconds
-    while len(taken) < _LEAST or (time.perf_counter() < until and len(taken) < 25):
+    while len(taken) < _MIN_MEASUREMENTS or (time.perf_counter() < until and len(taken) < 25):
         child = [sys.executable, "-S", "-c", MEASURED_CHILD, *command]
         stdin: dict[str, Any] = {"input": photo} if piped else {"stdin": subprocess.DEVNULL}
         done = subprocess.run(child, capture_output=True, check=False, **stdin)
@@ -212,19 +214,19 @@ def _cold_start(model: str, photo: Photo, device: str, threads: int, seconds: fl
             code, wall, peak = done.returncode, 0.0, None
         if code:
             reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {code}"]
-            raise BackendError(f"edgeclf predict fails in a process of its own ({reason[0]})", "run `edgeclf doctor`")
+            raise BackendError(f"edgeclf predict fails in a new process ({reason[0]})", "run `edgeclf doctor`")
         taken.append((wall, peak))
     peaks = [peak for _, peak in taken if peak is not None]
     return ColdStart(round(median(wall for wall, _ in taken), 4), round(median(peaks), 1) if peaks else None)
 
 
 def _measure(models: Sequence[Classifier], group: Photos, seconds: float) -> list[PhotoBench]:
-    """The steps, the models taking turns, for four fifths of the time; then each ``predict_many``."""
+    """Measure the steps, the models in turn, for four fifths of the time, then ``predict_many`` of each model."""
     taken: list[dict[str, list[float]]] = [{step: [] for step in STEPS} for _ in models]
     for model in models:
-        _once(model, group.photos[0])  # what comes first allocates
+        _once(model, group.photos[0])  # not measured: the first run allocates memory
     until, turn = time.perf_counter() + 0.8 * seconds, 0
-    while turn < max(_LEAST, len(group.photos)) or time.perf_counter() < until:
+    while turn < max(_MIN_MEASUREMENTS, len(group.photos)) or time.perf_counter() < until:
         for offset in range(len(models)):
             which = (turn + offset) % len(models)
             for step, value in zip(STEPS, _once(models[which], group.photos[turn % len(group.photos)]), strict=True):
@@ -238,7 +240,7 @@ def _measure(models: Sequence[Classifier], group: Photos, seconds: float) -> lis
 
 
 def _once(model: Classifier, photo: Photo) -> list[float]:
-    """Seconds of each of ``STEPS``."""
+    """Run each of ``STEPS`` once; their times in seconds."""
     contract = model.manifest.contract
     marks = [time.perf_counter()]
     upright = upright_rgb(photo, contract)
@@ -265,7 +267,7 @@ def _stream(model: Classifier, group: Photos, seconds: float) -> float:
 
     def endless() -> Iterator[Photo]:
         given = 0
-        while given < _LEAST or time.perf_counter() - started < seconds:
+        while given < _MIN_MEASUREMENTS or time.perf_counter() - started < seconds:
             yield group.photos[given % len(group.photos)]
             given += 1
 
@@ -273,11 +275,13 @@ def _stream(model: Classifier, group: Photos, seconds: float) -> float:
     return round(answered / (time.perf_counter() - started), 2)
 
 
-def _sweep(file: ModelFile, most: int, seconds: float) -> Iterator[SweepPoint]:
-    """Every count of threads has its share of the time; in it larger and larger batches, each twice at least."""
+def _sweep(file: ModelFile, max_threads: int, seconds: float) -> Iterator[SweepPoint]:
+    """Measure numbers of threads, each for an equal share of the time, with growing batches, each at least twice."""
     side = file.manifest.contract.size
     images = np.random.default_rng(0).integers(0, 256, (max(BATCHES), side, side, 3), dtype=np.uint8)
-    counts = sorted({most, *(2**power for power in range(most.bit_length()) if 2**power <= most)}, reverse=True)
+    counts = sorted(
+        {max_threads, *(2**n for n in range(max_threads.bit_length()) if 2**n <= max_threads)}, reverse=True
+    )
     share = seconds / len(counts)
     for threads in counts:
         session, _ = open_session(file, "cpu", threads)
@@ -286,7 +290,7 @@ def _sweep(file: ModelFile, most: int, seconds: float) -> Iterator[SweepPoint]:
             begun = time.perf_counter()
             session.run(["logits"], {"image": images[:batch]})
             if batch > 1 and time.perf_counter() + 2 * (time.perf_counter() - begun) > until:
-                break  # larger batches take longer still
+                break  # larger batches take even longer
             taken: list[float] = []
             slot = time.perf_counter() + share / len(BATCHES)
             while len(taken) < 2 or time.perf_counter() < slot:

@@ -1,7 +1,7 @@
-"""Is this device fit to run a model, and does it answer as the machine that exported it did?
+"""Checks whether this device can run a model, and gives the same results as the machine that exported it.
 
-What could crash (numpy, Pillow, onnxruntime, the network) runs in a child process, see ``edgeclf.device.probe``: a
-crash is a finding here. This module itself imports the standard library only.
+Everything that could crash (numpy, Pillow, onnxruntime, the network) runs in a child process
+(``edgeclf.device.probe``): a crash is a finding. This module imports the standard library only.
 """
 
 import json
@@ -18,17 +18,21 @@ from edgeclf.errors import BackendError, ModelError
 from edgeclf.hardware import Memory, Processor, memory, processor
 from edgeclf.model.session import usable_threads
 
-# Distributions that all install the package `onnxruntime`, over each other's files.
+# Distributions that install the package `onnxruntime`: they overwrite each other's files.
 DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-qnn")
-# onnxruntime versions with a known defect, and which.
-KNOWN_BAD = {"1.21.0": "dies of an illegal instruction on Raspberry Pi (microsoft/onnxruntime#23957)"}
-TIMEOUT = 300.0  # seconds for everything in the child: the slowest boards load a large network for a minute
-LITTLE_MEMORY = 200 * 2**20  # bytes available; a ResNet50 in INT8 answers in about 120 MiB
+# Versions of onnxruntime with a known defect -> the defect.
+KNOWN_BAD = {"1.21.0": "crashes with an illegal instruction on Raspberry Pi (microsoft/onnxruntime#23957)"}
+TIMEOUT_SECONDS = 300.0  # of the child process; the slowest boards need a minute to load a large network
+LOW_MEMORY_BYTES = 200 * 2**20  # below this there is a warning; a ResNet50 in INT8 needs about 120 MiB
 
 _STAGES = ("numpy", "pillow", "onnxruntime", "model", "selftest")
 _INSTALL = 'pip install --force-reinstall "edgeclf[cpu]"'
-# How Windows says what signals say elsewhere.
-_WINDOWS = {0xC000001D: "an illegal instruction", 0xC0000005: "an access violation", 0xC0000135: "a missing DLL"}
+# Exit codes of Windows for what are signals on other systems.
+_WINDOWS_EXITS = {
+    0xC000001D: "an illegal instruction",
+    0xC0000005: "an access violation",
+    0xC0000135: "a missing DLL",
+}
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from edgeclf.device.probe import main; main(*sys.argv[2:])"
@@ -37,14 +41,14 @@ _CHILD = (
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at.
+    """One check of the device or the model.
 
     Attributes:
         name: such as "onnxruntime".
         status: "ok", "warning" or "FAIL".
-        detail: what was found, one line.
+        detail: the result, one line.
         remedy: what to do next; may be empty.
-        exit_code: what a FAIL makes the command end with, 0 otherwise.
+        exit_code: exit code of the command for a FAIL, 0 otherwise.
     """
 
     name: str
@@ -56,39 +60,42 @@ class Check:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All checks, and the facts behind them as plain values for JSON."""
+    """All checks, and the values that they are based on, for JSON."""
 
     checks: tuple[Check, ...]
     facts: dict[str, Any]
 
     @property
     def exit_code(self) -> int:
-        """0, or 4 where the backend fails, or else 3 where the model does."""
+        """4 if the backend failed, else 3 if the model failed, else 0."""
         return max(check.exit_code for check in self.checks)
 
 
 @dataclass(frozen=True)
 class Probed:
-    """What came of the child process.
+    """Output of the child process.
 
     Attributes:
-        said: stage -> its last line: begun only, with a result, or with an error.
-        ending: how the child ended, if not by itself ("died of SIGILL (illegal instruction)"), else None.
+        reported: stage -> its last report: without a result, with a result, or with an error.
+        ending: how the child crashed ("crashed with SIGILL (illegal instruction)"), None if it ended normally.
     """
 
-    said: dict[str, dict[str, Any]]
+    reported: dict[str, dict[str, Any]]
     ending: str | None
 
 
 def diagnose(model: str | None) -> Diagnosis:
-    """Look at this device and run a model's self-test on it.
+    """Check this device, and run a model's self-test on it.
 
     Args:
         model: the file; ``default_model()`` if None.
+
+    Returns:
+        All checks.
     """
     cpu, ram, installed, probed = processor(), memory(), _installed(), probe(model)
     threads = usable_threads()
-    results = {stage: probed.said.get(stage, {}).get("result") for stage in _STAGES}
+    results = {stage: probed.reported.get(stage, {}).get("result") for stage in _STAGES}
     facts = {
         "python": {"version": platform.python_version(), "platform": platform.platform(), "machine": cpu.machine},
         "processor": {**asdict(cpu), "threads": threads},
@@ -98,50 +105,50 @@ def diagnose(model: str | None) -> Diagnosis:
     }
     checks = [_python(), _processor(cpu, threads), _memory(ram)]
     for stage in _STAGES:
-        said = probed.said.get(stage)
-        if said is None:
-            continue  # an earlier stage's failure says why
-        if (result := said.get("result")) is None:
-            checks.append(_failure(stage, said, probed.ending, installed))
+        report = probed.reported.get(stage)
+        if report is None:
+            continue  # an earlier stage failed
+        if (result := report.get("result")) is None:
+            checks.append(_failure(stage, report, probed.ending, installed))
         elif stage == "selftest":
             checks += _selftest(result)
         else:
             checks.append({"pillow": _pillow, "onnxruntime": _onnxruntime, "model": _model}.get(stage, _plain)(result))
         if stage == "onnxruntime":
             checks += _packages(installed)
-    if not probed.said:
+    if not probed.reported:
         checks.append(_failure("child", {}, probed.ending, installed))
     return Diagnosis(tuple(checks), facts)
 
 
-def probe(model: str | None, timeout: float = TIMEOUT) -> Probed:
-    """Run ``edgeclf.device.probe`` in a child process that finds packages exactly where this one does."""
+def probe(model: str | None, timeout: float = TIMEOUT_SECONDS) -> Probed:
+    """Run ``edgeclf.device.probe`` in a child process with the same module search path."""
     command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), *([] if model is None else [model])]
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL)
         output, ending = done.stdout, _ending(done.returncode, done.stderr)
     except subprocess.TimeoutExpired as expired:
         output, ending = expired.stdout or b"", f"did not end within {timeout:.0f} s"
-    said: dict[str, dict[str, Any]] = {}
+    reported: dict[str, dict[str, Any]] = {}
     for line in output.decode("utf-8", "replace").splitlines():
         if line.startswith(MARK):
             value = json.loads(line.removeprefix(MARK))
-            said[value["stage"]] = value
-    return Probed(said, ending)
+            reported[value["stage"]] = value
+    return Probed(reported, ending)
 
 
 def _ending(code: int, stderr: bytes) -> str | None:
-    """How a child ended, None if well: by which signal, or its exit code and last words."""
+    """How a child process crashed or failed: the signal, or the exit code and the last line; None if it succeeded."""
     if code < 0:
         try:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        return f"died of {name} ({(signal.strsignal(-code) or 'unknown').lower()})"
-    if code in _WINDOWS:
-        return f"died of {_WINDOWS[code]}"
+        return f"crashed with {name} ({(signal.strsignal(-code) or 'unknown').lower()})"
+    if code in _WINDOWS_EXITS:
+        return f"crashed with {_WINDOWS_EXITS[code]}"
     words = stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-    return f"ended with exit code {code} ({words[0] if words else 'without a word'})" if code else None
+    return f"ended with exit code {code} ({words[0] if words else 'no message'})" if code else None
 
 
 def _installed() -> dict[str, str]:
@@ -168,15 +175,15 @@ def _processor(cpu: Processor, threads: int) -> Check:
 
 def _memory(ram: Memory) -> Check:
     shown = [f"{b / 2**20:.0f} MiB {what}" for b, what in ((ram.total, "in all"), (ram.available, "available")) if b]
-    if ram.available is not None and ram.available < LITTLE_MEMORY:
+    if ram.available is not None and ram.available < LOW_MEMORY_BYTES:
         return Check("memory", "warning", ", ".join(shown), "close other programs, or use an INT8 model")
     return Check("memory", "ok", ", ".join(shown) or "unknown")
 
 
-def _failure(stage: str, said: dict[str, Any], ending: str | None, installed: dict[str, str]) -> Check:
-    """A stage that ended in an error, or never ended."""
-    if "error" in said:
-        return Check(stage, "FAIL", said["error"], said["remedy"] or _INSTALL, said["exit_code"])
+def _failure(stage: str, report: dict[str, Any], ending: str | None, installed: dict[str, str]) -> Check:
+    """A stage that failed or did not end."""
+    if "error" in report:
+        return Check(stage, "FAIL", report["error"], report["remedy"] or _INSTALL, report["exit_code"])
     code = BackendError.exit_code
     what = ending or "ended early"
     if stage != "onnxruntime":
@@ -185,7 +192,7 @@ def _failure(stage: str, said: dict[str, Any], ending: str | None, installed: di
         return Check(stage, "FAIL", f"{doing.get(stage, 'importing it')} {what}", remedy, code)
     found = ", ".join(f"{name} {number}" for name, number in installed.items()) or "onnxruntime"
     known = "".join(f"; {number} {KNOWN_BAD[number]}" for number in set(installed.values()) & KNOWN_BAD.keys())
-    remedy = "pip install another version: this one is not made for this processor, or is broken"
+    remedy = "pip install another version: this one was built for another processor, or is broken"
     return Check(stage, "FAIL", f"{found}: importing it {what}{known}", remedy, code)
 
 
@@ -226,14 +233,21 @@ def _model(result: dict[str, Any]) -> Check:
 def _selftest(result: dict[str, Any]) -> list[Check]:
     photos, checks, resizing = result["photos"], [], result["failures"]["resize"]
     if resizing:
-        remedy = "this Pillow resizes otherwise: pip install --force-reinstall pillow; do not trust answers"
+        remedy = "this Pillow resizes differently: pip install --force-reinstall pillow; do not trust predictions"
         checks = [Check("pixels", "FAIL", resizing[0], remedy, ModelError.exit_code)]
     if not photos:
-        remedy = "export again without --no-golden to test answers"
-        return [*checks, Check("network", "warning", "loads and answers; carries no photos to test it with", remedy)]
+        remedy = "export again without --no-golden to test predictions"
+        return [
+            *checks,
+            Check("network", "warning", "loads and runs; the file has no golden photos to test it with", remedy),
+        ]
     for stage, remedy in (
-        ("network", "this device computes otherwise: try another onnxruntime, then export again; do not trust answers"),
-        ("pixels", "this device decodes photos otherwise: pip install --upgrade pillow"),
+        (
+            "network",
+            "results differ from the exporting machine: try another onnxruntime, then export again; "
+            "do not trust predictions",
+        ),
+        ("pixels", "photos are decoded differently here: pip install --upgrade pillow"),
     ):
         if stage == "pixels" and resizing:
             continue
@@ -243,12 +257,11 @@ def _selftest(result: dict[str, Any]) -> list[Check]:
             continue
         worst = max(photo[stage] for photo in photos)
         if stage == "pixels":
-            text = (
-                f"at most {worst:.2f} of 255 off on average ({result['pixel_tolerance']:g} allowed), resized to the bit"
-            )
+            allowed = f"{result['pixel_tolerance']:g} allowed"
+            text = f"mean difference at most {worst:.2f} of 255 ({allowed}), resizing bit-identical"
         elif all(photo["same_bits"] for photo in photos):
-            text = "logits are the same bits as at export"
+            text = "logits bit-identical to those at export"
         else:
-            text = f"logits at most {worst:.0e} of the largest off ({result['tolerance']:.0e} allowed)"
+            text = f"logits differ by at most {worst:.0e} of the largest ({result['tolerance']:.0e} allowed)"
         checks.append(Check(stage, "ok", f"{len(photos)} photos: {text}"))
     return checks

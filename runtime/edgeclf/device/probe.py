@@ -1,8 +1,8 @@
-"""What ``edgeclf doctor`` runs in a child process: everything that could take the process down with it.
+"""The child process of ``edgeclf doctor``: everything that could crash a process.
 
-A wheel built for another CPU dies of an illegal instruction the moment it is imported, and some networks do in the
-middle of an answer. So the child says on stdout, a JSON object a line, what it begins and what came of it, and whoever
-started it can tell where the lines end.
+A wheel built for another CPU crashes with an illegal instruction when it is imported, and some networks crash during
+inference. So the child writes a JSON object to stdout at the beginning and at the end of each stage. After a crash, the
+parent process knows the stage from the last line.
 """
 
 import json
@@ -12,11 +12,12 @@ from typing import Any
 
 from edgeclf.errors import EdgeclfError
 
-MARK = "edgeclf-probe "  # libraries may write to stdout, too
+MARK = "edgeclf-probe "  # marks the lines of the child: libraries may also write to stdout
+_MAX_ERROR_CHARACTERS = 300
 
 
 def main(model: str | None = None) -> None:
-    """Try the packages, then the model file, if the packages work. Never raises.
+    """Test the packages, and then the model file if the packages work. Never raises.
 
     Args:
         model: the file to test; ``default_model()`` if None.
@@ -27,21 +28,21 @@ def main(model: str | None = None) -> None:
 
 
 def _stage(name: str, work: Callable[[], dict[str, Any]]) -> bool:
-    """Say that a stage begins, do it, say what came of it; False if it failed."""
-    _say({"stage": name})
+    """Run a stage and report its beginning and its result; False if it failed."""
+    _report({"stage": name})
     try:
-        _say({"stage": name, "result": work()})
+        _report({"stage": name, "result": work()})
     except EdgeclfError as error:
-        _say({"stage": name, "error": error.message, "remedy": error.remedy, "exit_code": error.exit_code})
-    except Exception as error:  # broken installations raise anything
-        text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        _say({"stage": name, "error": text, "remedy": "", "exit_code": 4})
+        _report({"stage": name, "error": error.message, "remedy": error.remedy, "exit_code": error.exit_code})
+    except Exception as error:  # broken installations raise any exception
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_ERROR_CHARACTERS]
+        _report({"stage": name, "error": text, "remedy": "", "exit_code": 4})
     else:
         return True
     return False
 
 
-def _say(value: dict[str, Any]) -> None:
+def _report(value: dict[str, Any]) -> None:
     print(f"{MARK}{json.dumps(value, allow_nan=False)}", flush=True)
 
 
@@ -59,7 +60,7 @@ def _pillow() -> dict[str, Any]:
     codecs = {name: features.version_codec(codec) for name, codec in (("jpeg", "jpg"), ("zlib", "zlib"))}
     codecs["libjpeg-turbo"] = features.version_feature("libjpeg_turbo")
     codecs["webp"] = features.version_module("webp") if "WEBP" in Image.OPEN else None
-    # Its module is not known by name before Pillow 11.3, not even as missing.
+    # Before Pillow 11.3, the name of this module is unknown to ``features``.
     codecs["avif"] = features.version_module("avif") if "AVIF" in Image.OPEN and "avif" in features.modules else None
     return {"version": PIL.__version__, "codecs": codecs}
 
@@ -97,7 +98,7 @@ def _selftest(model: str | None) -> dict[str, Any]:
     from edgeclf.model.session import open_session
 
     file = read_model_file(model or default_model())
-    session, provider = open_session(file, "cpu", None)  # bit for bit is promised for CPUs
+    session, provider = open_session(file, "cpu", None)  # only CPUs give bit-identical results
     grey = np.full((1, 1, 3), 127, np.uint8)
     if not np.isfinite(network_logits(session, grey, file.manifest.contract.size)).all():
         raise ModelError(f"{file.path}: its output for a grey photo is not finite", "export it again")

@@ -1,4 +1,4 @@
-"""What a network can be computed on here: every execution provider of the installed onnxruntime, tried out."""
+"""The devices of this machine: every execution provider of the installed onnxruntime is tried with a network."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from edgeclf.model.session import CPU, automatic, import_onnxruntime, offered, o
 
 @dataclass(frozen=True)
 class Device:
-    """One of them.
+    """A device that a network can run on.
 
     Attributes:
-        name: what to give to ``device``, such as "cpu" or "cuda".
-        provider: onnxruntime's name for it, which a classifier that runs on it reports.
-        works: it opened the network in the package; "cpu" serves what it cannot compute itself.
-        reason: why not; empty where it works.
-        auto: "auto" takes it.
+        name: the value of ``device`` that selects it, such as "cpu" or "cuda".
+        provider: onnxruntime's name for it, as in ``Classifier.device``.
+        works: it opened the network in the package; operators that it does not have run on the CPU.
+        reason: why it does not work; empty if it works.
+        auto: "auto" selects it.
     """
 
     name: str
@@ -28,7 +28,10 @@ class Device:
 
 
 def find_devices() -> tuple[Device, ...]:
-    """Try all of them with the network in the package.
+    """Try all execution providers with the network in the package.
+
+    Returns:
+        The devices, in onnxruntime's order of preference.
 
     Raises:
         BackendError: onnxruntime is not available.
@@ -42,8 +45,8 @@ def find_devices() -> tuple[Device, ...]:
         except EdgeclfError as error:
             failures[provider] = error.message
     wanted = automatic(available)
-    taken = CPU if wanted in failures else wanted
+    selected = CPU if wanted in failures else wanted
     return tuple(
-        Device(short_name(name), name, name not in failures, failures.get(name, ""), name == taken)
+        Device(short_name(name), name, name not in failures, failures.get(name, ""), name == selected)
         for name in available
     )

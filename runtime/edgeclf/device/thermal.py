@@ -1,28 +1,34 @@
-"""How warm the processor is, and whether it was slowed down for it, where Linux tells. Never raises.
+"""Temperature and throttling of the processor, as far as Linux reports them. Never raises.
 
-Read are thermal zones, clock frequencies, the throttle counters of Intel processors, and the Raspberry Pi firmware's
-flags, the ones that ``vcgencmd get_throttled`` shows.
+The sources are thermal zones, clock frequencies, the throttle counters of Intel processors, and the flags of the
+Raspberry Pi firmware that ``vcgencmd get_throttled`` shows.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-_ZONES = ("cpu", "soc", "x86_pkg", "coretemp", "k10temp")  # in the type of a zone that is the processor's
+_ZONES = (
+    "cpu",
+    "soc",
+    "x86_pkg",
+    "coretemp",
+    "k10temp",
+)  # in the type of the processor's thermal zones
 _PI_FLAGS = "sys/devices/platform/soc/soc:firmware/get_throttled"
-_CLOCK_CAPPED, _THROTTLED, _SOFT_LIMIT = 2, 4, 8  # now; the same bits 16 higher: since the last start
+_CLOCK_CAPPED, _THROTTLED, _SOFT_LIMIT = 2, 4, 8  # flags for now; shifted left by 16: since the last start
 _SLOWED_NOW = _CLOCK_CAPPED | _THROTTLED | _SOFT_LIMIT
 
 
 @dataclass(frozen=True)
-class Heat:
-    """The processor at one moment; None where the system does not tell.
+class ThermalState:
+    """Temperature and clock of the processor at one moment; None if the system does not report a value.
 
     Attributes:
-        celsius: the warmest of its thermal zones.
-        mhz: mean clock of its cores.
-        max_mhz: the highest clock it may take.
-        throttle_count: how often its cores were slowed down since the last start.
-        pi_flags: the Raspberry Pi firmware's flags.
+        celsius: the temperature of its warmest thermal zone.
+        mhz: mean clock frequency of its cores.
+        max_mhz: highest clock frequency.
+        throttle_count: how often its cores were throttled since the last start.
+        pi_flags: the flags of the Raspberry Pi firmware.
     """
 
     celsius: float | None
@@ -32,19 +38,19 @@ class Heat:
     pi_flags: int | None
 
 
-def heat(root: Path = Path("/")) -> Heat:
-    """Look; ``root`` is where /sys lies."""
+def thermal_state(root: Path = Path("/")) -> ThermalState:
+    """Read the state now; ``root`` is the folder that has /sys."""
     zones = [(_text(zone / "type").lower(), _number(zone / "temp")) for zone in _all(root, "class/thermal", "*_zone*")]
     known = [value for kind, value in zones if value is not None and any(part in kind for part in _ZONES)]
-    warm = known or [value for _, value in zones if value is not None]
+    temperatures = known or [value for _, value in zones if value is not None]
     cpus = _all(root, "devices/system/cpu", "cpu[0-9]*")
     clocks = [_number(cpu / "cpufreq/scaling_cur_freq") for cpu in cpus]
     limits = [_number(cpu / "cpufreq/cpuinfo_max_freq") for cpu in cpus]
     counts = [_number(cpu / "thermal_throttle/core_throttle_count") for cpu in cpus]
     clock, limit = ([value for value in values if value is not None] for values in (clocks, limits))
     throttled = [value for value in counts if value is not None]
-    return Heat(
-        celsius=max(warm) / 1000 if warm else None,
+    return ThermalState(
+        celsius=max(temperatures) / 1000 if temperatures else None,
         mhz=round(sum(clock) / len(clock) / 1000, 1) if clock else None,
         max_mhz=max(limit) / 1000 if limit else None,
         throttle_count=sum(throttled) if throttled else None,
@@ -52,15 +58,15 @@ def heat(root: Path = Path("/")) -> Heat:
     )
 
 
-def slowed_down(before: Heat, after: Heat) -> bool | None:
-    """Whether the processor was slowed down in between, by heat or by a weak power supply; None: nobody tells."""
-    told = []
+def slowed_down(before: ThermalState, after: ThermalState) -> bool | None:
+    """Whether the processor was throttled between two states, by heat or a weak power supply; None: unknown."""
+    reports = []
     if before.throttle_count is not None and after.throttle_count is not None:
-        told.append(after.throttle_count > before.throttle_count)
+        reports.append(after.throttle_count > before.throttle_count)
     if before.pi_flags is not None and after.pi_flags is not None:
         begun = (after.pi_flags & ~before.pi_flags) >> 16
-        told.append(bool((before.pi_flags | after.pi_flags | begun) & _SLOWED_NOW))
-    return any(told) if told else None
+        reports.append(bool((before.pi_flags | after.pi_flags | begun) & _SLOWED_NOW))
+    return any(reports) if reports else None
 
 
 def _all(root: Path, folder: str, pattern: str) -> list[Path]:

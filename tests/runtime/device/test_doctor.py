@@ -88,7 +88,7 @@ def test_all_is_well(edgeclf: Cli, make_model: Make, int8: bool) -> None:
     assert all(text.startswith("ok ") for text in found.values())
     assert str(path) in found["model"]
     assert found["network"].startswith("ok 8 photos: logits ")
-    assert "the same bits as at export" in found["network"] or not int8
+    assert "bit-identical to those at export" in found["network"] or not int8
     assert "jpeg" in found["pillow"]
 
 
@@ -134,7 +134,7 @@ def test_what_differs_is_named_and_ends_with_3(
 def test_a_model_without_photos_passes_and_says_so(edgeclf: Cli, model: Path) -> None:
     done = edgeclf("doctor", model)
     assert done.returncode == 0
-    assert rows(done)["network"].startswith("warning loads and answers; carries no photos")
+    assert rows(done)["network"].startswith("warning loads and runs; the file has no golden photos")
 
 
 def test_a_network_that_answers_nan_fails_even_without_photos(edgeclf: Cli, rebuild: Callable[..., Path]) -> None:
@@ -163,7 +163,7 @@ def test_an_import_that_dies_of_an_illegal_instruction_is_a_line(
     assert (done.returncode, done.stderr) == (4, "")
     (line,) = [line for line in done.stdout.splitlines() if "FAIL" in line]
     assert line.startswith(
-        "onnxruntime  FAIL     onnxruntime 1.21.0: importing it died of SIGILL (illegal instruction)"
+        "onnxruntime  FAIL     onnxruntime 1.21.0: importing it crashed with SIGILL (illegal instruction)"
     )
     assert "on Raspberry Pi" in line
     assert "pillow" in rows(done), "what could be looked at was"
@@ -201,7 +201,7 @@ def test_a_network_that_crashes_is_told_from_an_import_that_does(
     assert done.returncode == 4
     found = rows(done)
     assert found["onnxruntime"] == "ok 1.99.0: CPUExecutionProvider"
-    assert found["selftest"].startswith("FAIL running the network died of SIGSEGV (segmentation fault)")
+    assert found["selftest"].startswith("FAIL running the network crashed with SIGSEGV (segmentation fault)")
 
 
 def test_a_child_that_hangs_is_ended(model: Path, fake: Callable[..., dict[str, str]]) -> None:
@@ -210,8 +210,8 @@ def test_a_child_that_hangs_is_ended(model: Path, fake: Callable[..., dict[str, 
         patch.setattr(sys, "path", path)
         probed = doctor.probe(str(model), timeout=5)
     assert probed.ending == "did not end within 5 s"
-    assert "result" in probed.said["pillow"]
-    assert "result" not in probed.said["onnxruntime"]
+    assert "result" in probed.reported["pillow"]
+    assert "result" not in probed.reported["onnxruntime"]
 
 
 def test_two_onnxruntimes_over_each_other_are_told(
@@ -244,7 +244,7 @@ def test_the_worst_failure_decides_the_exit_code() -> None:
 
 
 def test_windows_names_its_crashes_too() -> None:
-    assert doctor._ending(0xC000001D, b"") == "died of an illegal instruction"
+    assert doctor._ending(0xC000001D, b"") == "crashed with an illegal instruction"
     assert doctor._ending(0, b"warning") is None
 
 

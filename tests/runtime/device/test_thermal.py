@@ -1,11 +1,11 @@
-"""What /sys says about heat, from folders that look like it."""
+"""The thermal state, from folders that look like /sys."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from edgeclf.device.thermal import Heat, heat, slowed_down
+from edgeclf.device.thermal import ThermalState, slowed_down, thermal_state
 
-NOTHING = Heat(None, None, None, None, None)
+NOTHING = ThermalState(None, None, None, None, None)
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -29,19 +29,19 @@ def test_a_raspberry_pi(tmp_path: Path) -> None:
             "sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n",
         },
     )
-    assert heat(root) == Heat(61.322, 1050.0, 1800.0, None, 0x50005)
+    assert thermal_state(root) == ThermalState(61.322, 1050.0, 1800.0, None, 0x50005)
 
 
 def test_an_intel_machine_counts(tmp_path: Path) -> None:
     names = ("cpu0", "cpu1")
     files = {f"sys/devices/system/cpu/{cpu}/thermal_throttle/core_throttle_count": "3\n" for cpu in names}
-    assert heat(write(tmp_path, files)).throttle_count == 6
+    assert thermal_state(write(tmp_path, files)).throttle_count == 6
 
 
 def test_a_machine_that_tells_nothing_or_nonsense(tmp_path: Path) -> None:
-    assert heat(tmp_path / "nothing") == NOTHING
+    assert thermal_state(tmp_path / "nothing") == NOTHING
     root = write(tmp_path, {"sys/class/thermal/thermal_zone0/temp": "warm", "sys/class/thermal/thermal_zone0/type": ""})
-    assert heat(root) == NOTHING
+    assert thermal_state(root) == NOTHING
 
 
 def test_slowed_down_is_what_happened_in_between() -> None:

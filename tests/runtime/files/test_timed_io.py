@@ -92,7 +92,7 @@ def test_folder_that_hangs_costs_two_timeouts_not_one_a_photo(folder: Path, hang
 def test_stuck_calls_are_bounded_in_all(
     folder: Path, hanging: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_STUCK", 1)
+    monkeypatch.setattr(reading, "_MAX_HANGING", 1)
     assert refusal(folder / "hangs1.jpg").kind == "timeout"
     assert "other reads" in refusal(folder / "other" / "good.jpg").message
 
