@@ -156,10 +156,10 @@ def test_a_file_that_is_no_model_ends_with_3(edgeclf: Cli, photo: Path) -> None:
 
 
 def test_an_import_that_dies_of_an_illegal_instruction_is_a_line(
-    edgeclf: Cli, model: Path, fake: Callable[..., dict[str, str]]
+    edgeclf_child: Cli, model: Path, fake: Callable[..., dict[str, str]]
 ) -> None:
     environment = fake(CRASH, onnxruntime="1.21.0")
-    done = edgeclf("doctor", model, **environment)
+    done = edgeclf_child("doctor", model, **environment)
     assert (done.returncode, done.stderr) == (4, "")
     (line,) = [line for line in done.stdout.splitlines() if "FAIL" in line]
     assert line.startswith(
@@ -167,7 +167,7 @@ def test_an_import_that_dies_of_an_illegal_instruction_is_a_line(
     )
     assert "on Raspberry Pi" in line
     assert "pillow" in rows(done), "what could be looked at was"
-    found = json.loads(edgeclf("doctor", model, "--json", **environment).stdout)
+    found = json.loads(edgeclf_child("doctor", model, "--json", **environment).stdout)
     assert found["exit_code"] == 4
     assert found["model"] is None
 
@@ -182,9 +182,9 @@ def test_an_import_that_dies_of_an_illegal_instruction_is_a_line(
     ],
 )
 def test_an_onnxruntime_that_does_not_load_ends_with_4(
-    edgeclf: Cli, model: Path, fake: Callable[..., dict[str, str]], code: str, says: str
+    edgeclf_child: Cli, model: Path, fake: Callable[..., dict[str, str]], code: str, says: str
 ) -> None:
-    done = edgeclf("doctor", model, **fake(code))
+    done = edgeclf_child("doctor", model, **fake(code))
     assert done.returncode == 4
     found = rows(done)
     assert found["onnxruntime"].startswith("FAIL ")
@@ -194,10 +194,10 @@ def test_an_onnxruntime_that_does_not_load_ends_with_4(
 
 
 def test_a_network_that_crashes_is_told_from_an_import_that_does(
-    edgeclf: Cli, model: Path, fake: Callable[..., dict[str, str]]
+    edgeclf_child: Cli, model: Path, fake: Callable[..., dict[str, str]]
 ) -> None:
     crash = "def InferenceSession(*a, **k):\n    import os, signal\n    os.kill(os.getpid(), signal.SIGSEGV)\n"
-    done = edgeclf("doctor", model, **fake(WORKS + crash))
+    done = edgeclf_child("doctor", model, **fake(WORKS + crash))
     assert done.returncode == 4
     found = rows(done)
     assert found["onnxruntime"] == "ok 1.99.0: CPUExecutionProvider"
@@ -215,11 +215,11 @@ def test_a_child_that_hangs_is_ended(model: Path, fake: Callable[..., dict[str, 
 
 
 def test_two_onnxruntimes_over_each_other_are_told(
-    edgeclf: Cli, make_model: Make, fake: Callable[..., dict[str, str]]
+    edgeclf_child: Cli, make_model: Make, fake: Callable[..., dict[str, str]]
 ) -> None:
     path = make_model(golden=True)
-    assert "packages" not in rows(edgeclf("doctor", path))
-    done = edgeclf("doctor", path, **fake(None, onnxruntime_gpu="1.20.1"))
+    assert "packages" not in rows(edgeclf_child("doctor", path))
+    done = edgeclf_child("doctor", path, **fake(None, onnxruntime_gpu="1.20.1"))
     assert done.returncode == 0, "it answers as it should all the same"
     line = rows(done)["packages"]
     assert line.startswith("warning onnxruntime and onnxruntime-gpu are both installed")
