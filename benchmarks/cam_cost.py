@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import onnx
+from edgeclf.model.file import read_model_file
 from edgeclf.model.session import open_cpu_session, usable_threads
-from edgeclf_export.pack.build import manifest_of
 from edgeclf_training.networks import ARCHITECTURES
 from making import random_model
 from onnx.utils import Extractor
@@ -76,7 +76,7 @@ def main() -> None:
             whole, cut = (statistics.median(turn[which] * 1000 for turn in turns) for which in (0, 1))
             cost, low, high = (value - 1 for value in median_interval([a / b for a, b in turns]))
             kind = "int8" if int8 else "fp32"
-            line = f"{name:<20} {kind:<5} {manifest_of(data).cam_classes:>5} {whole:>9.2f} {cut:>9.2f}"
+            line = f"{name:<20} {kind:<5} {read_model_file(data).manifest.cam_classes:>5} {whole:>9.2f} {cut:>9.2f}"
             print(f"{line} {cost:>15.1%}  {low:.1%} to {high:.1%}", flush=True)
             over += [f"{name} {kind}"] if cost > ALLOWED else []
     print(f"Beyond {ALLOWED:.0%}: {', '.join(over) or 'none'}")

@@ -20,7 +20,8 @@ def random_model(
     """Export a network of random weights, quantized on noise: as large and as fast as a trained one."""
     import torch
     from edgeclf.images.contract import ImageContract
-    from edgeclf_export.pack.build import draft_manifest, export_network
+    from edgeclf_export.api.export_network import export_network
+    from edgeclf_export.pack.build import draft_manifest
     from edgeclf_training.networks import ARCHITECTURES, build_network
 
     torch.manual_seed(0)

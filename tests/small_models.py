@@ -87,7 +87,8 @@ def exported(wanted: Small) -> bytes:
     """The bytes of a model file, through torch and the exporter."""
     import pytest
     import torch
-    from edgeclf_export.pack.build import export_network
+    from edgeclf_export.api.export_network import network_model
+    from edgeclf_export.pack.build import seal_model
     from edgeclf_export.verify.golden import with_golden
     from edgeclf_training.networks import Head, Network
     from torch import nn
@@ -106,11 +107,11 @@ def exported(wanted: Small) -> bytes:
     photos = [np.asarray(draw(i).resize((SIZE, SIZE))) for i in range(8)] if wanted.int8 else None
     with pytest.MonkeyPatch.context() as patch:
         if wanted.every_map:
-            patch.setattr("edgeclf_export.pack.build.affordable_maps", lambda network, *_: network.head.widths[-1])
-        data = export_network(network, manifest, photos)
+            patch.setattr("edgeclf_export.graph.gradcam.COST_SHARE", 1e9)
+        model = network_model(network, manifest, photos)
     if wanted.golden:
-        data, _ = with_golden(data, [(draw(i), wanted.classes[i % len(wanted.classes)]) for i in range(12)])
-    return data
+        model = with_golden(model, [(draw(i), wanted.classes[i % len(wanted.classes)]) for i in range(12)])
+    return seal_model(model)
 
 
 def write_committed(folder: Path = SMALL_MODELS) -> None:

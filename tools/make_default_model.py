@@ -20,7 +20,8 @@ from edgeclf.images.contract import ImageContract
 from edgeclf.images.preprocess import network_input
 from edgeclf.model.file import is_model_file
 from edgeclf.model.manifest import Provenance
-from edgeclf_export.pack.build import draft_manifest, export_network
+from edgeclf_export.api.export_network import network_model
+from edgeclf_export.pack.build import BuiltModel, draft_manifest, seal_model, unseal_model
 from edgeclf_export.verify.golden import with_golden
 from edgeclf_samples.photos import draw_photo
 from edgeclf_samples.species import ALL_SPECIES
@@ -61,10 +62,10 @@ def calibration_photos(folder: str, most: int) -> list[np.ndarray]:
     return photos
 
 
-def add_golden(data: bytes) -> bytes:
+def add_golden(model: BuiltModel) -> BuiltModel:
     """Put drawn penguins into a model file, as king penguins: ImageNet knows no other."""
     drawn = (draw_photo(species, index, 160, seed=0).pixels for index in range(3) for species in ALL_SPECIES)
-    return with_golden(data, [(pixels, "king penguin") for pixels in drawn])[0]
+    return with_golden(model, [(pixels, "king penguin") for pixels in drawn])
 
 
 def main() -> None:
@@ -82,13 +83,14 @@ def main() -> None:
     if (arguments.photos is None) != arguments.only_golden:
         parser.error("give PHOTOS or --only-golden")
     out = arguments.out or DEFAULT_MODEL
-    data = add_golden(out.read_bytes() if arguments.only_golden else build(arguments))
+    model = unseal_model(out.read_bytes()) if arguments.only_golden else build(arguments)
+    data = seal_model(add_golden(model))
     write_over(out, lambda file: file.write(data), is_model_file, "a model file")
     print(f"{out}: {len(data) / 1e6:.2f} MB")
 
 
-def build(arguments: argparse.Namespace) -> bytes:
-    """The model file, without photos."""
+def build(arguments: argparse.Namespace) -> BuiltModel:
+    """The model, without golden photos."""
     network, loaded = build_network(ARCHITECTURE, 1000, weights="imagenet", keep_classifier=True)
     assert loaded is not None
     manifest = draft_manifest(
@@ -105,7 +107,7 @@ def build(arguments: argparse.Namespace) -> bytes:
         description="ImageNet-1k, 1000 everyday classes",
     )
     calibration = None if arguments.fp32 else calibration_photos(arguments.photos, arguments.most)
-    return export_network(network.eval(), manifest, calibration)
+    return network_model(network.eval(), manifest, calibration)
 
 
 if __name__ == "__main__":

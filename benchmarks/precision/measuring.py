@@ -13,7 +13,8 @@ from edgeclf.evaluation.compare import compare
 from edgeclf.evaluation.metrics import paired_interval
 from edgeclf.results import Prediction
 from edgeclf_export.api.export_run import export_run
-from edgeclf_export.verify.predictions import Predictions, network_predictions, truth
+from edgeclf_export.verify.photos import NetworkInputs, class_indices
+from edgeclf_export.verify.predictions import Predictions, network_predictions
 from edgeclf_training.dataset.samples import choose_evenly
 from edgeclf_training.run.run_folder import Run
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 def measure(name: str, run: Run, out: Path) -> dict[str, Any]:
     """A row of the table, as JSON can hold it."""
     samples = run.split.test
-    labels = truth(samples, run.classes)
+    labels = class_indices(samples, run.classes)
     row: dict[str, Any] = {"name": name, "size": run.contract.size, "photos": len(samples)}
     logits, files = {}, files_of(name, out)
     for precision, path in files.items():
@@ -56,7 +57,7 @@ def measure(name: str, run: Run, out: Path) -> dict[str, Any]:
 
 def _as_trained(run: Run, logits: Logits) -> dict[str, Any]:
     """Whether the FP32 file answers as torch does: photos with the same best class, the largest difference."""
-    torch = network_predictions(run.network(), run.contract, run.split.test, lambda done: None)
+    torch = network_predictions(run.network(), NetworkInputs(tuple(run.split.test), run.contract))
     file = Predictions("fp32", logits, 0)
     return {"agreeing": file.agreeing(torch), "difference": file.difference(torch)}
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 from edgeclf.images.preprocess import network_input
-from edgeclf_export.pack.build import draft_manifest, export_network
-from edgeclf_export.verify.predictions import Predictions, network_predictions, truth
+from edgeclf_export.api.export_network import export_network
+from edgeclf_export.pack.build import draft_manifest
+from edgeclf_export.verify.photos import NetworkInputs, class_indices
+from edgeclf_export.verify.predictions import Predictions, network_predictions
 from edgeclf_training.dataset.samples import choose_evenly
 from edgeclf_training.run.run_folder import Run
 
@@ -26,8 +28,8 @@ CALIBRATION_PHOTOS = 256
 def rows(name: str, run: Run) -> list[dict[str, Any]]:
     """One row per rule: counts on all test photos here, and on some of them on Haswell."""
     network, contract, samples = run.network(), run.contract, run.split.test
-    labels = truth(samples, run.classes)
-    reference = network_predictions(network, contract, samples, lambda done: None)
+    labels = class_indices(samples, run.classes)
+    reference = network_predictions(network, NetworkInputs(tuple(samples), contract))
     chosen = choose_evenly(run.split.train, CALIBRATION_PHOTOS, run.options.seed)
     pixels = [network_input(sample.path, contract) for sample in chosen]
     emulated = choose_evenly(samples, NETWORKS[name], run.options.seed)
@@ -41,7 +43,9 @@ def rows(name: str, run: Run) -> list[dict[str, Any]]:
             answers = Predictions("int8", logits_of(path, [str(sample.path) for sample in samples]), 0)
             row = {"name": name, "rule": rule, "photos": len(samples), **_counts(answers, reference, labels)}
             try:
-                row |= _on_haswell(path, run, [Path(sample.path) for sample in emulated], truth(emulated, run.classes))
+                row |= _on_haswell(
+                    path, run, [Path(sample.path) for sample in emulated], class_indices(emulated, run.classes)
+                )
             except UnavailableError as reason:
                 print(f"Haswell: left out, {reason}", file=sys.stderr)
         found.append(row)

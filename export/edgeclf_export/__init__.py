@@ -31,14 +31,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgeclf_export.api.display_names import read_display_names
+    from edgeclf_export.api.export_network import export_network
     from edgeclf_export.api.export_run import Card, Exported, Row, export_run
-    from edgeclf_export.pack.build import draft_manifest, export_network
+    from edgeclf_export.pack.build import draft_manifest
     from edgeclf_export.verify.gate import Budget
 
 _HOME = {
     "read_display_names": "api.display_names",
     **dict.fromkeys(("Card", "Exported", "Row", "export_run"), "api.export_run"),
-    **dict.fromkeys(("draft_manifest", "export_network"), "pack.build"),
+    "export_network": "api.export_network",
+    "draft_manifest": "pack.build",
     "Budget": "verify.gate",
 }
 

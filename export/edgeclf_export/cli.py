@@ -87,8 +87,7 @@ def export(
 
         from edgeclf_export.api.display_names import read_display_names
         from edgeclf_export.api.export_run import Card, export_run
-        from edgeclf_export.int8.calibration_search import verdict
-        from edgeclf_export.verify.gate import Budget
+        from edgeclf_export.verify.gate import Budget, verdict
 
     trained = load_run_or_checkpoint(run)
     names = read_display_names(display_names, trained.classes) if display_names else {}

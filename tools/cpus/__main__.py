@@ -23,7 +23,8 @@ from edgeclf.classifier import DEFAULT_MODEL
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.preprocess import network_input
 from edgeclf.model.file import read_model_file
-from edgeclf_export.pack.build import draft_manifest, export_network
+from edgeclf_export.api.export_network import export_network, network_model
+from edgeclf_export.pack.build import draft_manifest, seal_model
 from edgeclf_export.verify.golden import TOLERANCES, with_golden
 from edgeclf_samples import write_sample_data
 from edgeclf_training.networks import build_network
@@ -139,8 +140,8 @@ def make_small(folder: Path, drawn: list[Path], networks: Sequence[str]) -> Iter
         for precision in ("fp32", "fp16", "int8") if architecture == "cnn4" else ("int8",):
             calibration = pixels if precision == "int8" else None
             path = folder / f"{name.replace(' ', '-')}-{precision}.onnx"
-            data = export_network(network, manifest, calibration, fp16=precision == "fp16")
-            path.write_bytes(with_golden(data, golden)[0])
+            model = network_model(network, manifest, calibration, fp16=precision == "fp16")
+            path.write_bytes(seal_model(with_golden(model, golden)))
             selftest = read_model_file(path).manifest.golden
             assert selftest is not None
             yield Case(f"{name} (random weights), {precision.upper()}", path, 2, selftest.tolerance)

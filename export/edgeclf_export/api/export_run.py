@@ -2,39 +2,40 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import IO
 
-import numpy as np
-from edgeclf.classifier import Classifier
 from edgeclf.errors import DataError, ExportError, NotAModelError, UsageError
-from edgeclf.events import Listener, log, progress, say
+from edgeclf.events import Listener, log, say
 from edgeclf.files.atomic_write import check_writable, write_over
 from edgeclf.files.paths import PathLike
-from edgeclf.images.preprocess import network_input
-from edgeclf.model.file import is_model_file
+from edgeclf.model.file import is_model_file, read_model_file
 from edgeclf.model.manifest import Gate, Manifest
 from edgeclf_training.dataset.samples import Sample, choose_evenly
 from edgeclf_training.run.kept_photos import kept_photos
 from edgeclf_training.run.relocate import with_photos
 from edgeclf_training.run.run_folder import Run, load_run_or_checkpoint
-from numpy.typing import NDArray
 
 from edgeclf_export.api.display_names import check_display_names
+from edgeclf_export.graph.gradcam import cam_size
 from edgeclf_export.graph.to_onnx import to_onnx
-from edgeclf_export.int8.calibration_search import search_int8, verdict
+from edgeclf_export.int8.calibration_search import FloatNetwork, Int8Photos, search_int8
 from edgeclf_export.int8.layer_sensitivity import LayerSensitivity
-from edgeclf_export.pack.build import draft_manifest, manifest_of, pack, with_manifest
-from edgeclf_export.verify.gate import Budget, HeldOut, measure
+from edgeclf_export.pack.build import build_model, draft_manifest, seal_model
+from edgeclf_export.verify.attempt import HeldOutCheck, attempt
+from edgeclf_export.verify.gate import Budget, HeldOut, verdict
 from edgeclf_export.verify.golden import CANDIDATES, with_golden
-from edgeclf_export.verify.predictions import Predictions, file_predictions, network_predictions, truth
+from edgeclf_export.verify.photos import choose_photos, class_indices
+from edgeclf_export.verify.predictions import Predictions, network_predictions
 
-# Relative to the largest logit: what reordering float sums can do, and no more.
+# Largest difference of a logit, relative to the largest logit: what another order of float sums can cause, no more.
 FP32_TOLERANCE = 1e-4
-# Held-out photos on which calibrations are compared; their labels are not looked at. With 32 of them a worse one was
-# chosen for ResNet50.
-_PROBES = 128
-# Expected calibration error by which a file may exceed the trained network's before that is remarked on.
-_CALIBRATION_SLACK = 0.05
+# Held-out photos on which ways to choose INT8 ranges are compared, without their labels. 32 were too few: a worse way
+# was chosen for ResNet50.
+_PROBE_PHOTOS = 128
+# Expected calibration error: a warning is given if the file's is larger than the trained network's by more than this.
+_ECE_SLACK = 0.05
 
 
 @dataclass(frozen=True)
@@ -94,32 +95,32 @@ def export_run(
 ) -> Exported:
     """Write a run's network as one model file.
 
-    The finished file answers held-out photos (the test split, else the validation split) through the runtime's
-    ``Classifier`` before it is put in place, and must be within the budget. INT8 that is not is tried again with other
-    calibrations and then with the most sensitive layers in float.
+    The finished network predicts held-out photos (the test split, else the validation split) with the runtime's
+    preprocessing and sessions before the file is put in place, and must be within the budget. INT8 that is not is tried
+    again with other activation ranges, and then with the most sensitive layers in float.
 
     Args:
         run: a run, or its folder or checkpoint; of an unfinished one the best weights so far.
         out: the ``.onnx`` file to create or replace.
         data: folders or zips where the run's photos are now, if not where they were. Where no held-out photo can be
             found, the file is checked on the small copies that the run keeps.
-        int8: quantize, calibrated on training photos.
+        int8: quantize, with activation ranges measured on training photos.
         fp16: store the weights in 16 bits; not together with ``int8``.
         card: what to say about the model.
-        calibration_photos: at most so many, spread over the classes.
-        check_photos: at most so many held-out photos are checked.
+        calibration_photos: how many training photos activation ranges are measured on, at most.
+        check_photos: how many held-out photos the file is checked with, at most.
         golden: embed a few held-out photos, small and without EXIF, for the self-test.
         budget: what the file may lose; the default budget if None.
         force: write it even if it is out of budget; its manifest says so.
-        on_event: gets a ``Message`` for what a person should know and ``Progress`` while something takes long.
+        on_event: gets a ``Message`` for what the user should know, and ``Progress`` during long steps.
 
     Returns:
         The file's path, and how it compares with the trained network on the held-out photos.
 
     Raises:
-        DataError: the run folder or ``data`` cannot be used; or photos are needed, and none of the run's is there.
-        UsageError: ``out`` cannot be written, the card holds what no manifest may, or ``int8`` and ``fp16``.
-        ExportError: the FP32 file does not answer as the trained network does, or the file is out of budget; nothing
+        DataError: the run folder or ``data`` cannot be used; or photos are needed, and none of the run's is found.
+        UsageError: ``out`` cannot be written, the card holds what a manifest may not, or ``int8`` and ``fp16``.
+        ExportError: the FP32 file's logits are not those of the trained network, or the file is out of budget; nothing
             is written then.
     """
     run = run if isinstance(run, Run) else load_run_or_checkpoint(run)
@@ -133,86 +134,72 @@ def export_run(
     manifest = _manifest(run, card or Card())
     if not run.metrics:
         say(on_event, "this run is unfinished: its best weights so far are exported, without metrics")
-    split = "test" if run.split.test else "validation"
+    split = _split_name(run)
     run = with_photos(run, data, on_event)
     if int8 and not run.split.train:
         raise DataError(
-            f"INT8 is calibrated with training photos, and none of those of {run.folder} can be found",
+            f"INT8 needs training photos, and none of those of {run.folder} can be found",
             "name the folder or zip where they are now with --data, or export without --int8 (--fp16 needs none)",
         )
     if run.split.test or run.split.val:
-        split = "test" if run.split.test else "validation"
-        samples = choose_evenly(run.split.test or run.split.val, check_photos, run.options.seed)
+        split, samples = _split_name(run), run.split.test or run.split.val
     else:
-        samples = choose_evenly(_kept(run, on_event), check_photos, run.options.seed)
+        samples = tuple(_kept(run, on_event))
+    seed, contract = run.options.seed, run.contract
+    photos = choose_photos(samples, contract, check_photos, seed)
+    labels = class_indices(photos.samples, run.classes)
+    reference = network_predictions(network, photos, on_event)
+    temperature = run.calibration.temperature if run.calibration else 1.0
+    check = HeldOutCheck(photos, HeldOut(split, run.classes, labels, reference, temperature), budget)
 
-    def predict(data: bytes) -> Predictions:
-        """As the field will: through the runtime."""
-        with progress(on_event, "checking") as update:
-            return file_predictions(
-                Classifier(data, device="cpu"), samples, len(data), lambda done: update(done, len(samples))
-            )
-
-    with progress(on_event, "predicting with the trained network") as update:
-        reference = network_predictions(network, run.contract, samples, lambda done: update(done, len(samples)))
-    held_out = HeldOut(
-        split,
-        run.classes,
-        truth(samples, run.classes),
-        reference,
-        run.calibration.temperature if run.calibration else 1.0,
-    )
-    model = to_onnx(network, run.contract.size)
-    packed = pack(model, network, manifest, "fp32")
-    predictions = [reference, predict(packed)]
-    _check_parity(reference, predictions[1])
-    gate = measure(held_out, predictions[1], budget)
-    tried: tuple[Gate, ...] = (gate,)
+    float_model, cam = to_onnx(network, contract.size), cam_size(network, contract.size)
+    chosen = attempt(build_model(float_model, cam, manifest, "fp32"), check, on_event)
+    _check_parity(reference, chosen.predictions)
+    predictions = [reference, chosen.predictions]
+    tried: tuple[Gate, ...] = (chosen.gate,)
     sensitivities: tuple[LayerSensitivity, ...] = ()
     if int8:
-        chosen = choose_evenly(run.split.train, calibration_photos, run.options.seed)
-        probes = choose_evenly(samples, _PROBES, run.options.seed)
-        found = search_int8(
-            model,
-            lambda: (network_input(sample.path, run.contract) for sample in chosen),
-            len(chosen),
-            lambda: (network_input(sample.path, run.contract) for sample in probes),
-            held_out,
-            budget,
-            lambda quantized, precision: pack(quantized, network, manifest, precision),
-            predict,
-            on_event,
-        )
-        packed, gate, tried, sensitivities = found.chosen.data, found.chosen.gate, found.tried, found.sensitivities
-        predictions.append(found.chosen.predictions)
+        calibration = choose_photos(run.split.train, contract, calibration_photos, seed)
+        probes = choose_photos(photos.samples, contract, _PROBE_PHOTOS, seed)
+        found = search_int8(FloatNetwork(float_model, cam, manifest), Int8Photos(calibration, probes), check, on_event)
+        chosen, tried, sensitivities = found.chosen, found.tried, found.sensitivities
+        predictions.append(chosen.predictions)
     elif fp16:
-        packed = pack(model, network, manifest, "fp16")
-        predictions.append(predict(packed))
-        gate = measure(held_out, predictions[-1], budget)
-        tried = (gate,)
+        chosen = attempt(build_model(float_model, cam, manifest, "fp16"), check, on_event)
+        tried = (chosen.gate,)
+        predictions.append(chosen.predictions)
+    gate = chosen.gate
     if not gate.passed and not force:
         raise ExportError(f"{verdict(gate)}; nothing was written", _remedy(tried, int8))
-    if gate.ece_after > gate.ece_before + _CALIBRATION_SLACK:
+    if gate.ece_after > gate.ece_before + _ECE_SLACK:
         say(
             on_event,
             f"calibration got worse: expected calibration error {gate.ece_after:.3f}, {gate.ece_before:.3f} before",
             "warning",
         )
-    packed = with_manifest(packed, replace(manifest_of(packed), gate=gate))
+
+    model = replace(chosen.model, manifest=replace(chosen.model.manifest, gate=gate))
     if golden:
-        packed, count = with_golden(
-            packed, [(s.path, s.label) for s in choose_evenly(samples, CANDIDATES, run.options.seed)]
-        )
+        model = with_golden(model, [(one.path, one.label) for one in choose_evenly(photos.samples, CANDIDATES, seed)])
+        count = len(model.manifest.golden.photos) if model.manifest.golden else 0
         say(on_event, f"embeds {count} held-out photos, small and without EXIF; --no-golden leaves them out")
-    _write(out, packed)
+    sealed = seal_model(model)
+    read_model_file(sealed)  # refuses what is not a whole model file
+    _write(out, sealed)
+    predictions[-1] = replace(predictions[-1], size=len(sealed))
     rows = tuple(
-        _row(a, reference, held_out.labels) for a in (*predictions[:-1], replace(predictions[-1], size=len(packed)))
+        Row(one.name, one.size, one.correct(labels), one.agreeing(reference), one.difference(reference))
+        for one in predictions
     )
-    return Exported(out, held_out.split, len(samples), rows, gate, tried, sensitivities)
+    return Exported(out, split, len(photos), rows, gate, tried, sensitivities)
+
+
+def _split_name(run: Run) -> str:
+    return "test" if run.split.test else "validation"
 
 
 def _kept(run: Run, on_event: Listener) -> list[Sample]:
-    """The small copies that a run keeps, for want of its photos; what they cannot tell is said."""
+    """The small copies that a run keeps, where its photos cannot be found; a warning says what they cannot show."""
     samples = kept_photos(run.folder)
     if not samples:
         raise DataError(
@@ -221,8 +208,8 @@ def _kept(run: Run, on_event: Listener) -> list[Sample]:
         )
     say(
         on_event,
-        f"checked on {len(samples)} small copies of held-out photos that the run keeps, for want of the photos: they "
-        "tell that the file answers as the network does, but hardly what it loses in accuracy, least of all by class",
+        f"the photos were not found, so the file is checked on {len(samples)} small copies that the run keeps: they "
+        "show whether the file predicts as the network does, but are too few to measure a loss of accuracy",
         "warning",
     )
     return samples
@@ -230,20 +217,24 @@ def _kept(run: Run, on_event: Listener) -> list[Sample]:
 
 def _remedy(tried: tuple[Gate, ...], int8: bool) -> str:
     if not int8:
-        return "--max-drop and --max-class-drop set the budget, --force writes it all the same"
-    most = max(len(gate.float_layers) for gate in tried)
+        return "--max-drop and --max-class-drop set the budget, --force writes the file anyway"
+    most_float = max(len(gate.float_layers) for gate in tried)
     return (
-        f"{len(tried)} ways were tried, up to {most} layers in float; try --fp16 or more --calibration-photos; "
-        "--max-drop and --max-class-drop set the budget, --force writes it all the same"
+        f"{len(tried)} ways were tried, up to {most_float} layers in float; try --fp16 or more --calibration-photos; "
+        "--max-drop and --max-class-drop set the budget, --force writes the file anyway"
     )
 
 
 def _write(out: Path, data: bytes) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_over(out, lambda file: file.write(data), is_model_file, "a model file")
+        write_over(out, partial(_write_all, data), is_model_file, "a model file")
     except OSError as error:
         raise UsageError(f"{out} cannot be written ({error.strerror or error})", "choose another -o") from error
+
+
+def _write_all(data: bytes, file: IO[bytes]) -> None:
+    file.write(data)
 
 
 def _manifest(run: Run, card: Card) -> Manifest:
@@ -271,19 +262,9 @@ def _manifest(run: Run, card: Card) -> Manifest:
 
 def _check_parity(reference: Predictions, predictions: Predictions) -> None:
     difference = predictions.difference(reference)
-    if not difference <= FP32_TOLERANCE:  # so put that NaN does not pass
+    if not difference <= FP32_TOLERANCE:  # written so that NaN fails
         raise ExportError(
             f"the FP32 file's logits differ from the network's by {difference:.1e} of the largest, "
             f"{FP32_TOLERANCE:.0e} is allowed; nothing was written",
             "please report this with the versions that `edgeclf info` prints",
         )
-
-
-def _row(predictions: Predictions, reference: Predictions, labels: NDArray[np.int64]) -> Row:
-    return Row(
-        predictions.name,
-        predictions.size,
-        predictions.correct(labels),
-        predictions.agreeing(reference),
-        predictions.difference(reference),
-    )

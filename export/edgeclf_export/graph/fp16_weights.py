@@ -1,7 +1,8 @@
 """Weights stored in 16 bits: half the size, and the same float32 arithmetic on every device.
 
-CPUs have few float16 kernels, and onnxruntime's own conversion would put casts around most operators. So only what is
-stored changes: each weight is followed by one Cast to float32, which onnxruntime computes once, when it loads the file.
+CPUs have few float16 kernels, and onnxruntime's own conversion would put casts around most operators. So only the
+storage changes: each weight is followed by one Cast to float32, which onnxruntime computes once, when it loads the
+file.
 """
 
 import numpy as np
@@ -9,19 +10,19 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 
-def store_in_half(graph: onnx.GraphProto, names: str | None = None) -> None:
+def store_fp16_weights(graph: onnx.GraphProto, prefix: str | None = None) -> None:
     """Store float32 matrices and filters as float16.
 
-    Vectors (biases, normalisation) are few and stay as they are. So does a tensor that 16 bits cannot hold: with a
-    value beyond 65504, or of values so small that a thousandth of its largest one would be lost.
+    Vectors (biases, normalization) are small and stay float32. So does a tensor that 16 bits cannot hold: one with a
+    value beyond 65504, or with values so small that a thousandth of the largest one would be lost.
 
     Args:
-        graph: changed in place; every consumer keeps the input names that it had.
-        names: only tensors whose names begin so; all if None.
+        graph: changed in place; every node keeps its input names.
+        prefix: only tensors whose names begin with it; all tensors if None.
     """
     casts = []
     for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < 2 or not tensor.name.startswith(names or ""):
+        if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < 2 or not tensor.name.startswith(prefix or ""):
             continue
         values = numpy_helper.to_array(tensor)
         largest = np.abs(values).max(initial=0.0)

@@ -1,14 +1,15 @@
 """Post-training static INT8: uint8 activations, int8 weights per channel, the same answer on every CPU.
 
 AVX2 machines without VNNI multiply uint8 by int8 in pairs and add each pair in a saturating 16-bit register
-(``vpmaddubsw``), so full-range weights give other answers there. The usual cure, 7-bit weights, costs accuracy. Only
-the sum of two *adjacent* products must fit, so each output channel is scaled by its worst adjacent pair instead. How
-sums of activations are rounded to the same number on ARM: ``stable_add.py``.
+(``vpmaddubsw``), so weights of the full range give wrong results there. The usual remedy, 7-bit weights, costs
+accuracy. Only the sum of two *adjacent* products must fit, so each output channel is scaled by its worst adjacent pair
+instead. How the sums of residual connections are rounded: ``residual_add_rounding.py``.
 """
 
 import logging
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,27 @@ from onnx import numpy_helper
 
 from edgeclf_export.graph.to_onnx import drop_unused
 from edgeclf_export.int8.activation_ranges import OPERATORS, Ranges
-from edgeclf_export.int8.stable_add import QuantParams, quant_params, stable_sum, unstable_sums
+from edgeclf_export.int8.residual_add_rounding import quant_params, stable_sum_params, unstable_sums
 
 LAYERS = ("Conv", "Gemm")
-_MOVING = ("MaxPool", "Flatten", "Reshape", "Transpose")  # kept in their input's steps
-_PASSING = ("Relu", "Clip", *_MOVING)  # what may lie between two layers
+_MOVING = ("MaxPool", "Flatten", "Reshape", "Transpose")  # their output keeps the scale of their input
+_BETWEEN_LAYERS = ("Relu", "Clip", *_MOVING)
 _ROUNDING = ("QuantizeLinear", "DequantizeLinear")
+
+
+@dataclass(eq=False)
+class _BlackPhoto:
+    """What onnxruntime is to calibrate on: it insists on a photo, though every range is given."""
+
+    shape: tuple[int, ...]
+    done: bool = False
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        """The photo as input of a session; None when it was given before."""
+        if self.done:
+            return None
+        self.done = True
+        return {"image": np.zeros((1, *self.shape), np.uint8)}
 
 
 def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] = ()) -> onnx.ModelProto:
@@ -38,38 +54,29 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] =
         in_float: names of the layers (nodes of ``LAYERS``) whose weights and input stay in float.
 
     Returns:
-        A QDQ graph with the same input and output. Logits leave it in float: their ranking is not rounded.
+        A QDQ graph with the same input and output. Its logits are float, so that rounding never changes their order.
 
     Raises:
         BackendError: onnxruntime is not installed.
-        ExportError: sums of two activations cannot be made to round alike on every CPU.
+        ExportError: sums of two activations cannot be made to round to the same number on every CPU.
     """
     import_onnxruntime()
     from onnxruntime import quantization
 
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-        """One black photo: onnxruntime insists on calibrating, but every range is given."""
-
-        def __init__(self) -> None:
-            shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[1:]]
-            self._photos = iter([{"image": np.zeros((1, *shape), np.uint8)}])
-
-        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-            return next(self._photos, None)
-
-    excluded = _with_passing(model.graph, in_float)
+    shape = tuple(dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[1:])
+    excluded = _excluded(model.graph, in_float)
     root = logging.getLogger()
     level = root.level
-    root.setLevel(logging.ERROR)  # it advises a pre-processing that torch's exporter has done already
+    root.setLevel(logging.ERROR)  # it advises a preparation that torch's exporter has done already
     try:
         with tempfile.TemporaryDirectory() as folder:
             source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-            # From a model in memory it would make a file of its own, named by the network card's address.
+            # Given a model in memory, it would write a file of its own, with the network card's address in its name.
             source.write_bytes(model.SerializeToString())
             quantization.quantize_static(
                 source,
                 target,
-                Reader(),
+                _BlackPhoto(shape),
                 quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=list(OPERATORS),
                 nodes_to_exclude=sorted(excluded),
@@ -79,8 +86,8 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] =
                 calibrate_method=quantization.CalibrationMethod.MinMax,
                 extra_options={
                     "TensorQuantOverrides": {
-                        **_pair_ranges(model.graph, in_float),
-                        **_activation_steps(model.graph, ranges, excluded),
+                        **_weight_params(model.graph, in_float),
+                        **_activation_params(model.graph, ranges, excluded),
                     },
                     "OpTypesToExcludeOutputQuantization": ["Gemm"],
                 },
@@ -88,7 +95,7 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] =
             quantized = onnx.load(target)
     finally:
         root.setLevel(level)
-    _unround(quantized.graph, excluded)
+    _restore_float_inputs(quantized.graph, excluded)
     if unstable := unstable_sums(quantized.graph):
         raise ExportError(
             f"{', '.join(unstable)}: not rounded to the same number on every CPU",
@@ -102,46 +109,46 @@ def layer_names(graph: onnx.GraphProto) -> list[str]:
     return [node.name for node in graph.node if node.op_type in LAYERS]
 
 
-def _with_passing(graph: onnx.GraphProto, in_float: Collection[str]) -> set[str]:
-    """Layers, and the activations and poolings before them: these would be folded into rounding otherwise."""
+def _excluded(graph: onnx.GraphProto, in_float: Collection[str]) -> set[str]:
+    """Names of float layers, and of activation functions and poolings before them, which quantization would absorb."""
     producers = {output: node for node in graph.node for output in node.output}
     excluded: set[str] = set()
     for node in graph.node:
         if node.name in in_float:
             before: onnx.NodeProto | None = node
-            while before is not None and (before is node or before.op_type in _PASSING):
+            while before is not None and (before is node or before.op_type in _BETWEEN_LAYERS):
                 excluded.add(before.name)
                 before = producers.get(before.input[0])
     return excluded
 
 
-def _unround(graph: onnx.GraphProto, excluded: Collection[str]) -> None:
-    """Let float nodes take what was there before it was rounded, and drop the rounding that has no consumer any more.
+def _restore_float_inputs(graph: onnx.GraphProto, excluded: Collection[str]) -> None:
+    """Give float nodes the float tensor as input, and remove the rounding nodes that nothing uses any more.
 
-    onnxruntime's quantizer gives a rounded tensor to all its consumers, excluded ones too.
+    onnxruntime's quantizer gives a quantized tensor to all its consumers, excluded ones too.
     """
     producers = {output: node for node in graph.node for output in node.output}
     for node in graph.node:
         if node.name in excluded:
-            rounded = producers.get(node.input[0])
-            if rounded is not None and rounded.op_type == "DequantizeLinear":
-                node.input[0] = producers[rounded.input[0]].input[0]
+            before = producers.get(node.input[0])
+            if before is not None and before.op_type == "DequantizeLinear":
+                node.input[0] = producers[before.input[0]].input[0]
     while True:
         used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
-        dead = [node for node in graph.node if node.op_type in _ROUNDING and not used.intersection(node.output)]
-        for node in dead:
+        unused = [node for node in graph.node if node.op_type in _ROUNDING and not used.intersection(node.output)]
+        for node in unused:
             graph.node.remove(node)
-        if not dead:
+        if not unused:
             break
     drop_unused(graph)
 
 
 def pair_safe_peak(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The value that becomes 127 in each output channel, so that no adjacent pair can saturate.
+    """The value that becomes 127 in each output channel, chosen so that no adjacent pair can saturate.
 
-    A pair of the same sign may reach 128 together: 255 * 128 < 2^15. Pairs are (0, 1), (2, 3), ... of the filter
-    flattened as (h, w, c) and as (c, h, w), the two orders in which kernels read it. A depthwise filter (one input
-    channel) is multiplied by other kernels, in 32 bits, and keeps the full range.
+    Two weights of the same sign may add up to 128: 255 * 128 < 2^15. Pairs are (0, 1), (2, 3), ... of the filter
+    flattened as (h, w, c) and as (c, h, w), the two orders in which kernels read it. Depthwise filters (one input
+    channel) have other kernels, which multiply in 32 bits, and keep the full range.
 
     Args:
         weights: ``[out, in]`` or ``[out, in, h, w]``.
@@ -156,18 +163,19 @@ def pair_safe_peak(weights: NDArray[np.float32]) -> NDArray[np.float32]:
             flat = order.reshape(len(weights), -1)
             even = np.pad(flat, ((0, 0), (0, flat.shape[1] % 2)))
             first, second = even[:, 0::2], even[:, 1::2]
-            together = np.where(first * second > 0, np.abs(first + second), 0)
-            peak = np.maximum(peak, together.max(1))
+            pair_sum = np.where(first * second > 0, np.abs(first + second), 0)
+            peak = np.maximum(peak, pair_sum.max(1))
     return np.asarray(np.maximum(peak, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
 def rounded_weights(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What ``quantize`` makes of weights: as for ``pair_safe_peak``, each the nearest of its channel's steps."""
+    """Weights after quantization and dequantization: shape and dtype as for ``pair_safe_peak``."""
     scale = (pair_safe_peak(weights) / 127).reshape(-1, *[1] * (weights.ndim - 1))
     return np.asarray(np.clip(np.rint(weights / scale), -127, 127) * scale, dtype=np.float32)
 
 
-def _pair_ranges(graph: onnx.GraphProto, in_float: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+def _weight_params(graph: onnx.GraphProto, in_float: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    """Ranges of every output channel of the weights, as overrides of onnxruntime's own."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
     ranges = {}
     for node in graph.node:
@@ -179,37 +187,40 @@ def _pair_ranges(graph: onnx.GraphProto, in_float: Collection[str]) -> dict[str,
     return ranges
 
 
-def _activation_steps(
+def _activation_params(
     graph: onnx.GraphProto, ranges: Ranges, excluded: Collection[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Scale and zero point of every activation, as overrides."""
+    """Scale and zero point of every activation, as overrides of onnxruntime's own."""
     consumers: dict[str, int] = {}
     for node in graph.node:
         for name in node.input:
             consumers[name] = consumers.get(name, 0) + 1
     producers = {output: node for node in graph.node for output in node.output}
-    steps = {name: quant_params(low, high) for name, (low, high) in ranges.items()}
-
-    def kept_as(name: str) -> QuantParams | None:
-        """onnxruntime keeps what an operator only moves in its input's steps."""
-        while name in producers and producers[name].op_type in _MOVING:
-            name = producers[name].input[0]
-        return steps.get(name)
-
-    # What an activation function will cut off anyway gets no steps of its own.
+    params = {name: quant_params(low, high) for name, (low, high) in ranges.items()}
+    # The input of an activation function gets the function's own parameters: what it cuts off needs no range.
     folded = {
         node.input[0]: node.output[0]
         for node in graph.node
         if node.op_type in ("Relu", "Clip") and node.name not in excluded and consumers[node.input[0]] == 1
     }
-    steps |= {before: steps[after] for before, after in folded.items() if after in steps}
+    params |= {before: params[after] for before, after in folded.items() if after in params}
     for node in graph.node:
-        total, sides = node.output[0], [kept_as(name) for name in node.input]
-        if node.op_type == "Add" and total in steps and sides[0] and sides[1]:
-            steps[total] = stable_sum(sides[0], sides[1], steps[total])
+        if node.op_type != "Add" or node.output[0] not in params:
+            continue
+        total = node.output[0]
+        first, second = (params.get(_source(name, producers)) for name in node.input)
+        if first and second:
+            params[total] = stable_sum_params(first, second, params[total])
             if total in folded:
-                steps[folded[total]] = steps[total]
+                params[folded[total]] = params[total]
     return {
         name: [{"scale": np.array(one.scale), "zero_point": np.array(one.zero_point, np.uint8)}]
-        for name, one in steps.items()
+        for name, one in params.items()
     }
+
+
+def _source(name: str, producers: Mapping[str, onnx.NodeProto]) -> str:
+    """The tensor whose scale and zero point another one has: operators that only move values do not change them."""
+    while name in producers and producers[name].op_type in _MOVING:
+        name = producers[name].input[0]
+    return name

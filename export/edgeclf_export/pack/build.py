@@ -1,80 +1,66 @@
-"""Trained network -> the bytes of one sealed model file."""
+"""A graph becomes a model file: heat maps, smaller weights, manifest, seal.
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+A file is the serialized graph, then one metadata entry with the manifest, then the seal. So a graph is serialized once:
+what the checks find out is written into the manifest later, and the file is sealed when all of it is known.
+"""
+
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import onnx
-import torch
 from edgeclf.images.contract import ImageContract
-from edgeclf.model.file import MANIFEST_KEY, seal
+from edgeclf.model.file import MANIFEST_KEY, SEAL_LENGTH, read_model_file, seal
 from edgeclf.model.manifest import SCHEMA_VERSION, Manifest, Provenance
-from edgeclf_training.networks import Network
-from numpy.typing import NDArray
 
 from edgeclf_export.graph.compact import compact
-from edgeclf_export.graph.fp16_weights import store_in_half
-from edgeclf_export.graph.gradcam import CAM_TABLE, affordable_maps, attach_cam
-from edgeclf_export.graph.to_onnx import IR_VERSION, MIN_ONNXRUNTIME, OPSET, strip, to_onnx
-from edgeclf_export.int8.activation_ranges import minmax, observe
-from edgeclf_export.int8.equalize import correct_bias, cross_layer_equalize
-from edgeclf_export.int8.quantize import quantize
+from edgeclf_export.graph.fp16_weights import store_fp16_weights
+from edgeclf_export.graph.gradcam import CAM_TABLE, CamSize, attach_cam
+from edgeclf_export.graph.to_onnx import IR_VERSION, MIN_ONNXRUNTIME, OPSET, strip
 
-UNTRAINED = Provenance("1970-01-01T00:00:00+00:00")  # of networks nobody trained
+_UNTRAINED = Provenance("1970-01-01T00:00:00+00:00")  # of networks nobody trained
 
 
-def export_network(
-    network: Network,
-    manifest: Manifest,
-    calibration: Iterable[NDArray[np.uint8]] | None = None,
-    progress: Callable[[int], None] | None = None,
-    *,
-    fp16: bool = False,
-) -> bytes:
-    """Build a model file; nothing is compared with anything, see ``edgeclf_export.api.export_run`` for that.
+@dataclass(frozen=True, eq=False)
+class BuiltModel:
+    """All of a model file but the manifest's entry and the seal.
 
-    Args:
-        network: in eval mode, on the CPU.
-        manifest: as the caller knows it; precision, heat maps, opset, IR version, lowest onnxruntime and the exporting
-            packages' versions are filled in here.
-        calibration: photos as the network takes them, uint8 ``[size, size, 3]``: makes the file INT8; floats if None.
-        progress: called with the number of calibration photos done.
-        fp16: keep float weights in 16 bits; not together with ``calibration``.
-
-    Returns:
-        The file's bytes: input ``image``; outputs ``logits``, ``cam``, ``cam_class``; manifest; seal. The same network,
-        manifest and photos give the same bytes on the same machine.
-
-    Raises:
-        BackendError: ``calibration`` is given and onnxruntime is not installed.
-        ExportError: sums of two activations cannot be made to round to the same number on every CPU.
+    Attributes:
+        graph: the serialized ONNX model, without metadata: inputs ``image``; outputs ``logits``, ``cam``,
+            ``cam_class``.
+        operators: the operator types of its nodes.
+        manifest: what the file will say about itself, as far as it is known yet.
     """
-    model = to_onnx(network, manifest.contract.size)
-    if calibration is None:
-        return pack(model, network, manifest, "fp16" if fp16 else "fp32")
-    model, seen = cross_layer_equalize(model, observe(model, calibration, progress))
-    return pack(quantize(correct_bias(model, seen), minmax(seen)), network, manifest, "int8")
+
+    graph: bytes = field(repr=False)
+    operators: frozenset[str]
+    manifest: Manifest
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file that ``seal_model`` makes of it."""
+        return len(self.graph) + len(_manifest_entry(self.manifest)) + SEAL_LENGTH
 
 
-def pack(model: onnx.ModelProto, network: Network, manifest: Manifest, precision: str) -> bytes:
-    """Complete a graph of ``to_onnx`` or ``quantize``: heat maps, manifest, seal.
+def build_model(model: onnx.ModelProto, cam: CamSize, manifest: Manifest, precision: str) -> BuiltModel:
+    """Complete a graph of ``to_onnx`` or ``quantize``, and serialize it.
 
     Args:
         model: not changed.
-        network: what it was made from.
-        manifest: as for ``export_network``.
+        cam: how many heat maps it gets, see ``cam_size``.
+        manifest: as the caller knows it; precision, heat maps, opset, IR version, lowest onnxruntime and the exporting
+            packages' versions are filled in here.
         precision: "fp32", "fp16" (stores the weights so), "int8" or "mixed".
+
+    Returns:
+        What ``seal_model`` makes a file of. The same arguments give the same bytes.
     """
     whole = onnx.ModelProto()
     whole.CopyFrom(model)
-    activation = _activation_shape(network, manifest.contract.size)
-    maps = affordable_maps(network, manifest.contract.size, activation)
-    attach_cam(whole, maps, activation)
+    attach_cam(whole, cam)
     if precision != "fp32":
         # The heat maps' own table would otherwise be as large as an INT8 head, or larger.
-        store_in_half(whole.graph, None if precision == "fp16" else CAM_TABLE)
+        store_fp16_weights(whole.graph, None if precision == "fp16" else CAM_TABLE)
     if precision in ("int8", "mixed"):
         compact(whole.graph)
     strip(whole)
@@ -88,7 +74,7 @@ def pack(model: onnx.ModelProto, network: Network, manifest: Manifest, precision
     finished = replace(
         manifest,
         precision=precision,
-        cam_classes=maps,
+        cam_classes=cam.maps,
         opset=OPSET,
         ir_version=IR_VERSION,
         min_onnxruntime=MIN_ONNXRUNTIME,
@@ -97,26 +83,26 @@ def pack(model: onnx.ModelProto, network: Network, manifest: Manifest, precision
             versions={**manifest.provenance.versions, **{name: version(name) for name in ("onnx", "onnxscript")}},
         ),
     )
-    return _sealed(whole, finished)
+    operators = frozenset(node.op_type for node in whole.graph.node)
+    return BuiltModel(whole.SerializeToString(deterministic=True), operators, finished)
 
 
-def manifest_of(data: bytes) -> Manifest:
-    """The manifest inside a finished model file."""
-    metadata = {entry.key: entry.value for entry in onnx.load_model_from_string(data).metadata_props}
-    return Manifest.from_json(metadata[MANIFEST_KEY], "the file")
+def seal_model(model: BuiltModel) -> bytes:
+    """The bytes of the model file: graph, manifest, seal."""
+    return seal(model.graph + _manifest_entry(model.manifest))
 
 
-def with_manifest(data: bytes, manifest: Manifest) -> bytes:
-    """A finished model file with another manifest, sealed anew; the same arguments give the same bytes."""
+def unseal_model(data: bytes) -> BuiltModel:
+    """The inverse of ``seal_model``, for a file whose manifest is to change.
+
+    Raises:
+        ModelError: these are not the bytes of a whole model file.
+    """
+    manifest = read_model_file(data).manifest
     model = onnx.load_model_from_string(data)
-    return _sealed(model, manifest)
-
-
-def _sealed(model: onnx.ModelProto, manifest: Manifest) -> bytes:
-    del model.metadata_props[:]  # an earlier manifest, and the seal, which is the last entry
-    entry = model.metadata_props.add()
-    entry.key, entry.value = MANIFEST_KEY, manifest.to_json()
-    return seal(model.SerializeToString(deterministic=True))
+    del model.metadata_props[:]
+    operators = frozenset(node.op_type for node in model.graph.node)
+    return BuiltModel(model.SerializeToString(deterministic=True), operators, manifest)
 
 
 def draft_manifest(
@@ -124,10 +110,10 @@ def draft_manifest(
     contract: ImageContract,
     architecture: str,
     head: str = "linear",
-    provenance: Provenance = UNTRAINED,
+    provenance: Provenance = _UNTRAINED,
     **known: Any,
 ) -> Manifest:
-    """A manifest with what ``export_network`` fills in left at placeholders; ``known``: any other of its fields."""
+    """A manifest with what ``build_model`` fills in left at placeholders; ``known``: any other of its fields."""
     return Manifest(
         schema_version=SCHEMA_VERSION,
         classes=classes,
@@ -145,8 +131,9 @@ def draft_manifest(
     )
 
 
-def _activation_shape(network: Network, size: int) -> tuple[int, int, int]:
-    with torch.inference_mode():
-        _, activation, _ = network.trace(torch.zeros(1, size, size, 3, dtype=torch.uint8))
-    _, channels, height, width = activation.shape
-    return channels, height, width
+def _manifest_entry(manifest: Manifest) -> bytes:
+    """The manifest as protobuf writes it: metadata is a model's last field, so it can follow the rest of the bytes."""
+    metadata = onnx.ModelProto()
+    entry = metadata.metadata_props.add()
+    entry.key, entry.value = MANIFEST_KEY, manifest.to_json()
+    return bytes(metadata.SerializeToString(deterministic=True))

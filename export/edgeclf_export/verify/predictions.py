@@ -1,52 +1,56 @@
-"""Predictions of the trained network and of the file, on real photos, through the runtime's own classifier."""
+"""Predictions of the trained network, in torch, and of a model file, in onnxruntime, on the same photos."""
 
-from collections.abc import Callable, Sequence
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from edgeclf.classifier import Classifier
-from edgeclf.errors import ExportError, ModelError
-from edgeclf.images.contract import ImageContract
-from edgeclf.images.preprocess import network_input
-from edgeclf_training.dataset.samples import Sample
+from edgeclf.errors import ExportError
+from edgeclf.events import Listener, log, progress
+from edgeclf.model.session import open_cpu_session
 from edgeclf_training.networks import Network
 from numpy.typing import NDArray
 
-_BATCH = 8
+from edgeclf_export.pack.build import BuiltModel
+from edgeclf_export.verify.photos import NetworkInputs
+
+_BATCH = 8  # photos
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Logits of a set of photos, float32 ``[photos, classes]``, from one way of computing them."""
+    """Logits of a set of photos, float32 ``[photos, classes]``, from one way of computing them.
+
+    Attributes:
+        name: of the way, such as "onnx int8".
+        logits: one row a photo.
+        size: of the network's weights or of the file, bytes.
+    """
 
     name: str
     logits: NDArray[np.float32]
     size: int
 
-    def correct(self, truth: NDArray[np.int64]) -> int:
+    def correct(self, labels: NDArray[np.int64]) -> int:
         """Photos whose best-ranked class is the true one."""
-        return int((self.logits.argmax(1) == truth).sum())
+        return int((self.logits.argmax(1) == labels).sum())
 
     def agreeing(self, other: "Predictions") -> int:
         """Photos on which both rank the same class first."""
         return int((self.logits.argmax(1) == other.logits.argmax(1)).sum())
 
     def difference(self, other: "Predictions") -> float:
-        """Largest difference between logits, relative to the largest logit or 1."""
+        """Largest difference between logits, relative to the largest logit of ``other`` or 1."""
         return float(np.abs(self.logits - other.logits).max() / max(1.0, np.abs(other.logits).max()))
 
 
-def network_predictions(
-    network: Network, contract: ImageContract, samples: Sequence[Sample], progress: Callable[[int], None]
-) -> Predictions:
+def network_predictions(network: Network, photos: NetworkInputs, on_event: Listener = log) -> Predictions:
     """Predict with the network itself, in torch.
 
     Args:
         network: in eval mode, on the CPU.
-        contract: how photos become its input.
-        samples: the photos.
-        progress: called with the number of photos done.
+        photos: at least one.
+        on_event: gets ``Progress``.
 
     Returns:
         Logits, and the size of the weights in bytes.
@@ -54,53 +58,45 @@ def network_predictions(
     Raises:
         PhotoError: a photo cannot be read.
     """
-    rows = []
-    with torch.inference_mode():
-        for start in range(0, len(samples), _BATCH):
-            batch = samples[start : start + _BATCH]
-            images = np.stack([network_input(s.path, contract) for s in batch])
-            rows.append(network(torch.from_numpy(images)).numpy())
-            progress(start + len(batch))
+    rows: list[NDArray[np.float32]] = []
+    images = iter(photos)
+    with progress(on_event, "predicting with the trained network") as update, torch.inference_mode():
+        for start in range(0, len(photos), _BATCH):
+            batch = np.stack(list(itertools.islice(images, _BATCH)))
+            rows.append(network(torch.from_numpy(batch)).numpy())
+            update(start + len(batch), len(photos))
     size = sum(tensor.nbytes for tensor in network.state_dict().values())
     return Predictions("torch fp32", np.concatenate(rows), size)
 
 
-def file_predictions(
-    classifier: Classifier, samples: Sequence[Sample], size: int, progress: Callable[[int], None]
-) -> Predictions:
-    """Predict with a model file, exactly as a user of the file does.
+def model_predictions(model: BuiltModel, photos: NetworkInputs, on_event: Listener = log) -> Predictions:
+    """Predict as ``Classifier.predict`` does on a CPU: the same preprocessing, the same kind of session, one by one.
 
     Args:
-        classifier: of the file.
-        samples: the photos.
-        size: of the file, bytes.
-        progress: called with the number of photos done.
+        model: not sealed yet.
+        photos: at least one.
+        on_event: gets ``Progress``.
 
     Returns:
-        Logits and size.
+        Logits, and the size of the file in bytes.
 
     Raises:
         ExportError: logits are not finite.
         PhotoError: a photo cannot be read.
+        BackendError: onnxruntime is not installed.
     """
-    name, rows = f"onnx {classifier.manifest.precision}", []
-    for done, sample in enumerate(samples, 1):
-        try:
-            logits = classifier.predict(sample.path, top_k=1, logits=True).logits
-        except ModelError as error:
-            raise not_finite(name) from error
-        assert logits is not None
-        rows.append(logits)
-        progress(done)
-    return Predictions(name, np.stack(rows), size)
+    name, rows = f"onnx {model.manifest.precision}", []
+    session = open_cpu_session(model.graph)
+    with progress(on_event, "checking") as update:
+        for done, photo in enumerate(photos, 1):
+            (logits,) = session.run(["logits"], {"image": photo[None]})
+            if not np.isfinite(logits).all():
+                raise not_finite(name)
+            rows.append(logits[0])
+            update(done, len(photos))
+    return Predictions(name, np.stack(rows), model.size)
 
 
 def not_finite(name: str) -> ExportError:
     """The error of a network or a file whose logits hold NaN or infinity."""
     return ExportError(f"the logits of {name} are not finite; nothing was written", "export FP32, or train again")
-
-
-def truth(samples: Sequence[Sample], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Class indices, int64 ``[photos]``."""
-    index = {name: i for i, name in enumerate(classes)}
-    return np.array([index[s.label] for s in samples], dtype=np.int64)

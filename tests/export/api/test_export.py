@@ -14,8 +14,8 @@ from edgeclf.images.preprocess import network_input
 from edgeclf.model.file import read_model_file, seal
 from edgeclf_export.api import export_run as exporting
 from edgeclf_export.api.display_names import read_display_names
+from edgeclf_export.api.export_network import export_network
 from edgeclf_export.api.export_run import export_run
-from edgeclf_export.pack.build import export_network
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.fit.train import train
 from edgeclf_training.networks import ARCHITECTURES, build_network

@@ -9,8 +9,9 @@ import onnxruntime
 import pytest
 import torch
 from edgeclf.model.session import session_options, usable_threads
+from edgeclf_export.api.export_network import export_network
 from edgeclf_export.graph.compact import compact
-from edgeclf_export.pack import build as packing
+from edgeclf_export.pack import build
 from edgeclf_training.networks import build_network
 from helpers import CLASSES, draw, manifest_for
 
@@ -23,9 +24,9 @@ def both(request: pytest.FixtureRequest) -> tuple[bytes, bytes]:
     torch.manual_seed(0)
     network, _ = build_network("cnn4", len(CLASSES), head=request.param, image_size=SIDE)
     photos = [np.asarray(draw(i, SIDE, SIDE)) for i in range(4)]
-    with patch.object(packing, "compact", lambda graph: None):
-        plain = packing.export_network(network.eval(), manifest_for(SIDE, CLASSES), photos)
-    return plain, packing.export_network(network, manifest_for(SIDE, CLASSES), photos)
+    with patch.object(build, "compact", lambda graph: None):
+        plain = export_network(network.eval(), manifest_for(SIDE, CLASSES), photos)
+    return plain, export_network(network, manifest_for(SIDE, CLASSES), photos)
 
 
 def operators(data: bytes, folder: Path) -> list[str]:

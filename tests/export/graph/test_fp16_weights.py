@@ -15,9 +15,10 @@ from edgeclf import Classifier
 from edgeclf.errors import DataError, UsageError
 from edgeclf.model.file import read_model_file
 from edgeclf.model.session import CUDA
+from edgeclf_export.api.export_network import export_network
 from edgeclf_export.api.export_run import export_run
-from edgeclf_export.graph.fp16_weights import store_in_half
-from edgeclf_export.pack.build import export_network, manifest_of, with_manifest
+from edgeclf_export.graph.fp16_weights import store_fp16_weights
+from edgeclf_export.pack.build import seal_model, unseal_model
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.fit.train import train
 from edgeclf_training.networks import build_network
@@ -67,7 +68,7 @@ def test_what_16_bits_cannot_hold_stays_as_it_is() -> None:
         shape = 4 if name == "vector" else (2, 2)
         graph.initializer.append(numpy_helper.from_array(np.full(shape, value, np.float32), name))
     graph.node.append(helper.make_node("MatMul", ["plain", "large"], ["out"]))
-    store_in_half(graph)
+    store_fp16_weights(graph)
     types = {tensor.name: tensor.data_type for tensor in graph.initializer}
     assert types.pop("plain_half") == onnx.TensorProto.FLOAT16
     assert set(types.values()) == {onnx.TensorProto.FLOAT}
@@ -84,7 +85,7 @@ def test_an_int8_mlp_head_carries_a_small_table_and_the_same_maps(
     photos = np.stack([np.asarray(draw(i).resize((size, size))) for i in range(6)])
     small, wide = tmp_path / "small.onnx", tmp_path / "wide.onnx"
     small.write_bytes(export_network(network, manifest_for(size, CLASSES), photos))
-    monkeypatch.setattr("edgeclf_export.pack.build.store_in_half", lambda *_: None)
+    monkeypatch.setattr("edgeclf_export.pack.build.store_fp16_weights", lambda *_: None)
     wide.write_bytes(export_network(network, manifest_for(size, CLASSES), photos))
     maps = [Classifier(path)._session.run(["cam"], {"image": photos})[0] for path in (small, wide)]
     assert maps[1].max() > 0
@@ -111,8 +112,10 @@ def test_another_manifest_is_all_that_changes(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     export_run(run, path)
     data = path.read_bytes()
-    assert with_manifest(data, manifest_of(data)) == data
-    changed = with_manifest(data, replace(manifest_of(data), author="A. Birder"))
+    model = unseal_model(data)
+    assert seal_model(model) == data
+    assert model.size == len(data)
+    changed = seal_model(replace(model, manifest=replace(model.manifest, author="A. Birder")))
     (tmp_path / "changed.onnx").write_bytes(changed)
     photo = run.split.val[0].path
     answers = [Classifier(p).predict(photo, logits=True).logits for p in (path, tmp_path / "changed.onnx")]

@@ -1,12 +1,14 @@
 """The heat map in the file is Grad-CAM at the last convolution, as the grad-cam package computes it with autograd."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from edgeclf import Classifier
-from edgeclf_export.pack.build import export_network
+from edgeclf_export.api.export_network import export_network
+from edgeclf_export.graph.gradcam import cam_size
 from edgeclf_training.networks import ARCHITECTURES, Network, build_network
 from helpers import draw, manifest_for
 from pytorch_grad_cam import GradCAM
@@ -37,7 +39,7 @@ MLP = ("vgg16", "cnn4", "squeezenet1_1")  # with a pool before the head, and wit
     ("name", "head"), [*((name, "linear") for name in ARCHITECTURES), *((name, "mlp") for name in MLP)]
 )
 def test_cam_equals_the_grad_cam_package(name: str, head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeclf_export.pack.build.affordable_maps", lambda network, *_: network.head.widths[-1])
+    monkeypatch.setattr("edgeclf_export.graph.gradcam.COST_SHARE", 1e9)
     size = 96
     torch.manual_seed(3)
     network, _ = build_network(name, len(CLASSES), head=head, image_size=size)
@@ -119,7 +121,8 @@ def test_maps_of_a_few_best_classes_are_those_of_all(
     photos = np.stack([np.asarray(draw(i, 200, 200).resize((96, 96))) for i in range(6)])
     answers = []
     for number in (2, len(CLASSES)):
-        monkeypatch.setattr("edgeclf_export.pack.build.affordable_maps", lambda *_, number=number: number)
+        size = replace(cam_size(network, 96), maps=number)
+        monkeypatch.setattr("edgeclf_export.api.export_network.cam_size", lambda *_, size=size: size)
         path = tmp_path / f"{number}.onnx"
         path.write_bytes(export_network(network, manifest_for(96, CLASSES), photos if int8 else None))
         answers.append(Classifier(path)._session.run(None, {"image": photos}))

@@ -56,48 +56,50 @@ def constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
 
 def test_equalised_channels_compute_the_same_and_use_their_range(uneven: onnx.ModelProto) -> None:
     before = uneven.SerializeToString()
-    seen = observe(uneven, PHOTOS)
-    model, after = cross_layer_equalize(uneven, seen)
+    stats = observe(uneven, PHOTOS)
+    model, after = cross_layer_equalize(uneven, stats)
     assert uneven.SerializeToString() == before
     others = [np.asarray(draw(i, SIZE, SIZE)) for i in range(20, 28)]
     logits = onnxruntime.InferenceSession(before).run(["logits"], {"image": np.stack(others)})[0]
     assert logit_error(uneven, [model], others)[0] < 1e-4 * np.abs(logits).max()
     measured = observe(model, PHOTOS)
-    scaled = [name for name in seen if not np.array_equal(seen[name].high, after[name].high)]
+    scaled = [name for name in stats if not np.array_equal(stats[name].high, after[name].high)]
     assert len(scaled) == 2 * 17, "the output of each expansion, and of its ReLU6"
     for name in scaled:
         np.testing.assert_allclose(measured[name].high, after[name].high, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(measured[name].mean, after[name].mean, rtol=1e-3, atol=1e-4)
-        alive = seen[name].high > 0
-        assert (after[name].high[alive] >= 0.999 * np.minimum(seen[name].high.max() / 2, seen[name].high[alive])).all()
-        assert after[name].high.max() == pytest.approx(seen[name].high.max())
+        alive = stats[name].high > 0
+        assert (
+            after[name].high[alive] >= 0.999 * np.minimum(stats[name].high.max() / 2, stats[name].high[alive])
+        ).all()
+        assert after[name].high.max() == pytest.approx(stats[name].high.max())
 
 
 def test_equalised_depthwise_layers_do_less_harm(uneven: onnx.ModelProto) -> None:
-    seen = observe(uneven, PHOTOS)
-    model, after = cross_layer_equalize(uneven, seen)
+    stats = observe(uneven, PHOTOS)
+    model, after = cross_layer_equalize(uneven, stats)
     depthwise = {node.name for node in uneven.graph.node if any(a.name == "group" and a.i > 1 for a in node.attribute)}
     before_after = [
         max(harm.error for harm in measure_sensitivity(graph, of, minmax(of), PHOTOS[:4]) if harm.layer in depthwise)
-        for graph, of in ((uneven, seen), (model, after))
+        for graph, of in ((uneven, stats), (model, after))
     ]
     assert before_after[1] < 0.5 * before_after[0]
 
 
 def test_networks_without_depthwise_filters_are_left_alone() -> None:
     model = float_graph("cnn4")
-    seen = observe(model, PHOTOS[:3])
-    scaled, after = cross_layer_equalize(model, seen)
+    stats = observe(model, PHOTOS[:3])
+    scaled, after = cross_layer_equalize(model, stats)
     assert scaled.SerializeToString() == model.SerializeToString()
-    assert after == seen
+    assert after == stats
 
 
 @pytest.mark.parametrize("name", ["cnn4", "mobilenet_v2"])
 def test_a_corrected_layer_gives_the_right_mean(name: str) -> None:
     """Of 1 x 1 filters and Gemms, which know no border: exactly. Nothing but biases changes."""
     model = float_graph(name)
-    seen = observe(model, PHOTOS)
-    corrected = correct_bias(model, seen)
+    stats = observe(model, PHOTOS)
+    corrected = correct_bias(model, stats)
     tensors, changed = constants(model), constants(corrected)
     pointwise = 0
     for node in model.graph.node:
@@ -107,9 +109,9 @@ def test_a_corrected_layer_gives_the_right_mean(name: str) -> None:
             assert np.array_equal(weights, changed[twin.input[1]])
             assert not np.array_equal(bias, after)
             flat = weights.reshape(len(weights), -1)
-            if flat.shape[1] == len(seen[node.input[0]].mean) == weights.shape[1]:
-                wrong = rounded_weights(weights).reshape(flat.shape) @ seen[node.input[0]].mean + after
-                right = flat @ seen[node.input[0]].mean + bias
+            if flat.shape[1] == len(stats[node.input[0]].mean) == weights.shape[1]:
+                wrong = rounded_weights(weights).reshape(flat.shape) @ stats[node.input[0]].mean + after
+                right = flat @ stats[node.input[0]].mean + bias
                 np.testing.assert_allclose(wrong, right, rtol=1e-4, atol=1e-5)
                 pointwise += 1
     assert pointwise
@@ -117,10 +119,10 @@ def test_a_corrected_layer_gives_the_right_mean(name: str) -> None:
 
 def test_layers_in_float_keep_their_bias() -> None:
     model = float_graph("cnn4")
-    seen = observe(model, PHOTOS[:3])
+    stats = observe(model, PHOTOS[:3])
     names = layer_names(model.graph)
-    assert correct_bias(model, seen, names).SerializeToString() == model.SerializeToString()
-    one = correct_bias(model, seen, names[1:])
+    assert correct_bias(model, stats, names).SerializeToString() == model.SerializeToString()
+    one = correct_bias(model, stats, names[1:])
     assert len(set(constants(one)) - set(constants(model))) == 1
 
 
@@ -135,9 +137,9 @@ def test_correcting_biases_brings_logits_closer() -> None:
                     module.weight.copy_((module.weight / step).round() * step - 0.3 * step)
 
     model = float_graph("cnn4", lean)
-    seen = observe(model, PHOTOS)
+    stats = observe(model, PHOTOS)
     errors = logit_error(
-        model, [quantize(model, minmax(seen)), quantize(correct_bias(model, seen), minmax(seen))], PHOTOS
+        model, [quantize(model, minmax(stats)), quantize(correct_bias(model, stats), minmax(stats))], PHOTOS
     )
     assert errors[1] < 0.8 * errors[0]
 
@@ -152,12 +154,12 @@ def test_layers_that_share_a_bias_get_each_their_own() -> None:
     model = float_graph("cnn4", alike)
     layers = [node for node in model.graph.node if node.op_type == "Conv"][-2:]
     layers[1].input[2] = layers[0].input[2]  # as an optimizer may leave them
-    seen = observe(model, PHOTOS[:3])
-    corrected, tensors = correct_bias(model, seen), constants(model)
+    stats = observe(model, PHOTOS[:3])
+    corrected, tensors = correct_bias(model, stats), constants(model)
     for before in layers:
         (after,) = [node for node in corrected.graph.node if node.name == before.name]
         error = rounded_weights(tensors[before.input[1]]) - tensors[before.input[1]]
-        added = error.sum((2, 3)) @ seen[before.input[0]].mean
+        added = error.sum((2, 3)) @ stats[before.input[0]].mean
         moved = tensors[before.input[2]] - constants(corrected)[after.input[2]]
         np.testing.assert_allclose(moved, added, rtol=1e-3, atol=1e-6)
 
@@ -171,12 +173,12 @@ def test_a_bias_that_was_left_out_is_added() -> None:
     model = float_graph("cnn4", without)
     layers = [node for node in model.graph.node if node.op_type == "Conv"]
     assert all(len(node.input) == 2 for node in layers)
-    seen = observe(model, PHOTOS[:3])
-    corrected = correct_bias(model, seen)
+    stats = observe(model, PHOTOS[:3])
+    corrected = correct_bias(model, stats)
     assert all(len(node.input) == 3 for node in corrected.graph.node if node.op_type == "Conv")
     onnx.checker.check_model(corrected)
     assert 0 < logit_error(model, [corrected], PHOTOS)[0] < 0.1
-    quantize(corrected, minmax(seen))
+    quantize(corrected, minmax(stats))
 
 
 def test_a_layer_between_two_depthwise_filters_is_scaled_by_both() -> None:
@@ -200,8 +202,8 @@ def test_a_layer_between_two_depthwise_filters_is_scaled_by_both() -> None:
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
     peaks = np.array([1, 0.1, 0.01, 0.5])
-    seen = {name: ActivationStats(-peaks, peaks, peaks / 2) for name in ("a0", "b0", "a1", "b1")}
-    scaled, _ = cross_layer_equalize(model, seen)
+    stats = {name: ActivationStats(-peaks, peaks, peaks / 2) for name in ("a0", "b0", "a1", "b1")}
+    scaled, _ = cross_layer_equalize(model, stats)
     names = [tensor.name for tensor in scaled.graph.initializer]
     assert len(names) == len(set(names)) == 3
     x = rng.normal(size=(1, 3, 8, 8)).astype(np.float32)

@@ -8,8 +8,8 @@ import onnx
 import pytest
 import torch
 from edgeclf import Classifier
+from edgeclf_export.api.export_network import export_network
 from edgeclf_export.int8.quantize import pair_safe_peak
-from edgeclf_export.pack.build import export_network
 from edgeclf_training.networks import ARCHITECTURES, build_network
 from helpers import CLASSES, draw, manifest_for
 from onnx import numpy_helper

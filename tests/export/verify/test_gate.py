@@ -18,14 +18,13 @@ from edgeclf.events import Event, Message, Progress
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.preprocess import network_input
 from edgeclf.model.file import read_model_file
-from edgeclf_export.api import export_run as exporting
 from edgeclf_export.api.export_run import export_run
 from edgeclf_export.cli import export
 from edgeclf_export.graph.to_onnx import to_onnx
 from edgeclf_export.int8 import calibration_search as search
 from edgeclf_export.int8.activation_ranges import (
     Histogram,
-    extremes,
+    full_range,
     histograms,
     least_error,
     minmax,
@@ -34,6 +33,7 @@ from edgeclf_export.int8.activation_ranges import (
 )
 from edgeclf_export.int8.layer_sensitivity import measure_sensitivity
 from edgeclf_export.int8.quantize import layer_names, quantize
+from edgeclf_export.verify import photos
 from edgeclf_export.verify.gate import Budget, HeldOut, measure, within_budget
 from edgeclf_export.verify.predictions import Predictions
 from edgeclf_training.config.options import TrainOptions
@@ -100,7 +100,7 @@ def calibrate_darkly(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]
             training = photo.parent.parent.name == "train"
             return (network_input(photo, contract) * (brightness if training else 1.0)).astype(np.uint8)
 
-        monkeypatch.setattr(exporting, "network_input", darkened)
+        monkeypatch.setattr(photos, "network_input", darkened)
 
     return darken
 
@@ -192,7 +192,7 @@ def test_force_writes_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calibrate_darkly(0)
-    monkeypatch.setattr(search, "CALIBRATIONS", {"minmax": extremes})
+    monkeypatch.setattr(search, "CALIBRATIONS", {"minmax": full_range})
     monkeypatch.setattr(search, "MAX_FLOAT_LAYERS", 2)
     out = tmp_path / "model.onnx"
     done = export_run(run, out, int8=True, force=True, calibration_photos=24)
@@ -212,7 +212,7 @@ def test_an_impossible_budget_is_refused_on_the_command_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calibrate_darkly(0)
-    monkeypatch.setattr(search, "CALIBRATIONS", {"minmax": extremes})
+    monkeypatch.setattr(search, "CALIBRATIONS", {"minmax": full_range})
     monkeypatch.setattr(search, "MAX_FLOAT_LAYERS", 1)
     out = tmp_path / "model.onnx"
     arguments = ["export", run.folder, "-o", out, "--int8", "--calibration-photos", 3, "--check-photos", 24]
@@ -220,7 +220,7 @@ def test_an_impossible_budget_is_refused_on_the_command_line(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 6
-    assert "--force writes it all the same" in capsys.readouterr().err
+    assert "--force writes the file anyway" in capsys.readouterr().err
     assert not out.exists()
 
 
@@ -239,7 +239,7 @@ def test_the_most_harmful_layer_returns_to_float(lopsided: Run, tmp_path: Path) 
     assert "OUT OF BUDGET" in told
     assert f"{done.sensitivities[0].error:.4f}  {layers[1]}" in told
     tasks = {event.task for event in events if isinstance(event, Progress) and event.ended}
-    assert {"checking", "calibrating", "measuring the sensitivity of each layer"} <= tasks
+    assert {"checking", "measuring activation ranges", "measuring the sensitivity of each layer"} <= tasks
     assert Classifier(out).explain(lopsided.split.test[0].path).cam.max() > 0
 
 
@@ -247,9 +247,9 @@ def test_a_layer_in_float_takes_what_was_never_rounded(run: Run) -> None:
     network = run.network()
     model = to_onnx(network, SIZE)
     before = model.SerializeToString()
-    photos = [network_input(sample.path, run.contract) for sample in run.split.train[:6]]
-    seen = observe(model, photos)
-    ranges = minmax(seen)
+    images = [network_input(sample.path, run.contract) for sample in run.split.train[:6]]
+    stats = observe(model, images)
+    ranges = minmax(stats)
     names = layer_names(model.graph)
     everything = quantize(model, ranges, names)
     assert not [node for node in everything.graph.node if node.op_type.endswith("QuantizeLinear")]
@@ -262,20 +262,20 @@ def test_a_layer_in_float_takes_what_was_never_rounded(run: Run) -> None:
         n.op_type in ("Conv", "Gemm") and producers.get(n.input[1]) == "DequantizeLinear" for n in one.graph.node
     )
     assert model.SerializeToString() == before, "the float graph is not changed"
-    found = measure_sensitivity(model, seen, ranges, photos)
+    found = measure_sensitivity(model, stats, ranges, images)
     assert sorted(one.layer for one in found) == sorted(names)
     assert all(one.error > 0 for one in found)
 
 
 def test_streamed_histograms_hold_every_value(run: Run) -> None:
     model = to_onnx(run.network(), SIZE)
-    photos = [network_input(sample.path, run.contract) for sample in run.split.train[:3]]
-    ranges = minmax(observe(model, iter(photos)))
-    seen = histograms(model, iter(photos), ranges)
-    assert seen.keys() == ranges.keys()
-    first = seen[next(node.input[0] for node in model.graph.node if node.op_type == "Conv")]
+    images = [network_input(sample.path, run.contract) for sample in run.split.train[:3]]
+    ranges = minmax(observe(model, iter(images)))
+    found = histograms(model, iter(images), ranges)
+    assert found.keys() == ranges.keys()
+    first = found[next(node.input[0] for node in model.graph.node if node.op_type == "Conv")]
     assert first.counts.sum() == 3 * SIZE * SIZE * 3
-    pixels = (np.stack(photos) - run.network().mean.numpy()) / run.network().std.numpy()
+    pixels = (np.stack(images) - run.network().mean.numpy()) / run.network().std.numpy()
     assert (first.low, first.high) == pytest.approx((pixels.min(), pixels.max()), rel=1e-5)
     expected, _ = np.histogram(pixels, len(first.counts), (first.low, first.high))
     assert np.abs(np.cumsum(expected) - np.cumsum(first.counts)).max() <= 0.01 * first.counts.sum()

@@ -9,10 +9,16 @@ import pytest
 import torch
 from edgeclf.errors import ExportError
 from edgeclf_export.graph.to_onnx import to_onnx
-from edgeclf_export.int8 import stable_add as sums
+from edgeclf_export.int8 import residual_add_rounding as rounding
 from edgeclf_export.int8.activation_ranges import minmax, observe
 from edgeclf_export.int8.quantize import layer_names, quantize
-from edgeclf_export.int8.stable_add import QuantParams, is_stable, quant_params, stable_sum, unstable_sums
+from edgeclf_export.int8.residual_add_rounding import (
+    QuantParams,
+    is_stable,
+    quant_params,
+    stable_sum_params,
+    unstable_sums,
+)
 from edgeclf_training.networks import build_network
 from onnx import TensorProto, helper, numpy_helper
 
@@ -24,11 +30,11 @@ def chosen_at_random(seed: int) -> tuple[QuantParams, QuantParams, QuantParams]:
 
 
 def graph_of(first: QuantParams, second: QuantParams, total: QuantParams) -> onnx.GraphProto:
-    """All sums, as a quantizer writes them down: dequantized, added, quantized."""
+    """All sums, as a quantizer writes them: dequantized, added, quantized."""
     constants, nodes = [], []
-    for name, steps in (("a", first), ("b", second), ("c", total)):
-        constants.append(numpy_helper.from_array(np.array(steps.scale), f"{name}_scale"))
-        constants.append(numpy_helper.from_array(np.array(steps.zero_point, np.uint8), f"{name}_zero"))
+    for name, params in (("a", first), ("b", second), ("c", total)):
+        constants.append(numpy_helper.from_array(np.array(params.scale), f"{name}_scale"))
+        constants.append(numpy_helper.from_array(np.array(params.zero_point, np.uint8), f"{name}_zero"))
     nodes = [
         helper.make_node("DequantizeLinear", ["a", "a_scale", "a_zero"], ["a_float"]),
         helper.make_node("DequantizeLinear", ["b", "b_scale", "b_zero"], ["b_float"]),
@@ -40,45 +46,49 @@ def graph_of(first: QuantParams, second: QuantParams, total: QuantParams) -> onn
     return helper.make_graph(nodes, "sums", inputs, outputs, constants)
 
 
-def computed_here(*steps: QuantParams) -> np.ndarray:
-    model = helper.make_model(graph_of(*steps), opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+def computed_here(*params: QuantParams) -> np.ndarray:
+    model = helper.make_model(graph_of(*params), opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     a, b = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8), indexing="ij")
-    given = {"a": a.reshape(1, 256, 16, 16), "b": b.reshape(1, 256, 16, 16)}
+    inputs = {"a": a.reshape(1, 256, 16, 16), "b": b.reshape(1, 256, 16, 16)}
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, given)[0]).ravel()
+    return np.asarray(session.run(None, inputs)[0]).ravel()
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_what_this_cpu_computes_is_foreseen(seed: int) -> None:
+def test_what_this_cpu_computes_is_one_of_the_kernels(seed: int) -> None:
     chosen = chosen_at_random(seed)
-    ways = list(sums._ways(*chosen))
-    assert any(np.array_equal(computed_here(*chosen), way) for way in ways)
+    by_kernel = list(rounding._sums_by_kernel(*chosen))
+    assert any(np.array_equal(computed_here(*chosen), sums) for sums in by_kernel)
     first, second, total = chosen
-    wider = stable_sum(*chosen)
+    wider = stable_sum_params(*chosen)
     assert 1 <= wider.scale / total.scale < 1.02
     assert wider.zero_point == total.zero_point
-    exact = (sums._A - first.zero_point) * np.float64(first.scale) + (sums._B - second.zero_point) * np.float64(
-        second.scale
-    )
+    exact = (rounding._FIRST - first.zero_point) * np.float64(first.scale) + (
+        rounding._SECOND - second.zero_point
+    ) * np.float64(second.scale)
     expected = np.clip(np.rint(exact / np.float64(wider.scale) + wider.zero_point), 0, 255)
     assert np.array_equal(computed_here(first, second, wider), expected)
 
 
-def test_some_scales_are_rounded_apart() -> None:
-    """The counter-example: what there is to find."""
+def test_some_scales_round_differently_on_some_cpus() -> None:
+    """Without them the other tests could not fail."""
     found = [seed for seed in range(24) if not is_stable(*chosen_at_random(seed))]
     assert 3 <= len(found) <= 21
-    apart = [seed for seed in found if len({way.tobytes() for way in sums._ways(*chosen_at_random(seed))}) > 1]
-    assert apart
+    different = [
+        seed
+        for seed in found
+        if len({sums.tobytes() for sums in rounding._sums_by_kernel(*chosen_at_random(seed))}) > 1
+    ]
+    assert different
 
 
-def test_a_graph_with_unsteady_sums_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    bad = next(steps for steps in map(chosen_at_random, range(24)) if not is_stable(*steps))
+def test_a_graph_with_unstable_sums_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = next(params for params in map(chosen_at_random, range(24)) if not is_stable(*params))
     assert unstable_sums(graph_of(*bad)) == ["the_sum"]
-    assert unstable_sums(graph_of(bad[0], bad[1], stable_sum(*bad))) == []
-    monkeypatch.setattr(sums, "_TRIES", 1)
+    assert unstable_sums(graph_of(bad[0], bad[1], stable_sum_params(*bad))) == []
+    monkeypatch.setattr(rounding, "_MAX_TRIES", 1)
     with pytest.raises(ExportError, match="alike on every CPU"):
-        stable_sum(*bad)
+        stable_sum_params(*bad)
 
 
 def test_any_layer_of_a_residual_network_can_return_to_float() -> None:
@@ -92,7 +102,7 @@ def test_any_layer_of_a_residual_network_can_return_to_float() -> None:
         assert not unstable_sums(mixed.graph)
 
 
-def test_a_tie_is_unsteady() -> None:
+def test_a_tie_is_unstable() -> None:
     """Halves are rounded to even on x86, away from zero on ARM."""
     half = QuantParams(np.float32(0.5), 0)
     assert not is_stable(half, half, QuantParams(np.float32(1), 0))
@@ -100,9 +110,9 @@ def test_a_tie_is_unsteady() -> None:
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 2.0), (0.5, 3.0), (-4.0, -1.0), (0.0, 0.0)])
-def test_steps_hold_the_range_and_zero(low: float, high: float) -> None:
-    steps = quant_params(low, high)
-    assert 0 <= steps.zero_point <= 255
-    ends = [float(steps.scale) * (end - steps.zero_point) for end in (0, 255)]
+def test_parameters_hold_the_range_and_zero(low: float, high: float) -> None:
+    params = quant_params(low, high)
+    assert 0 <= params.zero_point <= 255
+    ends = [float(params.scale) * (end - params.zero_point) for end in (0, 255)]
     if low != high:
-        assert ends == pytest.approx([min(low, 0), max(high, 0)], abs=float(steps.scale) / 2 + 1e-6)
+        assert ends == pytest.approx([min(low, 0), max(high, 0)], abs=float(params.scale) / 2 + 1e-6)

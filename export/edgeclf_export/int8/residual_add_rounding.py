@@ -1,0 +1,138 @@
+"""The INT8 rounding of residual sums: scales for which every CPU rounds the sum of two activations to the same number.
+
+onnxruntime adds two 8-bit activations (QLinearAdd) in float32 on x86 and in fixed point on ARM. Close to a tie (x.5)
+the two may round to different numbers: one or two of the 65,536 possible sums of a residual connection, which a photo
+may or may not contain. So few sums can all be tried when a file is made: the scale of the sum is widened, by a fraction
+of a percent, until no such sum is left.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx
+from edgeclf.errors import ExportError
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+# Distance from a tie, in units of the sum's scale: room for a compiler that adds the floats in yet another order.
+_TIE_MARGIN = 3e-5
+_MAX_TRIES, _WIDENING = 800, 1 / 4096  # each try widens the scale by this share of it
+
+_Float32: TypeAlias = NDArray[np.float32] | np.float32
+
+# All pairs of two uint8 values, int64 [65536] each.
+_FIRST, _SECOND = (side.ravel() for side in np.meshgrid(np.arange(256), np.arange(256), indexing="ij"))
+
+
+@dataclass(frozen=True)
+class QuantParams:
+    """How uint8 represents an activation: value = (number - zero_point) * scale."""
+
+    scale: np.float32
+    zero_point: int
+
+
+def quant_params(low: float, high: float) -> QuantParams:
+    """The scale and zero point for a range, which is first extended to include 0."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = (high - low) / 255
+    if scale < np.finfo(np.float32).tiny:
+        return QuantParams(np.float32(1), 0)
+    return QuantParams(np.float32(scale), int(np.rint(-low / scale)))
+
+
+def stable_sum_params(first: QuantParams, second: QuantParams, total: QuantParams) -> QuantParams:
+    """Parameters of a sum, a little wider than ``total``, for which all CPUs round every sum to the same number.
+
+    Args:
+        first: parameters of one summand.
+        second: parameters of the other one.
+        total: parameters of the sum, from its range.
+
+
+    Raises:
+        ExportError: none were found.
+    """
+    for number in range(_MAX_TRIES):
+        wider = QuantParams(np.float32(total.scale * (1 + number * _WIDENING)), total.zero_point)
+        if is_stable(first, second, wider):
+            return wider
+    raise ExportError(
+        f"no scale near {total.scale} rounds the sums of {first} and {second} alike on every CPU",
+        "export without --int8, and please report this",
+    )
+
+
+def is_stable(first: QuantParams, second: QuantParams, total: QuantParams) -> bool:
+    """Whether all 65,536 sums are the same in fixed point, and in float32 with and without fused multiply-add."""
+    ratios = first.scale / total.scale, second.scale / total.scale
+    exact = (
+        total.zero_point
+        + (_FIRST - first.zero_point) * np.float64(ratios[0])
+        + (_SECOND - second.zero_point) * np.float64(ratios[1])
+    )
+    not_clipped = exact[(exact > -1) & (exact < 256)]
+    if np.abs(not_clipped - np.floor(not_clipped) - 0.5).min(initial=1) < _TIE_MARGIN:
+        return False
+    expected = _to_uint8(exact)
+    return all(np.array_equal(sums, expected) for sums in _sums_by_kernel(first, second, total))
+
+
+def unstable_sums(graph: onnx.GraphProto) -> list[str]:
+    """Names of the Add nodes of a QDQ graph whose sums are not rounded to the same number on all CPUs.
+
+    Only nodes that onnxruntime computes in integers count. A sum that a float layer takes as well is computed in float.
+    """
+    producers = {output: node for node in graph.node for output in node.output}
+    consumers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            consumers.setdefault(name, []).append(node)
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    found = []
+    for node in graph.node:
+        if node.op_type != "Add":
+            continue
+        before = [producers[name] for name in node.input if name in producers]
+        around = [*before, *consumers.get(node.output[0], [])]
+        kinds = [other.op_type for other in around]
+        in_integers = kinds == ["DequantizeLinear", "DequantizeLinear", "QuantizeLinear"]
+        if in_integers and not is_stable(*(_params_of(other, tensors) for other in around)):
+            found.append(node.name)
+    return found
+
+
+def _params_of(node: onnx.NodeProto, tensors: Mapping[str, onnx.TensorProto]) -> QuantParams:
+    """Of a QuantizeLinear or DequantizeLinear node."""
+    scale, zero_point = (numpy_helper.to_array(tensors[name]).item() for name in node.input[1:3])
+    return QuantParams(np.float32(scale), zero_point)
+
+
+def _sums_by_kernel(first: QuantParams, second: QuantParams, total: QuantParams) -> Iterator[NDArray[np.uint8]]:
+    """All sums as each kernel computes them, uint8 ``[65536]``: from onnxruntime's sources, and tried on the CPUs."""
+    single = np.float32
+    left, right = first.scale / total.scale, second.scale / total.scale
+    a, b = _FIRST.astype(single), _SECOND.astype(single)
+    zeros = [single(params.zero_point) for params in (first, second, total)]
+    # SSE2: each product and each sum is rounded.
+    yield _to_uint8((zeros[2] - (left * zeros[0] + right * zeros[1]) + a * left) + b * right)
+    # AVX2 and AVX-512: fused multiply-add, which float64 computes exactly before it is rounded.
+    offset = zeros[2] - _fused(left, zeros[0], right * zeros[1])
+    yield _to_uint8(_fused(a, left, _fused(b, right, offset)))
+    # NEON: the ratios as integers of 22 bits, halves are rounded away from zero.
+    shift = 21 - int(np.floor(np.log2(np.float64(max(left, right)))))
+    factors = [int(np.rint(np.float64(ratio) * 2.0**shift)) for ratio in (left, right)]
+    sums = (_FIRST - first.zero_point) * factors[0] + (_SECOND - second.zero_point) * factors[1]
+    sums -= sums < 0
+    yield _to_uint8((sums + (1 << (shift - 1)) >> shift) + total.zero_point)
+
+
+def _fused(a: _Float32, b: np.float32, c: _Float32) -> NDArray[np.float32]:
+    """``a * b + c``, rounded once."""
+    return np.asarray(np.multiply(a, b, dtype=np.float64) + c, dtype=np.float32)
+
+
+def _to_uint8(values: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)
