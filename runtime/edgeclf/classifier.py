@@ -11,7 +11,6 @@ from PIL import Image
 from edgeclf.argument_checks import check_whole, number
 from edgeclf.errors import ExplainError, ModelError, PhotoError, UsageError
 from edgeclf.images.preprocess import Photo, is_network_input, network_input, network_input_and_display
-from edgeclf.many_photos import side_by_side
 from edgeclf.model.default_model import DEFAULT_MODEL as DEFAULT_MODEL
 from edgeclf.model.default_model import default_model as default_model
 from edgeclf.model.file import Model, read_model_file
@@ -166,12 +165,11 @@ class Classifier:
             UsageError: ``top_k`` is below 1, or ``photos`` is a single photo.
         """
         check_whole("top_k", top_k)
-        return side_by_side(
+        return self._sessions.run_many(
             "predict_many",
             photos,
             lambda photo: network_input(photo, self.manifest.contract),
             lambda session, image: self._predict(session, image, top_k, logits),
-            self._sessions,
             self._parallel_photos,
             _PREDICT_BYTES,
         )
@@ -227,8 +225,8 @@ class Classifier:
             except ExplainError as error:  # a new one: the traceback of this one would keep the photo in memory
                 return ExplainError(error.message, error.remedy, error.prediction)
 
-        return side_by_side(
-            "explain_many", photos, self._decode, explained, self._sessions, self._parallel_photos, _EXPLAIN_BYTES
+        return self._sessions.run_many(
+            "explain_many", photos, self._decode, explained, self._parallel_photos, _EXPLAIN_BYTES
         )
 
     def infer(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:

@@ -83,14 +83,14 @@ def test_little_memory_means_few_photos_at_a_time(
     expected = list(classifier.predict_many(files))
     for mebibytes, threads in ((10, 1), (140, 2), (10_000, WORKERS), (None, WORKERS)):
         room = None if mebibytes is None else mebibytes * 2**20
-        monkeypatch.setattr("edgeclf.many_photos.memory", lambda room=room: Memory(None, room))
+        monkeypatch.setattr("edgeclf.model.session_pool.memory", lambda room=room: Memory(None, room))
         asked: list[int] = []
 
         def noting(work: Any, items: Any, workers: int, asked: list[int] = asked) -> Iterator[Any]:
             asked.append(workers)
             return in_order(work, items, workers)
 
-        monkeypatch.setattr("edgeclf.many_photos.in_order", noting)
+        monkeypatch.setattr("edgeclf.model.session_pool.in_order", noting)
         assert list(classifier.predict_many(files)) == expected
         assert asked == [threads]
 

@@ -1,17 +1,29 @@
-"""The onnxruntime sessions of one classifier. They are opened when needed, and again in every child process."""
+"""The onnxruntime sessions of one classifier, and how photos are distributed to them and to threads.
 
+Sessions are opened when needed, and again in every child process.
+"""
+
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeclf.errors import BackendError
+from edgeclf.concurrency import in_order
+from edgeclf.errors import BackendError, PhotoError, UsageError
+from edgeclf.hardware import memory
+from edgeclf.images.photo_bytes import Photo, is_one_photo, read_photo_file
 from edgeclf.model import fork_safety
 from edgeclf.model.file import ModelFile
 from edgeclf.model.session import CPU, open_session
+
+Decoded = TypeVar("Decoded")
+Result = TypeVar("Result")
 
 
 class Sessions:
@@ -47,7 +59,7 @@ class Sessions:
             raise self._error
         return first
 
-    def many(self) -> Any:
+    def _many_session(self) -> Any:
         """A session whose inferences use one thread each: N of them in parallel are faster than one with N threads.
 
         None if the first session is used for photos in parallel too, in its ``turn``.
@@ -76,7 +88,7 @@ class Sessions:
         """Run one inference.
 
         Args:
-            session: as ``many`` gives it; None: the first session, in its turn.
+            session: as ``run_many`` passes it; None: the first session, in its turn.
             image: RGB uint8 ``[size, size, 3]``.
             outputs: names of the requested outputs.
 
@@ -94,6 +106,67 @@ class Sessions:
                 what = f"onnxruntime failed on a photo ({reason})"
                 raise BackendError(what, "if memory ran out, try --low-memory or a smaller model") from error
 
+    def run_many(
+        self,
+        method: str,
+        photos: Iterable[Photo | PhotoError],
+        decode: Callable[[Photo], Decoded],
+        work: Callable[[Any, Decoded], Result],
+        threads: int,
+        photo_bytes: int,
+    ) -> Generator[Result | PhotoError, None, None]:
+        """Compute ``work(session, decode(photo))`` for each photo.
+
+        Args:
+            method: name of the classifier's method, for error messages.
+            photos: may be endless; taken a few ahead, in the caller's thread.
+            decode: called in several threads at once; for arrays and PIL images in the caller's thread.
+            work: called in several threads at once. Its session is None if ``run`` should choose one.
+            threads: how many photos are worked on at a time, fewer if the memory does not suffice. With one thread, or
+                one photo, everything happens in the caller's thread.
+            photo_bytes: memory that a photo takes while it is worked on.
+
+        Returns:
+            The results in order; a photo that cannot be read gives its error.
+
+        Raises:
+            UsageError: ``photos`` is a single photo.
+        """
+        if is_one_photo(photos):
+            what = f"{method} takes several photos, not one {type(photos).__name__}"
+            raise UsageError(what, f"give [photo], or call {method.removesuffix('_many')}")
+        return self._results(iter(photos), decode, work, threads, photo_bytes)
+
+    def _results(
+        self,
+        photos: Iterator[Photo | PhotoError],
+        decode: Callable[[Photo], Decoded],
+        work: Callable[[Any, Decoded], Result],
+        threads: int,
+        photo_bytes: int,
+    ) -> Generator[Result | PhotoError, None, None]:
+        def result(photo: "_Taken[Decoded]") -> Result | PhotoError:
+            try:
+                if isinstance(photo, PhotoError):
+                    return photo
+                return work(session, photo.content if isinstance(photo, _AlreadyDecoded) else decode(photo))
+            except PhotoError as error:
+                return error.alone()
+
+        session = None  # a single photo is decoded while its session may still be opening
+        taken = (_take(photo, decode) for photo in photos)
+        if threads == 1:
+            yield from map(result, taken)
+            return
+        first = list(islice(taken, 2))
+        if len(first) < 2:  # all threads work on a single photo
+            yield from map(result, first)
+            return
+        session = self._many_session()
+        available = memory().available
+        workers = threads if available is None else min(threads, max(1, available // photo_bytes))
+        yield from in_order(result, chain(first, taken), workers)
+
     def _open_first(self) -> tuple[Any, str] | None:
         with fork_safety.opening:
             if self._first is None and self._error is None:
@@ -104,3 +177,25 @@ class Sessions:
                 except Exception as error:  # raised by ``first``
                     self._error = error
             return self._first
+
+
+@dataclass(frozen=True)
+class _AlreadyDecoded(Generic[Decoded]):
+    """A photo that was decoded when it was taken."""
+
+    content: Decoded
+
+
+_Taken: TypeAlias = str | os.PathLike[str] | bytes | _AlreadyDecoded[Decoded] | PhotoError
+
+
+def _take(photo: Photo | PhotoError, decode: Callable[[Photo], Decoded]) -> "_Taken[Decoded]":
+    """Turn a photo into one that can wait in a queue: the caller cannot close, move or overwrite it."""
+    if isinstance(photo, str | os.PathLike | bytes | PhotoError):
+        return photo
+    try:
+        if hasattr(photo, "read"):
+            return read_photo_file(photo)
+        return _AlreadyDecoded(decode(photo))
+    except PhotoError as error:
+        return error.alone()
