@@ -1,1 +1,1 @@
-"""How good a model file is, on photos whose classes are known."""
+"""The accuracy of a model file on photos whose classes are known."""

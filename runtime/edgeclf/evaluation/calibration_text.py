@@ -2,7 +2,7 @@
 
 from edgeclf.model.manifest import Calibration
 
-_MAX_WRONG_SHARE = 0.05  # of the answered photos: what training aims at
+_MAX_WRONG_SHARE = 0.05  # of the answered photos: the aim of training
 
 
 def calibration_text(calibration: Calibration) -> str:
@@ -23,5 +23,5 @@ def calibration_text(calibration: Calibration) -> str:
     if c.answered:
         line += f" ({c.wrong / c.answered:.1%})"
     if c.wrong > _MAX_WRONG_SHARE * c.answered:
-        line += f"; {_MAX_WRONG_SHARE:.0%} wrong was out of reach: trust an answer as far as its probability says"
+        line += f"; no threshold leaves at most {_MAX_WRONG_SHARE:.0%} of them wrong: rely on the probabilities"
     return line

@@ -1,4 +1,4 @@
-"""Two model files on the same photos: what changed in the answers, the heat maps and the speed."""
+"""Compare two model files on the same photos: predictions, heat maps and speed."""
 
 import math
 import statistics
@@ -23,15 +23,15 @@ from edgeclf.images.preprocess import Photo, fit, upright_with_size
 from edgeclf.results import RankedLabel
 
 Raw: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]  # what Classifier.infer gives
-Inputs: TypeAlias = tuple[list[NDArray[np.uint8]], tuple[int, int]]  # of each network, and the photo's size in full
+Inputs: TypeAlias = tuple[list[NDArray[np.uint8]], tuple[int, int]]  # of each network, and the full size of the photo
 
-_BLOCK = 8  # photos decoded by each thread before the models answer
-_TOLD = 3  # classes told one by one
+_BLOCK_PHOTOS = 8  # decoded by each thread before the models run
+_MAX_CLASSES_TOLD = 3  # in a message
 
 
 @dataclass(frozen=True)
 class Changed:
-    """A photo whose best-ranked class is another one: ``true`` is its class, None where its folder does not say."""
+    """A photo with two different predictions; ``true`` is its class, None if no folder in its path is a class."""
 
     path: str
     first: RankedLabel
@@ -41,7 +41,7 @@ class Changed:
 
 @dataclass(frozen=True)
 class PairedCounts:
-    """Right answers of both models on the same photos."""
+    """How many of the same photos each model predicts correctly."""
 
     both: int
     first_only: int
@@ -50,30 +50,30 @@ class PairedCounts:
 
     @property
     def photos(self) -> int:
-        """All of them."""
+        """Number of photos."""
         return self.both + self.first_only + self.second_only + self.neither
 
     @property
     def correct(self) -> tuple[int, int]:
-        """Photos the first and the second answer rightly."""
+        """Photos that the first and the second model predict correctly."""
         return self.both + self.first_only, self.both + self.second_only
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the second's accuracy minus the first's, -1..1 (``counting.paired_interval``)."""
+        """95 % interval of the second's accuracy minus the first's, -1..1 (``metrics.paired_interval``)."""
         return paired_interval(self.second_only, self.first_only, self.photos)
 
 
 @dataclass(frozen=True)
 class MapAgreement:
-    """Pearson correlation of both models' heat maps of the first's best-ranked class.
+    """Pearson correlation of both models' heat maps for the class that the first model predicts.
 
     Attributes:
-        compared: photos with two maps that say something.
-        mean, lowest: of their correlations, -1..1; None where none was compared.
-        lowest_path: the photo with the lowest, None likewise.
-        dead: photos on which a map is constant, so that it correlates with nothing.
-        missing: photos on which a model carries no map of that class.
+        compared: photos with two maps that are not constant.
+        mean, lowest: of their correlations, -1..1; None if no photo was compared.
+        lowest_path: the photo with the lowest correlation, None likewise.
+        dead: photos for which a map is constant, so that there is no correlation.
+        missing: photos for which a model has no map of that class.
     """
 
     compared: int
@@ -86,17 +86,17 @@ class MapAgreement:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two models make of the same photos.
+    """The result of a comparison.
 
     Attributes:
-        photos: photos both answered.
-        agreeing: photos with the same best-ranked class.
-        changed: the others, in the order given.
-        counts: right and wrong, of the photos whose folder is called as a class; None where none is.
+        photos: photos that both models predicted.
+        agreeing: photos with the same prediction.
+        changed: the other photos, in the order of the arguments.
+        counts: correct predictions on photos in a folder with the name of a class; None if there are none.
         milliseconds: median time of one inference, of the first and of the second; None without photos.
-        maps: how far the heat maps agree.
+        maps: how well the heat maps agree.
         unreadable: photos that could not be read; counted nowhere else.
-        heat_maps: how many of edgeclf's lay among the photos; counted nowhere else.
+        heat_maps: number of heat maps of edgeclf among the photos; counted nowhere else.
     """
 
     photos: int
@@ -110,10 +110,14 @@ class Comparison:
 
 
 def check_comparable(first: Classifier, second: Classifier, names: tuple[str, str]) -> None:
-    """See that two models have the same classes, in whatever order; ``names`` are what to call them.
+    """Check that two models have the same classes, in any order.
+
+    Args:
+        first, second: the models.
+        names: what to call them in the message.
 
     Raises:
-        UsageError: they have not.
+        UsageError: a class of one is not in the other.
     """
     sides = []
     for a, b in ((first, second), (second, first)):
@@ -122,8 +126,8 @@ def check_comparable(first: Classifier, second: Classifier, names: tuple[str, st
     told = []
     for name, only in zip(names, sides, strict=True):
         if only:
-            more = f" and {len(only) - _TOLD} more" if len(only) > _TOLD else ""
-            told.append(f"only {name} has {', '.join(only[:_TOLD])}{more}")
+            more = f" and {len(only) - _MAX_CLASSES_TOLD} more" if len(only) > _MAX_CLASSES_TOLD else ""
+            told.append(f"only {name} has {', '.join(only[:_MAX_CLASSES_TOLD])}{more}")
     if told:
         raise UsageError(f"the models have different classes: {'; '.join(told)}", "compare models of the same classes")
 
@@ -136,17 +140,17 @@ def compare(
     progress: Callable[[int], None] | None = None,
     report: Callable[[PhotoError], None] | None = None,
 ) -> Comparison:
-    """Answer every photo with both models, each through its own preprocessing contract.
+    """Predict every photo with both models, each with its own preprocessing.
 
-    The two take turns, the one that goes first changing from photo to photo, so that a machine that slows down slows
-    both. For fair times they are opened with ``spin=False``, and nothing is decoded while they answer: photos are
-    decoded side by side, a block at a time. The first photo warms the models up untimed.
+    The models take turns, and another one begins with each photo, so that a machine that slows down slows both. For
+    fair times they are opened with ``spin=False``, and nothing is decoded while they run: photos are decoded in
+    parallel, a block at a time. The first photo is predicted once before, untimed, to warm the models up.
 
     Args:
         first, second: models of the same classes (see ``check_comparable``).
-        photos: a path to tell it by, whose folders may name the true class, and the photo, or why there is none.
+        photos: a path, whose folders may name the true class, and the photo or the error that stands for it.
         progress: called with the number of photos done.
-        report: called with the error of each photo that cannot be read, when it comes up; the rest go on.
+        report: called at once with the error of each photo that cannot be read; the others are still compared.
     """
     pair, find, place = (first, second), finder(first.labels), finder(second.labels)
     answered, heat_maps, changed, unreadable = 0, 0, [], []
@@ -198,7 +202,7 @@ def compare(
 def _decoded(
     photos: Iterable[tuple[str, Photo | PhotoError]], pair: tuple[Classifier, Classifier]
 ) -> Iterator[tuple[str, Inputs | PhotoError]]:
-    """What ``_inputs`` gives of each photo, or why not; between blocks no thread is at work."""
+    """The result of ``_inputs`` for each photo, or its error; between blocks no thread is at work."""
 
     def decode(one: tuple[str, Photo | PhotoError]) -> tuple[str, Inputs | PhotoError]:
         path, photo = one
@@ -208,12 +212,12 @@ def _decoded(
             return path, error.alone()
 
     source = iter(photos)
-    while block := list(islice(source, _BLOCK * pair[0].threads)):
+    while block := list(islice(source, _BLOCK_PHOTOS * pair[0].threads)):
         yield from list(in_order(decode, block, pair[0].threads))
 
 
 def _inputs(photo: Photo, pair: tuple[Classifier, Classifier]) -> Inputs:
-    """The photo as each network takes it, decoded once where the contracts are one, and its size in full."""
+    """The input of each network, decoded once if the contracts are equal, and the full size of the photo."""
     inputs: list[NDArray[np.uint8]] = []
     size = (0, 0)
     for model in pair:
@@ -229,7 +233,7 @@ def _inputs(photo: Photo, pair: tuple[Classifier, Classifier]) -> Inputs:
 def _take_turns(
     pair: tuple[Classifier, Classifier], inputs: list[NDArray[np.uint8]], begins: int, times: tuple[list[float], ...]
 ) -> tuple[Raw, Raw]:
-    """Both networks' answers, ``begins`` (0 or 1) going first; the milliseconds each took are appended to ``times``."""
+    """The outputs of both networks; ``begins`` (0 or 1) runs first. Appends the milliseconds of each to ``times``."""
     raw: dict[int, Raw] = {}
     for turn in (begins, 1 - begins):
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Class folders: which photo lies in the folder of which class of a model."""
+"""Find the photos of a model's classes in a data folder: each class folder holds the photos of one class."""
 
 import difflib
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from edgeclf.errors import UsageError
 from edgeclf.evaluation.class_folders import (
     SPLITS,
     check_sorted,
-    inside,
+    list_folder,
     loose_photos,
     read_class_folders,
     unreadable_folder,
@@ -20,22 +20,22 @@ from edgeclf.evaluation.folder_layout import Layout, read_layout
 from edgeclf.files.walk import image_files
 from edgeclf.images.camera_raw import Tally
 
-_RECORDED = {"test": "test", "val": "validation", "train": "training"}  # --split, the first there is by default
-_TOLD = 3  # unknown folders told one by one
+_SPLIT_TEXT = {"test": "test", "val": "validation", "train": "training"}  # by default the first one that exists
+_MAX_FOLDERS_TOLD = 3  # unknown folders in a message
 
 
 @dataclass(frozen=True)
 class LabelledPhotos:
-    """Labelled photos.
+    """Photos with the index of their class.
 
     Attributes:
-        split: "test", "validation", "training", or "all" where the data folder is not split.
-        folder: where the class folders lie.
+        split: "test", "validation", "training", or "all" if the data folder has no splits.
+        folder: the folder that contains the class folders.
         photos: path and class index of each photo, class by class.
         absent: classes without a photo, in class order.
-        ignored: folders that are no class of the model, by name.
-        loose: photos beside the class folders, which nobody can say the class of.
-        notes: how the folders were read, a line each.
+        ignored: names of folders that are not a class of the model.
+        loose: number of photos beside the class folders, whose class is not known.
+        notes: lines about how the folders were read.
     """
 
     split: str
@@ -55,11 +55,11 @@ def find_labelled_photos(
     Args:
         data: a folder of class folders, or one with test/, val/ or train/ inside (see ``class_folders.SPLIT_NAMES``).
         classes: class names in index order; folders map to them by name.
-        split: "test", "val" or "train"; if None, test/ where there is one, else val/, else ``data`` itself.
-        ignore_unknown: leave out folders that are no class of the model.
+        split: "test", "val" or "train"; if None, test/ if it exists, else val/, else ``data`` itself.
+        ignore_unknown: leave out folders that are not a class of the model.
 
     Raises:
-        UsageError: a folder is missing, cannot be read, lies in ``_unsorted``, or is no class of the model; what a
+        UsageError: a folder is missing, cannot be read, lies in ``_unsorted``, or is not a class of the model; what a
             folder means is not clear; there are no photos; ``split`` is no split.
     """
     index = finder(classes)
@@ -88,18 +88,18 @@ def find_labelled_photos(
     notes = [*layout.notes, *there.notes, *raws.lines]
     if layout.strays:
         notes.append(f"{data}: left out, in no split: {several(layout.strays)}")
-    told = _RECORDED.get(chosen, "all")
+    told = _SPLIT_TEXT.get(chosen, "all")
     return LabelledPhotos(told, folder, tuple(photos), absent, unknown, len(loose_photos(folder)), tuple(notes))
 
 
 def _choose(data: Path, is_class: Callable[[str], bool], split: str | None, ignore_unknown: bool) -> tuple[Layout, str]:
-    """How the data folder is read, and which of its parts counts."""
+    """The layout of the data folder, and the part of it to use."""
     if split is not None and split not in SPLITS:
-        raise UsageError(f"split is {split!r}", f"choose from {', '.join(_RECORDED)}")
+        raise UsageError(f"split is {split!r}", f"choose from {', '.join(_SPLIT_TEXT)}")
     check_sorted(data, UsageError, "name class folders beside it")
     strays = "" if ignore_unknown else "move them elsewhere, or leave them out with --ignore-unknown"
     layout = read_layout(data, UsageError, is_class=is_class, strays=strays)
-    there = [wanted for wanted in _RECORDED if wanted in layout.parts]
+    there = [wanted for wanted in _SPLIT_TEXT if wanted in layout.parts]
     if split is not None:
         if split not in there:
             hint = f"it has {', '.join(there)}" if there else "leave out --split: it has class folders only"
@@ -108,7 +108,7 @@ def _choose(data: Path, is_class: Callable[[str], bool], split: str | None, igno
     if there == ["train"]:
         raise UsageError(
             f"{data}: holds train, but neither test nor val",
-            "--split train counts photos the network has learned from, which flatters it",
+            "--split train uses photos that the network was trained on: that accuracy is optimistic",
         )
     return layout, there[0] if there else "all"
 
@@ -120,12 +120,12 @@ def _refuse(error: OSError) -> NoReturn:
 def _unknown(folder: Path, unknown: Sequence[str], classes: Sequence[str]) -> UsageError:
     told = []
     folded = {name.casefold(): name for name in classes}
-    for name in unknown[:_TOLD]:
+    for name in unknown[:_MAX_FOLDERS_TOLD]:
         close = [folded[near] for near in difflib.get_close_matches(name.casefold(), folded, 2)]
-        holds = [sub for sub in inside(folder / name, UsageError).folders if sub in classes]
+        holds = [sub for sub in list_folder(folder / name, UsageError).folders if sub in classes]
         hint = f" (inside: {several(holds)})" if holds else f" (nearest: {', '.join(close)})" if close else ""
         told.append(name + hint)
-    more = f" and {len(unknown) - _TOLD} more" if len(unknown) > _TOLD else ""
+    more = f" and {len(unknown) - _MAX_FOLDERS_TOLD} more" if len(unknown) > _MAX_FOLDERS_TOLD else ""
     example = "" if any("nearest" in one for one in told) else f"it has, for example, {', '.join(classes[:3])}; "
     return UsageError(
         f"{folder}: the model has no class {', '.join(told)}{more}",

@@ -39,7 +39,7 @@ def test_a_class_may_be_called_like_a_split(folders: str, classes: tuple[str, ..
     found = find_photos([tree(tmp_path, folders)])
     assert found.classes == classes
     named = next(name for name in classes if split_of(name))
-    assert any(f"{named}: taken for a class, not for a split" in note for note in found.notes)
+    assert any(f"{named}: read as a class, not as a split" in note for note in found.notes)
     split = None if "/" not in folders or "val/" in folders else "train"
     assert sorted({i for _, i in find_labelled_photos(tmp_path, classes, split=split).photos}) == [*range(len(classes))]
 

@@ -68,11 +68,11 @@ def refused(root: Path, message: str) -> None:
         ("train test cat", "test, train hold photos, but no class folders"),
         (
             "cat/train cat/val dog/train dog/val",
-            "splits train, val lie inside a class folder; turn it round: train/cat",
+            "splits train, val lie inside a class folder; put the splits above the classes: train/cat",
         ),
         ("seg_pred/seg_pred seg_test/seg_test/cat seg_train/seg_train/cat", "seg_test, seg_train look like splits"),
         ("images-train/cat images-train/dog images-val/cat", "images-train, images-val look like splits"),
-        ("cat dog animals/cat animals/dog", "animals: cat, dog inside it is called like another class"),
+        ("cat dog animals/cat animals/dog", "animals: cat, dog inside it has the name of another class"),
     ],
 )
 def test_what_is_not_clear_is_refused_with_what_was_found(folders: str, message: str, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_wrapper_folders_are_entered_and_told(wrapper: str, inside: str, junk: s
     split, inner = ("train", "dataset") if wrapper.startswith("train") and inside == "cat dog" else (None, wrapper)
     told = f"{data / (split or '')}: its photos are taken from {Path(inner)}, the folder inside"
     assert told in found.notes
-    assert any("left alone: __MACOSX" in note for note in found.notes) == bool(junk)
+    assert any("ignored: __MACOSX" in note for note in found.notes) == bool(junk)
     judged = find_labelled_photos(data, PAIR, split=split)
     assert len(judged.photos) == 2
     assert told in judged.notes
@@ -206,7 +206,7 @@ def test_of_several_data_folders_evaluate_says_what_to_type(
     tree(tmp_path / "my photos", both("test", "val"))
     done = edgeclf("evaluate", model, *sorted((tmp_path / "my photos").iterdir()))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("edgeclf: 2 data folders given, first: ")
+    assert done.stderr.startswith("edgeclf: 2 data folders, first: ")
     assert done.stderr.count("\n") == 1
     words = shlex.split(done.stderr.partition("edgeclf evaluate ")[2])
     assert os.path.samefile(words[1], tmp_path / "my photos")
