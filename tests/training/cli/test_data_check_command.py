@@ -52,7 +52,7 @@ def test_clean_data_and_zips_answer_0(
     for data in (class_folders, "birds.zip"):
         done = edgeclf("data", "check", data)
         assert done.returncode == 0, done.stdout
-        assert done.stdout.splitlines()[-1] == f"nothing is wrong; next: edgeclf train {data}"
+        assert done.stdout.splitlines()[-1] == f"no problems; next: edgeclf train {data}"
     assert os.listdir() == ["birds.zip"]
     done = edgeclf(
         *("train", "birds.zip", "--arch", "cnn4", "--image-size", 64, "--epochs", 1, "--workers", 0, "--batch-size", 8)

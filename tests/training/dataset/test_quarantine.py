@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from edgeclf.errors import DataError, UsageError
 from edgeclf.files.atomic_write import check_writable
-from edgeclf_training.dataset.quarantine import WHAT, Written, is_list, read_quarantine, write_quarantine
+from edgeclf_training.dataset.quarantine import FILE_KIND, Written, is_list, read_quarantine, write_quarantine
 from edgeclf_training.dataset.split import read_split
 from helpers import draw, write_class_folders
 
@@ -55,7 +55,7 @@ def test_no_file_of_another_kind_is_written_over(content: bytes, tmp_path: Path)
     file = tmp_path / "mine.jpg"
     file.write_bytes(content)
     for ask in (
-        lambda: check_writable(file, is_list, WHAT),
+        lambda: check_writable(file, is_list, FILE_KIND),
         lambda: write_quarantine(file, {tmp_path / "x.jpg": "so"}),
     ):
         with pytest.raises(UsageError, match="is not a quarantine list"):
@@ -68,5 +68,5 @@ def test_no_file_of_another_kind_is_written_over(content: bytes, tmp_path: Path)
 def test_a_photo_is_no_quarantine_list(tmp_path: Path) -> None:
     photo = tmp_path / "photo.jpg"
     draw(1).save(photo)
-    with pytest.raises(DataError, match="is no quarantine list"):
+    with pytest.raises(DataError, match="is not a quarantine list"):
         read_quarantine(photo)

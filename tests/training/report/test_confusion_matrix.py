@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from edgeclf_training.report.confusion_matrix import draw_confusion_matrix, most_confused
+from edgeclf_training.report.confusion_matrix import classes_to_draw, draw_confusion_matrix
 
 
 @pytest.mark.parametrize("classes", [2, 25, 26, 100, 1000])
@@ -14,7 +14,7 @@ def test_the_matrix_is_readable_with_any_number_of_classes(classes: int) -> None
     confusion[0, 1] = 91
     if classes > 2:
         confusion[24, 2], confusion[2, 24] = 17, 3
-    drawn = most_confused(confusion.tolist())
+    drawn = classes_to_draw(confusion.tolist())
     assert drawn == (list(range(classes)) if classes <= 25 else [0, 1, 2, 24])
     drawing = draw_confusion_matrix(confusion.tolist(), names, drawn)
     assert len(drawing) < 100_000
@@ -31,11 +31,11 @@ def test_the_most_confused_classes_are_those_confused_most_often_either_way() ->
     confusion[5:50, 59] = 1  # one class swallows a photo of many others
     confusion[3, 4] = 9
     confusion[np.arange(6, 30), np.arange(7, 31)] += 2
-    drawn = most_confused(confusion.tolist())
+    drawn = classes_to_draw(confusion.tolist())
     assert {3, 4, 59} < set(drawn)
     assert len(drawn) == 20
     assert drawn == sorted(drawn)
-    assert most_confused(np.eye(60, dtype=int).tolist()) == []
+    assert classes_to_draw(np.eye(60, dtype=int).tolist()) == []
 
 
 def test_long_names_are_told_apart_by_either_end() -> None:

@@ -1,4 +1,4 @@
-"""Look after data folders.
+"""Check data folders.
 
 \b
 edgeclf data check photos/
@@ -21,32 +21,35 @@ def check(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Data folders, as for train, or .zip files.")],
     quarantine: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where to list photos better left out; default: DATA-quarantine.txt here."),
+        typer.Option(
+            metavar="FILE",
+            help="Where to list photos that are better left out; default: DATA-quarantine.txt in the current folder.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Find what is wrong with data folders, without touching them.
+    """Find problems in data folders. Photos are only read.
 
     \b
     edgeclf data check photos/
     edgeclf train photos/ --quarantine photos-quarantine.txt
 
-    Damaged photos, placeholders, duplicates within and across splits and classes, odd formats, sizes and names, tiny
-    and uneven classes, classes that will have no photos to validate with. Photos better left out are listed in a text
-    file to look through and edit by hand; checked again, only what is new is added to it. What was decoded once is
-    remembered in the user's cache folder (EDGECLF_CACHE moves it).
+    It reports damaged photos, placeholders, duplicates within and across splits and classes, unusual formats, sizes and
+    names, small and uneven classes, and classes that will have no validation photos. Photos that are better left out
+    are listed in a text file. Look through it and edit it by hand; another check only adds new photos to it. Results
+    are stored in the user's cache folder (EDGECLF_CACHE moves it), so that unchanged photos are not decoded again.
 
-    Exits with 0 if nothing is wrong, 1 if there are problems, 5 if the data cannot be used at all.
+    Exits with 0 if there is no problem, 1 if there are problems, 5 if the data cannot be used at all.
     """
     from edgeclf.files.atomic_write import check_writable
 
     from edgeclf_training.dataset.check import check_data
-    from edgeclf_training.dataset.quarantine import WHAT, is_list, write_quarantine
+    from edgeclf_training.dataset.quarantine import FILE_KIND, is_list, write_quarantine
     from edgeclf_training.dataset.zip_data import data_name, open_data
 
     console = Console()
     listed = quarantine or Path(f"{data_name(data[0])}-quarantine.txt")
-    check_writable(listed, is_list, WHAT)
+    check_writable(listed, is_list, FILE_KIND)
     with console.progress("unpacking") as progress:
         folders = open_data(data, progress, lambda line: console.line(printable(line)))
     with console.progress("reading photos") as progress:
@@ -58,7 +61,7 @@ def check(
     else:
         _print(data, report, listed)
     if written and written.kept:
-        console.line(f"{listed} was there: {_photos(written.added)} added, what you wrote or deleted is left as it is")
+        console.line(f"{listed} exists: {_photos(written.added)} added, your own changes are kept")
     if report.problems:
         raise typer.Exit(EXIT_PROBLEMS)
 
@@ -105,13 +108,13 @@ def _print(data: list[Path], report: Any, listed: Path | None) -> None:
     print()
     if report.quarantine:
         print(
-            f"better left out: {_photos(len(report.quarantine))}, listed in {listed}; look through it, then: "
+            f"better left out: {_photos(len(report.quarantine))}, listed in {listed}; look through the list, then: "
             f"edgeclf train {given} --quarantine {shlex.quote(str(listed))}"
         )
     elif report.problems:
-        print(f"nothing to quarantine; see to the problems above, then: edgeclf train {given}")
+        print(f"no photo for the quarantine list; correct the problems above, then: edgeclf train {given}")
     else:
-        print(f"nothing is wrong; next: edgeclf train {given}")
+        print(f"no problems; next: edgeclf train {given}")
 
 
 def _photos(count: int) -> str:

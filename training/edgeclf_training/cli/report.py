@@ -14,7 +14,7 @@ def report(
         list[Path] | None,
         typer.Option(metavar="DATA", help="Folder or .zip where its photos are now, if they were moved."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what metrics.json holds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the content of metrics.json.")] = False,
 ) -> None:
     """Write a run's report again.
 
@@ -22,8 +22,9 @@ def report(
     edgeclf report runs/birds
     edgeclf report runs/birds --json
 
-    report.html: accuracy, curves, confusions, the most confident mistakes with heat maps, calibration; one file that
-    needs no network. metrics.json: the same for programs. Photos that vanished since are told and left out.
+    report.html shows accuracy, curves, the confusion matrix, the most confident mistakes with heat maps, and
+    calibration, in one file that works offline. metrics.json holds the same for programs. Photos that can no longer be
+    read are listed and left out.
     """
     require("train", "torch", "torchvision", "matplotlib", "jinja2")
     from edgeclf.cli.console import Console, printable

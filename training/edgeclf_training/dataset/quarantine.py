@@ -1,6 +1,6 @@
 """The quarantine list: photos to leave out, in a text file made by ``edgeclf data check`` and edited by hand.
 
-One photo a line: its path, a tab, and why. Lines that start with ``#`` and empty lines say nothing to training.
+One photo a line: its path, a tab, and why. Training ignores empty lines and lines that start with ``#``.
 """
 
 import hashlib
@@ -18,49 +18,58 @@ from edgeclf.files.photo_names import is_photo_name
 from edgeclf_training.dataset.scan import absolute
 from edgeclf_training.dataset.text_files import decoded
 
-WHAT = "a quarantine list"
+FILE_KIND = "a quarantine list"
 _HEAD = "# Photos that `edgeclf train --quarantine` leaves out: path, tab, reason."
-_SAYS = (
+_HEADER = (
     f"{_HEAD}\n"
-    "# Delete a line to keep its photo. What you write here stays; `edgeclf data check` only adds what is new to it,\n"
-    "# and knows by the lines with #: what it has added before.\n"
+    "# Delete a line to keep its photo. Your changes stay: `edgeclf data check` only adds new photos.\n"
+    "# The lines that start with #: record what it has added before.\n"
 )
-_ADDED = "#: "
-_PER_LINE = 6
+_MARKS = "#: "
+_MARKS_PER_LINE = 6
 
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a list: photos that were added to it, and photos left as a person decided, deleted or not."""
+    """Result of writing a list.
+
+    Attributes:
+        added: photos that were added.
+        kept: photos that were listed or deleted before, and were left as they are.
+    """
 
     added: int
     kept: int
 
 
 def write_quarantine(file: PathLike, reasons: Mapping[Path, str]) -> Written:
-    """Write a list, sorted by path; add to one that is there already, and leave all that a person wrote as it is.
+    """Write a list sorted by path. If the file exists, only add photos to it; all lines in it stay.
 
-    A photo whose line was edited, put behind a ``#`` or deleted is not added again.
+    A photo whose line was edited, commented out with ``#`` or deleted is not added again.
+
+    Args:
+        file: the list.
+        reasons: absolute paths, each with the reason to leave the photo out.
 
     Raises:
-        UsageError: the file is there and is no quarantine list.
+        UsageError: the file exists and is not a quarantine list.
         DataError: it cannot be read or written.
     """
     file = Path(file)
-    check_writable(file, is_list, WHAT)
+    check_writable(file, is_list, FILE_KIND)
     before = _lines(file) if os.path.lexists(file) else []
     listed = {absolute(name) for name, _ in _entries(line.lstrip("# ") for line in before)}
-    marks = {mark for line in before if line.startswith(_ADDED) for mark in line[len(_ADDED) :].split()}
+    marks = {mark for line in before if line.startswith(_MARKS) for mark in line[len(_MARKS) :].split()}
     new = {path: why for path, why in sorted(reasons.items()) if path not in listed and _mark(path) not in marks}
     if before and not new:
         return Written(0, len(reasons))
-    lines = [*before] if before else _SAYS.splitlines()
+    lines = [*before] if before else _HEADER.splitlines()
     lines += (f"{path}\t{' '.join(why.split())}" for path, why in new.items())
     unmarked = sorted({_mark(path) for path in reasons if path in listed or path in new} - marks)
-    lines += (_ADDED + " ".join(unmarked[i : i + _PER_LINE]) for i in range(0, len(unmarked), _PER_LINE))
+    lines += (_MARKS + " ".join(unmarked[i : i + _MARKS_PER_LINE]) for i in range(0, len(unmarked), _MARKS_PER_LINE))
     data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
     try:
-        write_over(file, lambda f: f.write(data), is_list, WHAT)
+        write_over(file, lambda f: f.write(data), is_list, FILE_KIND)
     except OSError as error:
         raise DataError(
             f"{file}: cannot be written ({error.strerror})", "choose another file with --quarantine"
@@ -69,15 +78,18 @@ def write_quarantine(file: PathLike, reasons: Mapping[Path, str]) -> Written:
 
 
 def read_quarantine(file: PathLike) -> dict[Path, str]:
-    """Absolute paths and why each is to be left out; relative paths count from the current folder.
+    """Read a list.
+
+    Returns:
+        Absolute paths, each with the reason to leave the photo out. Relative paths start at the current folder.
 
     Raises:
-        DataError: the file cannot be read, or is no text.
+        DataError: the file cannot be read, or is not text.
     """
     file = Path(file)
     text = _text(file)
-    if "\0" in text:  # a photo, say
-        raise DataError(f"{file}: is no quarantine list, but a file of another kind", "check what --quarantine names")
+    if "\0" in text:  # for example a photo
+        raise DataError(f"{file}: is not a quarantine list", "check the path given to --quarantine")
     return {absolute(name): reason or "no reason given" for name, reason in _entries(text.split("\n"))}
 
 
@@ -89,7 +101,7 @@ def _entries(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def is_list(file: str) -> bool:
-    """Whether a file is a quarantine list: by its head, or by hand with nothing but photos; or it is empty."""
+    """Whether a file is a quarantine list: it has our header, or it names only photos, or it is empty."""
     text = _text(Path(file))
     names = [name for name, _ in itertools.islice(_entries(text.split("\n")), 100)]
     by_hand = bool(names) and all(map(is_photo_name, names))

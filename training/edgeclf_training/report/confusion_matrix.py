@@ -36,7 +36,7 @@ def write_confusion_csv(metrics: Metrics, classes: Sequence[str], folder: Path) 
     write_atomically(folder / "confusion.csv", lambda f: f.write(text.getvalue().encode("utf-8-sig")))
 
 
-def most_confused(confusion: Sequence[Sequence[int]]) -> list[int]:
+def classes_to_draw(confusion: Sequence[Sequence[int]]) -> list[int]:
     """The classes that the drawing shows: all of a small matrix, of a large one those with the most confusions.
 
     A confusion counts for the true class and for the predicted one. In a large matrix, classes without any confusion

@@ -1,4 +1,4 @@
-"""Heat maps from the trained network itself, and where their energy lies."""
+"""Grad-CAM heat maps of the trained network, and how much of their evidence lies on padding and at the border."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from edgeclf_training.dataset.samples import Sample
 from edgeclf_training.networks import Network
 
-BAND = 0.1  # of the input's side: what counts as border
-CLEARLY = 0.05  # more evidence than area, by at least so much
-_ENOUGH = 10  # photos, for a warning
+BORDER_SHARE = 0.1  # of the photo's side in the input, on each side
+MIN_EXCESS = 0.05  # a warning needs a share of the evidence that is larger than that of the area by more than this
+_MIN_PHOTOS_FOR_WARNING = 10
 
 
 def heat_maps(network: Network, image: NDArray[np.uint8], classes: Sequence[int] | None = None) -> NDArray[np.float32]:
-    """Grad-CAM at the last convolution (Selvaraju et al. 2017, arXiv:1610.02391), as the exported file computes it.
+    """Grad-CAM at the last convolution (Selvaraju et al. 2017, arXiv:1610.02391), the same as in the exported file.
 
     Args:
         network: in eval mode, on the CPU.
         image: network input ``[size, size, 3]``.
-        classes: indices of the classes to explain; the best-ranked one if None.
+        classes: indices of the classes to explain; the predicted class if None.
 
     Returns:
-        float32 ``[number of classes, h, w]``, >= 0, not scaled.
+        float32 ``[number of classes, h, w]``, >= 0, not scaled; in the order of ``classes``.
     """
     with torch.no_grad():
         activation = network.features(network.normalize(torch.from_numpy(image)[None]))
@@ -44,13 +44,13 @@ def heat_maps(network: Network, image: NDArray[np.uint8], classes: Sequence[int]
 
 @dataclass(frozen=True)
 class Share:
-    """How much of the evidence lies in some part of the network input, and how much of the input that part is.
+    """The share of the evidence in a part of the network input, compared with the share of its area.
 
     Attributes:
-        photos: photos it is averaged over: those that have such a part.
-        energy: mean share of the heat map's energy in the part, 0..1.
-        area: mean share of the area, which is what a map without any preference would give.
-        warning: the energy exceeds the area by more than ``CLEARLY``, two standard errors allowed for.
+        photos: how many photos have such a part; the shares are means over them.
+        energy: mean share of the heat map's sum that lies in the part, 0..1.
+        area: mean share of the area, 0..1; a uniform map would have this share of the evidence.
+        warning: energy minus area, minus two standard errors, is more than ``MIN_EXCESS``.
     """
 
     photos: int
@@ -61,13 +61,13 @@ class Share:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Where the evidence for the given answers lies.
+    """Where the evidence for the predicted classes lies.
 
     Attributes:
-        photos: photos explained.
-        without_map: those of them whose map is zero everywhere: nothing in them speaks for the class they were given.
-        padding: on padding, of the whole input; None where no photo was padded.
-        border: in the outer ``BAND`` on each side of what is photo, of what lies on the photo.
+        photos: how many photos were explained.
+        without_map: how many of them have a map that is zero everywhere.
+        padding: the part of the input that is padding; None if no photo was padded.
+        border: of the photo inside the input, the outer ``BORDER_SHARE`` on each side; None if there is no map.
     """
 
     photos: int
@@ -82,9 +82,13 @@ def evidence(
     contract: ImageContract,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evidence:
-    """Explain the class that each photo is given and see where the map's energy lies.
+    """Compute the heat map of each photo's predicted class and measure where its evidence lies.
 
-    Photos that vanished since are left out.
+    Args:
+        network: in eval mode, on the CPU.
+        samples: the photos; those that can no longer be read are left out.
+        contract: how photos become network input.
+        progress: called with (photos done, photos in all).
     """
     padding: list[tuple[float, float]] = []
     border: list[tuple[float, float]] = []
@@ -102,11 +106,11 @@ def evidence(
         if not cam.max() > 0:
             without_map += 1
             continue
-        heat = enlarge(cam, (contract.size, contract.size))
+        full_map = enlarge(cam, (contract.size, contract.size))
         left, top, right, bottom = contract.placement(*full_size).target
-        on_photo = heat[top:bottom, left:right]
-        if on_photo.size < heat.size:
-            padding.append((1 - float(on_photo.sum() / heat.sum()), 1 - on_photo.size / heat.size))
+        on_photo = full_map[top:bottom, left:right]
+        if on_photo.size < full_map.size:
+            padding.append((1 - float(on_photo.sum() / full_map.sum()), 1 - on_photo.size / full_map.size))
         inner = on_photo[_inner(on_photo.shape[0]), _inner(on_photo.shape[1])]
         if on_photo.sum() > 0:
             border.append((1 - float(inner.sum() / on_photo.sum()), 1 - inner.size / on_photo.size))
@@ -114,8 +118,8 @@ def evidence(
 
 
 def _inner(side: int) -> slice:
-    band = max(1, round(side * BAND))
-    return slice(band, side - band)
+    border = max(1, round(side * BORDER_SHARE))
+    return slice(border, side - border)
 
 
 def _share(found: list[tuple[float, float]]) -> Share | None:
@@ -123,6 +127,6 @@ def _share(found: list[tuple[float, float]]) -> Share | None:
         return None
     energy, area = np.array(found).T
     excess = energy - area
-    sure = len(found) >= _ENOUGH
-    low = float(excess.mean() - 2 * excess.std(ddof=1) / np.sqrt(len(found))) if sure else 0.0
-    return Share(len(found), float(energy.mean()), float(area.mean()), low > CLEARLY)
+    enough = len(found) >= _MIN_PHOTOS_FOR_WARNING
+    low = float(excess.mean() - 2 * excess.std(ddof=1) / np.sqrt(len(found))) if enough else 0.0
+    return Share(len(found), float(energy.mean()), float(area.mean()), low > MIN_EXCESS)

@@ -29,21 +29,24 @@ from edgeclf_training.run.run_folder import Run
 SCHEMA_VERSION = 1
 
 
-def facts(
+def collect_metrics(
     run: Run,
     predictions: Sequence[Predictions],
     calibration: Calibration | None,
     evidence: Evidence,
     recipe: Sequence[tuple[str, str]],
 ) -> dict[str, Any]:
-    """Everything ``metrics.json`` holds: plain values, finite numbers, None for what is not defined.
+    """Everything that ``metrics.json`` holds: plain values; numbers are finite, undefined ones are None.
 
     Args:
         run: finished or interrupted.
-        predictions: for the validation photos, and of the test photos where there are any.
-        calibration: None where no validation photo could be read.
-        evidence: where heat maps lie on photos of the last split.
+        predictions: for the validation photos, and for the test photos if there are any.
+        calibration: None if no validation photo could be read.
+        evidence: of heat maps for photos of the last split.
         recipe: (option, value) pairs.
+
+    Returns:
+        The object that is written as JSON; its keys are stable.
     """
     curves = read_curves(run.folder / "metrics.csv")
     split = run.split
@@ -72,7 +75,7 @@ def facts(
             "notes": list(split.notes),
             "missing": sum(len(p.missing) for p in predictions),
         },
-        "splits": {p.split: _split_facts(p, run.classes, calibration) for p in predictions},
+        "splits": {p.split: _split_metrics(p, run.classes, calibration) for p in predictions},
         "calibration": None
         if calibration is None
         else {**asdict(calibration), "reached": calibration.wrong <= WRONG_SHARE * calibration.answered},
@@ -83,7 +86,7 @@ def facts(
     }
 
 
-def _split_facts(predictions: Predictions, classes: Sequence[str], calibration: Calibration | None) -> dict[str, Any]:
+def _split_metrics(predictions: Predictions, classes: Sequence[str], calibration: Calibration | None) -> dict[str, Any]:
     metrics = predictions.metrics
     values: dict[str, Any] = {
         "photos": metrics.photos,
@@ -102,18 +105,18 @@ def _split_facts(predictions: Predictions, classes: Sequence[str], calibration: 
         before, right = confidence(predictions.logits, predictions.labels)
         after, _ = confidence(predictions.logits, predictions.labels, calibration.temperature)
         bars = {"before": reliability(before, right), "after": reliability(after, right)}
-        kept = after >= calibration.threshold
+        predicted = after >= calibration.threshold
         values["calibration"] = {
             **{f"ece_{when}": expected_calibration_error(b) for when, b in bars.items()},
             "reliability": {when: [asdict(one) for one in b] for when, b in bars.items()},
-            "answered": int(kept.sum()),
-            "wrong": int((kept & ~right).sum()),
+            "answered": int(predicted.sum()),
+            "wrong": int((predicted & ~right).sum()),
         }
     return values
 
 
 def read_curves(path: Path) -> list[dict[str, Any]]:
-    """The rows of ``metrics.csv`` with numbers as numbers, None for what is not finite; empty if there is no file."""
+    """The rows of ``metrics.csv`` with numbers as numbers, None if not finite; empty if there is no file."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return [{k: _number(v) for k, v in row.items() if k} for row in csv.DictReader(file)]
@@ -122,10 +125,17 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
 
 
 def best_epoch(curves: Sequence[Mapping[str, Any]], metrics: Sequence[Metrics], keep: str = "best") -> int | None:
-    """The epoch whose weights were kept, as far as it can be told of a run that does not say.
+    """The epoch whose weights were kept, for runs of older versions that do not record it.
 
-    The last, or by most validation photos right, then the lowest loss.
-    0 stands for the weights the run started from, None for not known.
+    It is the last epoch, or the one with the most validation photos right, then with the lowest loss.
+
+    Args:
+        curves: rows of ``metrics.csv``.
+        metrics: of the run, validation first; empty if it was interrupted.
+        keep: the option ``--keep``.
+
+    Returns:
+        0 for the weights that the run started from; None if not known.
     """
     known = [row for row in curves if row.get("val_accuracy") is not None and row.get("val_loss") is not None]
     if not known:

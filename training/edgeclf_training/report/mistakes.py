@@ -1,4 +1,4 @@
-"""The most confident mistakes, each with what spoke for the class it was given and for its own."""
+"""The most confident mistakes, each with heat maps of the predicted and of the true class."""
 
 import base64
 import io
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from edgeclf.errors import PhotoError
 from edgeclf.images.contract import ImageContract
-from edgeclf.images.preprocess import network_input, upright_with_size
+from edgeclf.images.preprocess import network_input_and_display
 from edgeclf.images.resize import shrunk
 from edgeclf.results import Explanation, Prediction, RankedLabel
 from PIL import Image
@@ -19,26 +19,27 @@ from edgeclf_training.evaluation.predictions import Predictions
 from edgeclf_training.networks import Network
 from edgeclf_training.report.gradcam import heat_maps
 
-_MOST = 24
-_SIDE = 256  # pixels
-_DISPLAY = ImageContract(size=_SIDE, resize="pad", draft_margin=1.0)
+_MAX_MISTAKES = 24
+_SIDE = 256  # pixels, the longest side of a picture on the page
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One wrong answer.
+    """One wrong prediction.
 
     Attributes:
-        file: the photo's path from its data folder on, with that folder's name.
-        true, given: what it is, and what it was taken for, with calibrated probabilities.
-        photo, given_map, true_map: data URIs of small JPEGs: the photo, and with each class's heat map.
+        file: the photo's path, from the name of its data folder on.
+        true: the true class with its calibrated probability.
+        predicted: the predicted class with its calibrated probability.
+        photo: a small JPEG as a data URI.
+        predicted_map, true_map: the same with the heat map of each class.
     """
 
     file: str
     true: RankedLabel
-    given: RankedLabel
+    predicted: RankedLabel
     photo: str
-    given_map: str
+    predicted_map: str
     true_map: str
 
 
@@ -50,43 +51,44 @@ def mistakes(
     temperature: float,
     roots: Sequence[Path],
 ) -> list[Mistake]:
-    """The most confident mistakes, at most ``_MOST``; photos that vanished meanwhile are left out.
+    """The most confident mistakes, at most ``_MAX_MISTAKES``; photos that can no longer be read are left out.
 
     Args:
         network: in eval mode, on the CPU.
         predictions: its predictions for one split.
         classes: names in index order.
         contract: how photos become network input.
-        temperature: what the logits are divided by.
+        temperature: the logits are divided by it.
         roots: the run's data folders, absolute.
+
+    Returns:
+        The mistakes, the most confident first.
     """
     best, right = confidence(predictions.logits, predictions.labels, temperature)
     wrong = np.flatnonzero(~right)
     found = []
-    for number in wrong[np.argsort(-best[wrong], kind="stable")][:_MOST]:
+    for number in wrong[np.argsort(-best[wrong], kind="stable")][:_MAX_MISTAKES]:
         path = predictions.samples[number].path
         scores = predictions.logits[number].astype(np.float64)
         shares = np.exp((scores - scores.max()) / temperature)
         shares /= shares.sum()
-        given, true = (
+        predicted, true = (
             RankedLabel(classes[i], int(i), float(shares[i])) for i in (scores.argmax(), predictions.labels[number])
         )
         try:
-            image = network_input(path, contract)
-            photo, full_size = upright_with_size(path, _DISPLAY)
+            image, photo, full_size = network_input_and_display(path, contract, _SIDE)
         except PhotoError:
             continue
-        photo = shrunk(photo, _SIDE)
-        cams = heat_maps(network, image, [given.index, true.index])
-        why = Explanation(Prediction((given,)), given, cams[0], photo, full_size, contract)
-        why_not = replace(why, label=true, cam=cams[1])
-        drawn = (photo, why.overlay(caption=False), why_not.overlay(caption=False))
-        found.append(Mistake(_place(path, roots), true, given, *map(_data_uri, drawn)))
+        cams = heat_maps(network, image, [predicted.index, true.index])
+        for_predicted = Explanation(Prediction((predicted,)), predicted, cams[0], photo, full_size, contract)
+        for_true = replace(for_predicted, label=true, cam=cams[1])
+        drawn = (photo, for_predicted.overlay(caption=False), for_true.overlay(caption=False))
+        found.append(Mistake(_place(path, roots), true, predicted, *map(_data_uri, drawn)))
     return found
 
 
 def _place(path: Path, roots: Sequence[Path]) -> str:
-    """Where to look for a photo; of a zip unpacked elsewhere, the file with two folders around it."""
+    """Where to find a photo: its path in the data folder; of a zip unpacked elsewhere, its last parts."""
     holding = [root for root in roots if path.is_relative_to(root)]
     if not holding:
         return Path(*path.parts[-3:]).as_posix()

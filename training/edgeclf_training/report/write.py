@@ -1,4 +1,4 @@
-"""From a run to its two report files."""
+"""Writes the two report files of a run."""
 
 import json
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from edgeclf_training.evaluation.calibration import calibrate
 from edgeclf_training.evaluation.predictions import Predictions, predict
 from edgeclf_training.networks import Network
 from edgeclf_training.report.gradcam import evidence
-from edgeclf_training.report.metrics_json import facts
+from edgeclf_training.report.metrics_json import collect_metrics
 from edgeclf_training.report.mistakes import mistakes
 from edgeclf_training.report.page import page
 from edgeclf_training.run.run_folder import Run
 
-_EXPLAINED = 200  # photos whose heat maps are measured
+_MAX_EXPLAINED_PHOTOS = 200  # photos whose heat maps are measured
 
 
 def write_report(
@@ -59,11 +59,15 @@ def write_report(
     if calibration is None and len(predictions[0].labels):  # interrupted
         calibration = calibrate(predictions[0].logits, predictions[0].labels)
     with progress(on_event, "explaining photos") as update:
-        found = evidence(network, choose_evenly(shown.samples, _EXPLAINED, run.options.seed), run.contract, update)
+        found = evidence(
+            network, choose_evenly(shown.samples, _MAX_EXPLAINED_PHOTOS, run.options.seed), run.contract, update
+        )
     with progress(on_event, "drawing the report") as update:
         update(0, 0)
         chosen = recipe if recipe is not None else [(k, str(v)) for k, v in asdict(run.options).items()]
-        metrics = facts(run, [p for p in predictions if p is shown or len(p.labels)], calibration, found, chosen)
+        metrics = collect_metrics(
+            run, [p for p in predictions if p is shown or len(p.labels)], calibration, found, chosen
+        )
         temperature = calibration.temperature if calibration else 1.0
         gallery = mistakes(network, shown, run.classes, run.contract, temperature, run.data)
         missing = [skipped for p in predictions for skipped in p.missing]
@@ -81,7 +85,7 @@ def write_report(
 
 
 def _is_ours(path: str) -> bool:
-    """A report or its metrics; those of older versions say it in no one word."""
+    """Whether a file is a report or its metrics, of any version of edgeclf."""
     head = Path(path).read_bytes()
     is_page = b'name="generator" content="edgeclf"' in head or b"right</title>" in head
     return is_page or (b'"headline"' in head and b'"splits"' in head)
