@@ -95,7 +95,7 @@ def test_a_network_that_decides_by_its_padding_is_warned_of(shapes: list[Sample]
     provenance = Provenance("2026-01-01T00:00:00+00:00")
     run = Run(tmp_path, (tmp_path,), TrainOptions(), ("tall", "wide"), contract, split, (), provenance)
     assert write_report(run, black, [predictions])["evidence"]["padding"]["warning"]
-    assert "decides by its padding" in (tmp_path / "report.html").read_text("utf-8")
+    assert "uses the padding" in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_a_network_that_looks_at_the_photo_is_not(shapes: list[Sample]) -> None:
