@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from edgeclf.cli.extras import require
 
-_FEW = 100  # held-out photos: one is a point
+_FEW_PHOTOS = 100  # below it one held-out photo is more than a point of accuracy
 
 
 def export(
@@ -25,20 +25,23 @@ def export(
         list[Path] | None,
         typer.Option(metavar="DATA", help="Folder or .zip where the run's photos are now, if they were moved."),
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="Quantize: a quarter of the size, faster on CPUs.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="8-bit integers: a quarter of the size, faster on CPUs.")
+    ] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="Store weights in 16 bits: half the size.")] = False,
     max_drop: Annotated[
-        float, typer.Option(metavar="POINTS", min=0, help="Accuracy the file may lose on the held-out photos.")
+        float, typer.Option(metavar="POINTS", min=0, help="Accuracy that the file may lose on the held-out photos.")
     ] = 0.5,
     max_class_drop: Annotated[
-        float, typer.Option(metavar="POINTS", min=0, help="Accuracy it may lose in any one class.")
+        float, typer.Option(metavar="POINTS", min=0, help="Accuracy that it may lose in any one class.")
     ] = 2.0,
-    force: Annotated[bool, typer.Option("--force", help="Write a file that is out of budget; it says so.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write the file even if it is out of budget.")] = False,
     calibration_photos: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Training photos that calibrate INT8.")
+        int,
+        typer.Option(metavar="N", min=1, help="Training photos for INT8 activation ranges, at most."),
     ] = 256,
     check_photos: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Held-out photos to check the file with, at most.")
+        int, typer.Option(metavar="N", min=1, help="Held-out photos with which the file is checked, at most.")
     ] = 1000,
     golden: Annotated[
         bool, typer.Option("--golden/--no-golden", help="Embed a few small held-out photos, for `edgeclf doctor`.")
@@ -59,13 +62,13 @@ def export(
     edgeclf export runs/birds -o birds.onnx --fp16
     edgeclf export runs/birds -o birds.onnx --display-names names.json --author "A. Birder"
 
-    Before the file is put in place it answers held-out photos through the runtime; size, accuracy and agreement with
-    the trained network are printed side by side. A file that loses more than the budget is not written (exit code 6):
-    INT8 is first tried with other calibrations, then with the most sensitive layers in float.
+    Before the file is written, it predicts held-out photos as on a device; size, accuracy and agreement with the
+    trained network are printed side by side. A file that loses more than the budget is not written (exit code 6): INT8
+    is first tried with other activation ranges, then with the most sensitive layers in float.
 
     \b
     A drop beyond the budget fails
-    - if its paired 95 % interval lies above 0 (the loss is no chance), or
+    - if its paired 95 % interval lies above 0 (the loss is not chance), or
     - if it is more than two photos and one point (in a class: ten points) beyond the budget.
     """
     require("export", "torch", "torchvision", "onnx", "onnxscript")
@@ -74,7 +77,7 @@ def export(
     from edgeclf.errors import DataError, ExportError, UsageError
     from edgeclf.evaluation.calibration_text import calibration_text
 
-    # What can be told before torch is imported, which takes seconds.
+    # Checks that need no torch come first: importing it takes seconds.
     if int8 and fp16:
         raise UsageError("INT8 and FP16 at once", "choose one of --int8 and --fp16")
     if out is not None and (out.suffix != ".onnx" or out.is_dir()):
@@ -110,7 +113,7 @@ def export(
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         what = f"{error.filename or tempfile.gettempdir()}: {error.strerror}; nothing was written"
-        raise ExportError(what, "make room there; TMPDIR names another folder for temporary files") from error
+        raise ExportError(what, "free some space there, or set TMPDIR to another folder") from error
     if as_json:
         facts = {**asdict(done), "path": str(done.path)}
         facts["harms"] = facts.pop("sensitivities")  # the key of version 0.1
@@ -123,8 +126,8 @@ def export(
             f"{row.correct / done.photos:>6.1%}  {row.agreeing:>4} of {done.photos:<4}  {row.difference:.1e}"
         )
     print(verdict(done.gate))
-    if done.photos < _FEW:
+    if done.photos < _FEW_PHOTOS:
         print(f"{done.photos} photos are too few to detect a small loss; add test photos")
     if trained.calibration:
         print(f"calibrated: {calibration_text(trained.calibration)}")
-    print(f"wrote {done.path}{'' if done.gate.passed else ', by force'}")
+    print(f"wrote {done.path}{'' if done.gate.passed else ', forced'}")

@@ -1,8 +1,9 @@
-"""A quantized graph in fewer bytes; not one answer changes.
+"""A quantized graph in fewer bytes; its outputs are the same bits.
 
-What onnxruntime's quantizer writes is larger than it must be: for each bias a scale that others determine and a zero
-point of zeros, for each layer's weights one more vector of zeros, and long names. EfficientNet-Lite0 of 6 classes loses
-a sixteenth of its bytes. Layers and weights keep theirs: the gate's report and people look for them.
+onnxruntime's quantizer writes more than is needed: for each bias a scale that follows from other scales and a zero
+point of zeros, for each layer's weights one more vector of zeros, and long names. EfficientNet-Lite0 with 6 classes
+becomes a sixteenth smaller. Layers and weights keep their names: the gate's report names layers, and people look for
+them.
 """
 
 import itertools
@@ -15,7 +16,11 @@ from edgeclf_export.graph.to_onnx import drop_unused
 
 
 def compact(graph: onnx.GraphProto) -> None:
-    """Drop, share and rename; ``graph`` is changed in place, its inputs and outputs keep their names."""
+    """Remove and share tensors, and shorten names, but not those of inputs and outputs.
+
+    Args:
+        graph: changed in place.
+    """
     _drop_bias_zero_points(graph)
     _compute_bias_scales(graph)
     _share_equal_tensors(graph)
@@ -23,7 +28,7 @@ def compact(graph: onnx.GraphProto) -> None:
 
 
 def _drop_bias_zero_points(graph: onnx.GraphProto) -> None:
-    """The zero point of int32 is always 0, and may be left out."""
+    """The zero point of int32 is always 0 and may be left out."""
     biases = {tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.INT32}
     for node in graph.node:
         if node.op_type == "DequantizeLinear" and node.input[0] in biases:
@@ -32,7 +37,7 @@ def _drop_bias_zero_points(graph: onnx.GraphProto) -> None:
 
 
 def _compute_bias_scales(graph: onnx.GraphProto) -> None:
-    """A bias's scale is its input's times its weights': one product, which onnxruntime computes while it loads."""
+    """A bias's scale is the input's scale times the weights' scale: onnxruntime computes it while it loads the file."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
     producers = {output: node for node in graph.node for output in node.output}
     for node in list(graph.node):
@@ -42,18 +47,18 @@ def _compute_bias_scales(graph: onnx.GraphProto) -> None:
         scales = [n.input[1] for n in inputs if n is not None and n.op_type == "DequantizeLinear"]
         if len(scales) != 3 or not all(name in constants for name in scales):  # a layer left in float
             continue
-        source, weights, bias = (numpy_helper.to_array(constants[name]) for name in scales)
-        if np.array_equal(source * weights, bias):
+        source_scale, weight_scale, bias_scale = (numpy_helper.to_array(constants[name]) for name in scales)
+        if np.array_equal(source_scale * weight_scale, bias_scale):
             product = f"{node.input[2]}_scale"
-            rounding = inputs[2]
-            assert rounding is not None
-            graph.node.insert(list(graph.node).index(rounding), helper.make_node("Mul", scales[:2], [product]))
-            rounding.input[1] = product
+            bias = inputs[2]
+            assert bias is not None
+            graph.node.insert(list(graph.node).index(bias), helper.make_node("Mul", scales[:2], [product]))
+            bias.input[1] = product
     drop_unused(graph)
 
 
 def _share_equal_tensors(graph: onnx.GraphProto) -> None:
-    """One tensor for all that are equal, such as the zero points of all layers of one width."""
+    """Keep one of several equal tensors, such as the zero points of layers of one width."""
     first: dict[bytes, str] = {}
     shared = {}
     for tensor in graph.initializer:
@@ -68,7 +73,7 @@ def _share_equal_tensors(graph: onnx.GraphProto) -> None:
 
 
 def _shorten_names(graph: onnx.GraphProto) -> None:
-    """Numbers instead of names, but for inputs, outputs, layers, and weights and biases."""
+    """Numbers instead of names, except for inputs, outputs, layers, weights and biases."""
     weights = {node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
     weights |= {name for node in graph.node if node.op_type in ("Conv", "Gemm") for name in node.input[1:]}
     weights &= {tensor.name for tensor in graph.initializer}

@@ -1,4 +1,4 @@
-"""torch network -> float ONNX graph, its head's nodes findable by name after any later pass."""
+"""A torch network becomes a float ONNX graph; later passes find the nodes of its head by name."""
 
 import warnings
 
@@ -10,15 +10,17 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 OPSET = 18
-IR_VERSION = 8  # opset 18's own; devices have old onnxruntimes
-MIN_ONNXRUNTIME = "1.16.3"  # the oldest it was tried with
+IR_VERSION = 8  # the lowest for opset 18: devices have old versions of onnxruntime
+MIN_ONNXRUNTIME = "1.16.3"  # the oldest version that was tested
 
-# Node names that survive quantization: what takes the last convolution's activation, and the head's Linear layers.
+# Node names that survive quantization: the node after the last convolution's activation, and the head's Linear layers.
 AFTER_ACTIVATION = "after_activation"
 LINEAR = "head_linear_{}"
 
 
 class _Traced(nn.Module):
+    """The network with the last convolution's activation as a second output."""
+
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
@@ -29,7 +31,7 @@ class _Traced(nn.Module):
 
 
 def to_onnx(network: Network, size: int) -> onnx.ModelProto:
-    """Trace a network in eval mode; batch norm is folded, only the batch dimension is dynamic.
+    """Export a network; batch normalization is folded into convolutions, and only the batch dimension is dynamic.
 
     Args:
         network: on the CPU, in eval mode.
@@ -38,10 +40,10 @@ def to_onnx(network: Network, size: int) -> onnx.ModelProto:
     Returns:
         Input ``image`` uint8 ``[N, size, size, 3]``, output ``logits`` float32 ``[N, C]``.
     """
-    # Contiguous once channels come first: for any other layout adaptive pooling is traced as a gather by strides.
+    # In memory the channels come first. With another layout, adaptive pooling would be exported as a gather.
     example = torch.zeros(2, 3, size, size, dtype=torch.uint8).permute(0, 2, 3, 1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations, nothing a user could act on
+        warnings.simplefilter("ignore")  # about deprecations in the exporter itself
         program = torch.onnx.export(
             _Traced(network),
             (example,),
@@ -57,14 +59,14 @@ def to_onnx(network: Network, size: int) -> onnx.ModelProto:
     model = program.model_proto
     model.ir_version = IR_VERSION
     del model.graph.output[1]
-    _mark(model.graph)
+    _name_head_nodes(model.graph)
     _pool_globally(model.graph)
     strip(model)
     return model
 
 
 def strip(model: onnx.ModelProto) -> None:
-    """Take out what changes from build to build or tells about the machine: torch writes source paths into nodes."""
+    """Remove what differs between builds or describes the machine: torch writes paths of source files into nodes."""
     del model.metadata_props[:], model.graph.metadata_props[:]
     model.doc_string = model.graph.doc_string = ""
     model.producer_name, model.producer_version = "edgeclf", ""
@@ -75,7 +77,7 @@ def strip(model: onnx.ModelProto) -> None:
 
 
 def drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove the constants that no node takes."""
+    """Remove the constants that no node uses."""
     used = {name for node in graph.node for name in node.input}
     for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
         graph.initializer.remove(tensor)
@@ -89,11 +91,11 @@ def multiply_adds(network: Network, size: int) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def _mark(graph: onnx.GraphProto) -> None:
-    """Name the nodes that the heat-map branch is attached to."""
+def _name_head_nodes(graph: onnx.GraphProto) -> None:
+    """Name the nodes to which the heat-map branch is attached."""
     consumers = [node for node in graph.node if "activation" in node.input]
     linears = [node for node in graph.node if node.op_type == "Gemm"]
-    assert len(consumers) == 1, "one node takes the last convolution's activation"
+    assert len(consumers) == 1, "one node uses the last convolution's activation"
     assert [node.output[0] for node in linears][-1:] == ["logits"], "the head ends in a Linear"
     consumers[0].name = AFTER_ACTIVATION
     for number, node in enumerate(linears):
@@ -101,7 +103,7 @@ def _mark(graph: onnx.GraphProto) -> None:
 
 
 def _pool_globally(graph: onnx.GraphProto) -> None:
-    """Write means over positions as GlobalAveragePool, which onnxruntime computes in integers once quantized."""
+    """Replace means over positions by GlobalAveragePool, which onnxruntime computes in integers after quantization."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for node in [node for node in graph.node if node.op_type == "ReduceMean"]:
         if sorted(numpy_helper.to_array(constants[node.input[1]]).tolist()) not in ([2, 3], [-2, -1]):

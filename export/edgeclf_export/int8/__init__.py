@@ -1,1 +1,1 @@
-"""Post-training static quantization whose answers are the same on every CPU."""
+"""Post-training static quantization whose results are the same on every CPU."""

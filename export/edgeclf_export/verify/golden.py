@@ -13,17 +13,17 @@ from edgeclf_training.run.kept_photos import small_jpeg
 
 from edgeclf_export.pack.build import BuiltModel
 
-# Largest difference of a logit, relative to the photo's largest, by precision. Integers are the same everywhere;
-# "mixed" sums some layers in float, in another order on another CPU.
+# Largest difference of a logit, relative to the photo's largest logit, by precision. Integers are the same everywhere;
+# in "mixed" files some layers add floats, in an order that depends on the CPU.
 TOLERANCES = {"int8": 0.0, "fp32": 1e-4, "fp16": 1e-2, "mixed": 1e-3}
-# Operators that compute in float between an INT8 file's layers: their last bits are the CPU's, not the file's.
+# Operators that compute in float between the layers of an INT8 file: their last bits depend on the CPU.
 _FLOAT_OPERATORS = frozenset({"HardSigmoid", "HardSwish", "Sigmoid"})
 
 MIN_PHOTOS, MAX_PHOTOS = 8, 16
 NEAR_TIES = 2  # photos
 CANDIDATES = 128  # photos; each is decoded, and the file predicts it
-RAW_SIDE = 16  # of the raw pixels
-_JPEG_SIDE, _JPEG_QUALITY = 64, 80
+RAW_SIDE = 16  # pixels: height and width of the stored network input, before it is enlarged
+_JPEG_SIDE, _JPEG_QUALITY = 64, 80  # pixels of the short side; of 95
 _MAX_SHARE = 0.01  # of the file's bytes, that more photos than MIN_PHOTOS may take
 
 

@@ -24,7 +24,7 @@ def test_any_editor_and_any_spelling_will_do(encoding: str, form: str, tmp_path:
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        ({"gentoo": "x\u202ey"}, r"display name of gentoo, 'x\\u202ey', has U\+202E \(RIGHT-TO-LEFT OVERRIDE\)"),
+        ({"gentoo": "x\u202ey"}, r"display name of gentoo, 'x\\u202ey', contains U\+202E \(RIGHT-TO-LEFT OVERRIDE\)"),
         ({"gentoo": "x\x1b[31m"}, r"U\+001B \(a control character\)"),
         ({"gentoo": 5}, "display name of gentoo is 5, not text"),
         ({"gentoo": ""}, "gentoo is empty"),
