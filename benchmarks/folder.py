@@ -151,7 +151,7 @@ def ultralytics_folder(folder: Path, name: str, scratch: Path) -> Callable[[], I
 
 
 def overhead(folder: Path, pairs: int) -> None:
-    """What the door and the ranking of 1000 classes add to the network, on an array of the network's size.
+    """The time that preprocessing and ranking (1000 classes) add to the network, for an array of the network's size.
 
     In CPU time of the one thread that does it all, which a busy machine disturbs less. A network that takes whole
     photos, as trained ones do by default, leaves nothing to resize; one that crops does.

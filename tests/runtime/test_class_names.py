@@ -1,4 +1,4 @@
-"""Names in every script: which are names, which are one, and what may not reach a terminal."""
+"""Class names in every script: which are valid, which are equal, and which characters never reach a terminal."""
 
 import json
 import subprocess

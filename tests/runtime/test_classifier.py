@@ -122,7 +122,7 @@ def test_predict_many_names_the_path_of_a_failure(classifier: Classifier, tmp_pa
 
 
 def test_errors_go_through_a_pickle(tmp_path: Path) -> None:
-    """Process pools send them so."""
+    """Process pools pickle them."""
     import pickle
 
     for error in (PhotoError("empty", "a  b", "c", "p"), ModelError("m", "r"), UsageError("u")):

@@ -1,4 +1,4 @@
-"""Work side by side: in order, within bounds, whatever ends it."""
+"""The ordered thread pool: order, limits, and no thread left after any way of ending."""
 
 import faulthandler
 import gc

@@ -1,4 +1,4 @@
-"""What long work tells its caller: events in order, a logger that is silent until it is configured."""
+"""Events: their order, and a logger that is silent until it is configured."""
 
 import doctest
 import logging

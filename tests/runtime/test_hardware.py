@@ -1,4 +1,4 @@
-"""What this process may use of the machine: affinity and the bounds of its control groups, old and new."""
+"""CPUs and memory that a process may use: affinity and the limits of control groups, versions 1 and 2."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""NaN and infinity are caught where they appear: in logits, heat maps, manifests, numbers given, and never in JSON."""
+"""NaN and infinity raise errors in logits, heat maps, manifests and arguments, and never appear in JSON."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Many photos side by side: the answers of one by one, in order, within bounds, and no thread left behind."""
+"""Many photos in parallel: the same results as one by one, in order, within limits, and no thread left."""
 
 import io
 import itertools

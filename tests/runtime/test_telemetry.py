@@ -1,4 +1,4 @@
-"""Nothing leaves the machine, and nobody is counted: no connection, no file in a home, no line about either."""
+"""Telemetry is off: no connection, no file in the home folder, no message about it."""
 
 import os
 import re
@@ -35,7 +35,7 @@ CALLS = "trace=socket,connect,sendto,sendmsg,sendmmsg,openat"
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Runs Python in a home of its own, in an environment without CI or any switch, under strace where there is one."""
+    """Runs Python with its own home folder, without environment variables of CI, under strace if it is installed."""
     home, trace = tmp_path / "home", tmp_path / "trace"
     home.mkdir()
     tracer: list[str] = []

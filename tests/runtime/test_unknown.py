@@ -99,7 +99,7 @@ def test_info_tells_what_the_threshold_gave(edgeclf: Cli, make: Callable[..., Pa
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_file_of_an_older_schema_answers(version: int, edgeclf: Cli, photo: Path) -> None:
-    """Written by the edgeclf of its time and committed: it must answer as long as there is an edgeclf."""
+    """A committed file of an older edgeclf: every later version must be able to use it."""
     path = MODELS / f"schema{version}.onnx"
     classifier = Classifier(path)
     manifest = classifier.manifest

@@ -103,7 +103,7 @@ def make_cases(folder: Path, drawn: list[Path], networks: Sequence[str], photos:
     pixels = [network_input(photo, contract) for photo in drawn[:32]]
     for name in networks:
         few = min(photos, 2) if name == "vgg16" else photos
-        real = name == "efficientnet_lite0"  # whose ImageNet weights are to be had everywhere
+        real = name == "efficientnet_lite0"  # its ImageNet weights are available everywhere
         network, _ = build_network(name, 1000, weights="imagenet" if real else "none", keep_classifier=real)
         manifest = draft_manifest(tuple(f"class {i}" for i in range(1000)), contract, name)
         network.eval()

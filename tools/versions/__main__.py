@@ -2,10 +2,10 @@
 
     python tools/versions [--photos 1000]
 
-Photos (the team's real ones where they are, else drawn ones, always drawn ones of all shapes, formats and codings) go
-through the door under every resize rule and both versions of its rules, and through the default model, with each set
-of Pillow, numpy and onnxruntime. Pixels must be the same bytes, logits the same bits, refusals the same kind. Exit
-code 1 if anything differs; a set that cannot be had here is skipped with the reason.
+Photos (the team's real ones if they exist, else drawn ones, always drawn ones of all shapes, formats and codings) are
+preprocessed with every resize rule and both preprocessing versions, and classified with the default model, with each
+set of Pillow, numpy and onnxruntime. Pixels and logits must be bit-identical, and errors of the same kind. Exit code 1
+if anything differs; a set that is not available is skipped with the reason.
 """
 
 import argparse

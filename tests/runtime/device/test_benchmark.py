@@ -1,4 +1,4 @@
-"""``edgeclf bench``: numbers that add up, and a line that can be shared."""
+"""``edgeclf bench``: consistent numbers, and a line without private data."""
 
 import getpass
 import json
@@ -85,7 +85,7 @@ def test_three_models_are_refused(edgeclf: Run, model: Path) -> None:
 
 
 def test_slow_int8_is_told_with_what_to_do(model: Path, photo: Path) -> None:
-    """Which is faster is for the machine to say; the words are not."""
+    """Which model is faster depends on the machine; the sentence does not."""
     (wide,) = bench([str(model)], [Photos("one", (photo.read_bytes(),))], seconds=1)
     eight = replace(wide, file=replace(wide.file, manifest=replace(wide.file.manifest, precision="int8")))
 

@@ -1,4 +1,4 @@
-"""``edgeclf doctor``: what is well, what is not and why, whatever crashes."""
+"""``edgeclf doctor``: what works, what does not and why, also after a crash."""
 
 import json
 import subprocess

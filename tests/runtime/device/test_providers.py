@@ -1,4 +1,4 @@
-"""What networks can be computed on: listing it, being told, and the same answers on a GPU."""
+"""Devices: listing them, choosing one, and the same predictions on a GPU."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What commands write: never over a file of somebody else's, and also where a file system refuses mere wishes."""
+"""Writing files: never over a file that edgeclf did not make, and also on file systems with few features."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""A system that refuses: folders that cannot be listed, full disks, no memory, disks that hang in a look."""
+"""Errors of the system: folders that cannot be listed, full disks, too little memory, disks that hang."""
 
 import errno
 import gc

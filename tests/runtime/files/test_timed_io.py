@@ -145,7 +145,7 @@ def test_process_ends_while_a_read_hangs(photo: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_reads_after_a_fork(photo: Path) -> None:
-    """Threads do not come along: a helper of the parent's would never answer."""
+    """A child process does not have the parent's threads: a helper thread of the parent would never respond."""
     assert child(photo, "fork", "60").communicate(timeout=50)[0] == "1\n"
 
 
@@ -200,7 +200,7 @@ def test_file_that_shrinks(kept: int, kind: str, photo: Path, monkeypatch: pytes
 
 
 def test_tiff_that_shrinks_while_it_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were it decoded from disk, libtiff would map it into memory, and the process would die of SIGBUS."""
+    """If it was decoded from disk, libtiff would map it into memory, and the process would crash with SIGBUS."""
     path = tmp_path / "photo.tif"
     draw(1, 800, 600).save(path, compression="tiff_lzw")
     really_load = TiffImagePlugin.TiffImageFile.load

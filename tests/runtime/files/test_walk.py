@@ -1,4 +1,4 @@
-"""One walk for all commands: what is looked into, what is never a photo, and links."""
+"""Walking through folders: which folders are entered, what is never a photo, and links."""
 
 import os
 import subprocess
@@ -57,7 +57,7 @@ def test_what_people_call_things_is_not(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def nas(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes, and beside and inside them all that systems leave there."""
+    """Two classes, and all that systems write beside and inside them."""
     root = tmp_path_factory.mktemp("nas")
     for label, seed in (("cat", 1), ("dog", 2)):
         put(root / label / "a.jpg", seed)

@@ -63,7 +63,7 @@ def test_every_class_has_a_map_of_its_own(classifier: Classifier) -> None:
         assert explanation.label == next(entry for entry in ranking if entry.label == label)
         maps[label] = explanation.cam
     alive = [cam for cam in maps.values() if cam.max() > cam.min()]
-    assert len(alive) >= 2  # dead maps all look alike and would prove nothing
+    assert len(alive) >= 2  # constant maps are all equal and would prove nothing
     assert len({cam.tobytes() for cam in alive}) == len(alive)
 
 
@@ -100,7 +100,7 @@ def test_unknown_class_is_a_usage_error_with_a_suggestion(classifier: Classifier
 
 
 def test_class_without_a_map_is_an_explain_error(model: Path) -> None:
-    """A network as small as this one affords the map of one class only."""
+    """So small a network computes the heat map of one class only."""
     classifier = Classifier(model)
     assert classifier.manifest.cam_classes == 1
     best, *others = classifier.predict(of_size(160, 120)).ranking

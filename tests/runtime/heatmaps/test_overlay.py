@@ -1,4 +1,4 @@
-"""Maps laid on photos of every shape: the same values as a map enlarged in one piece, in memory like the result's."""
+"""Maps on photos of every shape: the same values as a map enlarged at once, with no more memory than the result."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Small files that would keep Pillow busy for minutes or take gigabytes: refused before it sees them."""
+"""Small files that would keep Pillow busy for minutes or need gigabytes are refused before Pillow reads them."""
 
 import io
 import struct

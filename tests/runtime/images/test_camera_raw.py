@@ -1,4 +1,4 @@
-"""Camera raw files are named as such, never answered from a stamp-sized preview; ordinary TIFFs are."""
+"""Camera raw files are recognised, and never classified by their small preview; ordinary TIFFs are read."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Grey of more than 8 bits: the depth a file states, else the range it uses; version 1 of the rules as it was."""
+"""Grey of more than 8 bits: the stated depth, else the used range; preprocessing version 1 is unchanged."""
 
 import io
 import struct

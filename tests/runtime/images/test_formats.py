@@ -1,4 +1,4 @@
-"""What cameras, phones, scanners and programs write: read rightly, or refused in words that help."""
+"""Files of cameras, phones, scanners and programs are read correctly, or refused with a helpful message."""
 
 import io
 import struct

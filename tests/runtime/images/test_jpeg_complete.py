@@ -1,4 +1,4 @@
-"""Complete or damaged: the answer hangs on a JPEG's data, not on the decoder, the scale or luck."""
+"""Whether a JPEG counts as complete depends on its data only, not on the decoder or the scale."""
 
 import io
 from collections.abc import Iterator
@@ -144,7 +144,7 @@ def test_what_others_tell_pillow_changes_nothing(kind: str, monkeypatch: pytest.
 
 @pytest.mark.shared
 def test_real_photos_are_whole(shared: Path) -> None:
-    """All 9,730 take a while: every thirtieth. None was taken for damaged."""
+    """Every thirtieth of 9,730 photos, to save time. With all of them, none counted as damaged."""
     photos = [path for path in sorted((shared / "data").rglob("*.jp*g")) if path.is_file()][::30]
     assert len(photos) > 300
     for photo in photos:
@@ -154,7 +154,7 @@ def test_real_photos_are_whole(shared: Path) -> None:
 
 
 def test_drawn_photos_of_every_coding_are_whole() -> None:
-    """Of 5,000 made so none was taken for damaged, with its end marker or without."""
+    """With 5,000 such photos, none counted as damaged, with the end marker or without."""
     rng = np.random.default_rng(3)
     for number in range(150):
         width, height = (int(side) for side in rng.integers(1, 90, 2))

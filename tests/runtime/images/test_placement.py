@@ -1,4 +1,4 @@
-"""Where photos lie on the network input, and the preprocessing contract that says so."""
+"""The position of photos on the network input, and the preprocessing contract."""
 
 from dataclasses import replace
 from typing import Any
@@ -113,7 +113,7 @@ def test_digest_depends_on_every_field(change: dict[str, Any]) -> None:
 
 
 def test_digest_is_the_one_in_files_already_shipped() -> None:
-    """Were it to change, every exported model would be refused."""
+    """If the digest changed, every exported model would be refused."""
     assert ImageContract(224, door=1).digest() == "5c2a38d52fe88374760f41221a134eb6e3ebbcf5d690349dc271b3b1d66fff0c"
 
 

@@ -1,4 +1,4 @@
-"""The door: whatever a photo comes as, the same upright RGB pixels come out."""
+"""Preprocessing: a photo in any form gives the same upright RGB pixels."""
 
 import io
 from collections.abc import Callable

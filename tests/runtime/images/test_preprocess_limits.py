@@ -1,4 +1,4 @@
-"""What the door refuses, how it says so, and what it decodes at reduced scale."""
+"""Photos that preprocessing refuses, the error messages, and decoding at reduced scale."""
 
 import io
 import os
@@ -77,7 +77,7 @@ def test_limit_is_on_what_is_really_decoded(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_progressive_jpeg_counts_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    """libjpeg holds all coefficients of one, at whatever scale it comes out."""
+    """libjpeg holds all its coefficients in memory, at any scale."""
     content = encoded(smooth(800, 600), "JPEG", progressive=True)
     assert upright_rgb(content, CONTRACT).size == (100, 75)
     monkeypatch.setattr(limits, "MAX_DECODED_PIXELS", 800 * 600 - 1)

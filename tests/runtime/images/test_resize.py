@@ -1,4 +1,4 @@
-"""One set of pixels under every Pillow: the order of resizing is ours, and a difference of one bit is found."""
+"""The same pixels with every Pillow: resizing has a fixed order, and a difference of one bit is detected."""
 
 import itertools
 import math

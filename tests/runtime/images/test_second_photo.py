@@ -1,4 +1,4 @@
-"""Two photos on standard input are not answered as if they were one."""
+"""Two photos on standard input are an error, not classified as one."""
 
 import io
 import itertools

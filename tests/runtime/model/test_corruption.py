@@ -1,4 +1,4 @@
-"""A thousand damaged or hostile model files, in a child process: a crash fails one test, not all."""
+"""A thousand damaged or hostile model files, in a child process, so that a crash fails one test only."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Model files made to harm: sealed properly, so that only the checks behind the seal can refuse them."""
+"""Hostile model files with a valid seal, so that only the other checks can refuse them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ def refusal(path: Path, kind: type[ModelError], says: str) -> None:
 
 
 def test_sealed_again_unchanged_is_the_same_file(rebuild: Callable[..., Path]) -> None:
-    """The guard of the tests below: what they refuse, they refuse for the change alone."""
+    """Precondition of the tests below: the files are refused because of the change alone."""
     assert Classifier(rebuild(lambda proto: None)).labels
 
 

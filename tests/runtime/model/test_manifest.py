@@ -1,4 +1,4 @@
-"""The manifest: JSON there and back, and everything that makes one invalid."""
+"""The manifest: writing and reading JSON, and everything that makes a manifest invalid."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Model files: the seal, what is not ours, and what onnxruntime cannot run."""
+"""Model files: the seal, files that edgeclf did not make, and models that onnxruntime cannot run."""
 
 import os
 import shutil

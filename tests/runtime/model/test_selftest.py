@@ -1,4 +1,4 @@
-"""The golden self-test: it passes where nothing differs, and names photo and stage where something does."""
+"""The golden self-test: it passes if nothing differs, else it names the photo and the stage that differ."""
 
 import hashlib
 import struct
@@ -191,7 +191,7 @@ def test_enlarging_is_bilinear_within_rounding() -> None:
 
 
 def test_enlarging_gives_these_very_bytes_on_every_machine() -> None:
-    """Every file in the field relies on it: whoever changes this breaks their self-tests."""
+    """Every exported file relies on these bytes: a change would break the self-tests."""
     pixels = (np.arange(24 * 24 * 3, dtype=np.int64) * 7919 % 256).astype(np.uint8).reshape(24, 24, 3)
     digests = [hashlib.sha256(enlarge_pixels(pixels, size).tobytes()).hexdigest()[:16] for size in (32, 224)]
     assert digests == ["5431710c884dfdcf", "bdf01e2f34bf8fec"]

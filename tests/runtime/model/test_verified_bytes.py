@@ -1,4 +1,4 @@
-"""A classifier is the bytes it checked: whatever becomes of the file, of the process, and of the object itself."""
+"""A classifier uses the bytes that were checked, also after the file, the process or the object has changed."""
 
 import copy
 import io
@@ -85,7 +85,7 @@ CHANGES = [renamed, deleted, replaced, rewritten, rewritten_alike, emptied]
 def test_every_session_is_of_the_bytes_that_were_checked(
     change: Callable[[Path, Path], None], live: Path, other: Path
 ) -> None:
-    """Also where the very file was written over."""
+    """Also if the file itself was overwritten."""
     classifier, expected = Classifier(live, threads=2), answers(Classifier(live, threads=2))
     change(live, other)
     assert answers(pickle.loads(pickle.dumps(classifier))) == expected
