@@ -32,7 +32,7 @@ _RANDOM_DATA = b"".join(_NO_PATTERN + bytes((0xFF, 0xD0 + number % 8)) for numbe
 Decode = Callable[[io.RawIOBase | io.BytesIO], Image.Image]
 
 
-def decode_whole(data: bytes, header: JpegHeader, decode: Decode) -> Image.Image:
+def decode_complete(data: bytes, header: JpegHeader, decode: Decode) -> Image.Image:
     """Decode a JPEG, and check that nothing is missing.
 
     Args:
@@ -48,7 +48,7 @@ def decode_whole(data: bytes, header: JpegHeader, decode: Decode) -> Image.Image
     """
     if header.arithmetic:  # its final zeros are not written, so a missing end cannot be detected
         return decode(io.BytesIO(data))
-    if header.held_whole:
+    if header.multiple_scans:
         return _in_scans(data, header, decode)
     end = _likely_end(data, header)
     image, left = _in_one_scan(data, header.scan, end, decode)
@@ -116,7 +116,7 @@ def _feed(data: bytes, scan: int, end: int, decode: Decode) -> tuple[Image.Image
 def _likely_end(data: bytes, header: JpegHeader) -> int:
     """Offset of the end of the only scan's data: usually the end of the file, else the next marker."""
     last = len(data) if data[-1:] != b"\0" else len(data.rstrip(b"\0"))
-    if data[last - 2 : last] == _EOI and last - 2 >= header.scan and not header.several:
+    if data[last - 2 : last] == _EOI and last - 2 >= header.scan and not header.has_more_images:
         return last - 2
     found = _MARKER_IN_SCAN.search(data, header.scan)
     return len(data) if found is None else found.start()

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image, JpegImagePlugin
 
 from edgeclf.images.contract import ImageContract
-from edgeclf.images.jpeg_complete import decode_whole
+from edgeclf.images.jpeg_complete import decode_complete
 from edgeclf.images.limits import check_pixels
 from edgeclf.images.sniff import UnfitError, jpeg_header
 
@@ -35,7 +35,7 @@ def decode_jpeg(data: bytes, name: str | None, contract: ImageContract | None) -
     """
     header = jpeg_header(data, _MAX_SCANS_PER_MEGAPIXEL)
     size = (header.width, header.height)
-    if header.held_whole:  # libjpeg holds all coefficients in memory, whatever the scale
+    if header.multiple_scans:  # libjpeg holds all coefficients in memory, whatever the scale
         check_pixels(size, name)
 
     def decode(file: Any) -> Image.Image:
@@ -47,7 +47,7 @@ def decode_jpeg(data: bytes, name: str | None, contract: ImageContract | None) -
         return image
 
     try:
-        return decode_whole(data, header, decode), size
+        return decode_complete(data, header, decode), size
     except (OSError, SyntaxError, ValueError) as error:
         if header.rare:
             what = f"is a {header.rare} JPEG, which cannot be read here"

@@ -57,7 +57,7 @@ class _Watched(io.BytesIO):
         return found
 
 
-def load_whole(image: Image.Image) -> None:
+def load_complete(image: Image.Image) -> None:
     """Decode an image that ``open_photo`` gave, and check that it is complete, also with LOAD_TRUNCATED_IMAGES set.
 
     Raises:
@@ -80,7 +80,7 @@ def tile_size(image: Image.Image) -> tuple[int, int]:
     return width, height
 
 
-def stated_by(image: Image.Image, data: bytes = b"", kind: str = "") -> tuple[int, int] | None:
+def stated_grey_range(image: Image.Image, data: bytes = b"", kind: str = "") -> tuple[int, int] | None:
     """The range of grey values that a file states (``edgeclf.images.deep_grey``). To be called before decoding.
 
     Args:
@@ -110,19 +110,19 @@ def is_negative(image: Image.Image) -> bool:
 def deep_grey(data: bytes) -> "Range | None":
     """The range of values of a photo with integer grey of more than 8 bits; None for other photos.
 
-    Raises: as ``open_photo`` and ``prepare``; call it for photos that preprocessing could read.
+    Raises: as ``open_photo`` and ``replace_slow_decoding``; call it for photos that preprocessing could read.
     """
     from edgeclf.images.deep_grey import is_deep, used_range
 
     kind = sniff(data)
     image = open_photo(data, kind)
-    stated = stated_by(image, data, kind)
-    image = prepare(image, data)
+    stated = stated_grey_range(image, data, kind)
+    image = replace_slow_decoding(image, data)
     image.load()
     return used_range(np.asarray(image), stated) if is_deep(image.mode) else None
 
 
-def prepare(image: Image.Image, data: bytes) -> Image.Image:
+def replace_slow_decoding(image: Image.Image, data: bytes) -> Image.Image:
     """Make sure that decoding does not run slow Python code of Pillow for long.
 
     Returns:

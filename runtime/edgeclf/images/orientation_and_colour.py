@@ -33,7 +33,7 @@ def to_upright_rgb(
         image: decoded, or about to be.
         size: width and height that the file states, pixels.
         contract: its preprocessing version decides how deep grey becomes 8 bits; None: the newest version.
-        grey_range: the lowest and highest grey value that the file states (``open_image.stated_by``).
+        grey_range: the lowest and highest grey value that the file states (``open_image.stated_grey_range``).
         negative: the lowest grey value is white.
 
     Returns:

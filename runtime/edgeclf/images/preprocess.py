@@ -2,20 +2,20 @@
 
     path | bytes | file object | PIL image | uint8 array  ->  upright RGB  ->  network input uint8 [H, W, 3]
 
-Rules, the same everywhere:
+The rules:
 
 * Upright: all eight EXIF orientations are applied. Unreadable EXIF counts as upright.
-* Formats: JPEG (progressive, arithmetic-coded, CMYK; 8 bits), MPO, PNG, GIF, BMP, TIFF, WebP, AVIF, JPEG 2000, PPM and
-  kin, TGA, PCX, and HEIC with the extra ``[heic]``. The content decides, never the file's name. A 12-bit, lossless or
-  hierarchical JPEG is "unsupported" if the installed Pillow cannot read it; so is every camera raw file
+* Formats: JPEG (progressive, arithmetic-coded, CMYK; 8 bits), MPO, PNG, GIF, BMP, TIFF, WebP, AVIF, JPEG 2000, PPM,
+  PGM, PBM, TGA, PCX, and HEIC with the extra ``[heic]``. The content decides, never the file's name. A 12-bit, lossless
+  or hierarchical JPEG is "unsupported" if the installed Pillow cannot read it; so is every camera raw file
   (``edgeclf.images.camera_raw``).
 * A JPEG with a missing part is "damaged" (``edgeclf.images.jpeg_complete``).
-* RGB: grey becomes three equal channels; transparency is laid over white; Pillow converts palette, CMYK (inverted, as
-  Adobe writes it into JPEGs), YCbCr, LAB and HSV. Of 16-bit colour the high byte is used, and all 16 bits where the
-  high bytes use less than half of their range (``edgeclf.images.deep_colour``). Of 16- and 32-bit grey integers the
-  depth that the file states is used, or the range of the values (``edgeclf.images.deep_grey``); version 1 of the rules
-  always uses the high byte and 0..65535. Floats are stretched from their own minimum..maximum. Colour profiles are
-  ignored. Of an animation or a stack the first frame is used.
+* RGB: grey becomes three equal channels; transparent pixels are laid over white; Pillow converts palette, CMYK
+  (inverted, as Adobe writes it into JPEGs), YCbCr, LAB and HSV. 16-bit colour keeps its high byte, or all 16 bits if
+  the high bytes use less than half of their range (``edgeclf.images.deep_colour``). Integer grey of 16 or 32 bits is
+  scaled from the depth that the file states, or from the range of its values (``edgeclf.images.deep_grey``); under
+  preprocessing version 1, colour always keeps its high byte, and grey is scaled from 0..65535. Floats are stretched
+  from their own minimum..maximum. Colour profiles are ignored. The first frame of an animation or stack is used.
 * JPEGs from a path, bytes or a file object decode at 1/2, 1/4 or 1/8 scale as long as the decoded photo is still
   ``draft_margin`` times as large as the network input (``edgeclf.images.jpeg_scale``).
 * Limits (``edgeclf.images.limits``): at most ``MAX_DECODED_PIXELS`` pixels are decoded, counted at the scale at which
@@ -24,7 +24,7 @@ Rules, the same everywhere:
   JPEG 2000. A JPEG's pixels times its scans are at most a billion. Formats that Pillow decodes in Python have lower
   limits (``edgeclf.images.open_image``); files of very many small parts are refused (``edgeclf.images.sniff``). A file
   is read completely, at most ``MAX_FILE_BYTES``, before anything is decoded. Pillow's own global limit is not changed.
-* Reading a file from a disk that does not answer ends after a time limit (``edgeclf.files.timed_io``).
+* Reading a file from a disk that does not respond ends after a time limit (``edgeclf.files.timed_io``).
 """
 
 from collections.abc import Callable, Iterator
@@ -41,7 +41,14 @@ from edgeclf.images.camera_raw import is_raw
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.jpeg_scale import decode_jpeg, scaled_size
 from edgeclf.images.limits import check_pixels, too_many_pixels
-from edgeclf.images.open_image import is_negative, load_whole, open_photo, prepare, stated_by, tile_size
+from edgeclf.images.open_image import (
+    is_negative,
+    load_complete,
+    open_photo,
+    replace_slow_decoding,
+    stated_grey_range,
+    tile_size,
+)
 from edgeclf.images.orientation_and_colour import preprocessing_version, to_rgb, to_upright_rgb
 from edgeclf.images.photo_bytes import Photo as Photo
 from edgeclf.images.photo_bytes import photo_bytes
@@ -179,7 +186,7 @@ def _decoder(photo: Photo) -> tuple[Callable[[ImageContract | None], _Upright], 
         return lambda contract: (to_rgb(image, contract), image.size), preprocessing_version
     if isinstance(photo, Image.Image):
         check_pixels(photo.size, None)
-        grey_range, negative = stated_by(photo), is_negative(photo)
+        grey_range, negative = stated_grey_range(photo), is_negative(photo)
         return lambda contract: _as_photo_errors(
             lambda: to_upright_rgb(photo.copy(), photo.size, contract, grey_range, negative), None
         ), preprocessing_version
@@ -216,10 +223,10 @@ def _decode(data: bytes, name: str | None, contract: ImageContract | None) -> _U
     size = image.size
     check_pixels(size, name)
     check_pixels(tile_size(image), name)
-    grey_range, negative = stated_by(image, data, kind), is_negative(image)
+    grey_range, negative = stated_grey_range(image, data, kind), is_negative(image)
     deep = has_high_bytes_only(image) and preprocessing_version(contract) > 1
-    image = prepare(image, data)
-    load_whole(image)
+    image = replace_slow_decoding(image, data)
+    load_complete(image)
     if deep:
         image = with_low_bytes(image, lambda: open_photo(data, kind), grey_range)
     check_pixels(image.size, name)  # HEIC may state one size and hold another

@@ -61,11 +61,11 @@ def check_resize(contract: ImageContract, raw: Sequence[NDArray[np.uint8]] = ())
         width, height = (max(1, int(share * contract.size)) + number for share in shares)
         times = (-(-height // pixels.shape[0]), -(-width // pixels.shape[1]), 1)
         picture = np.ascontiguousarray(np.tile(pixels, times)[:height, :width])
-        apart = np.abs(network_input(picture, contract).astype(np.int64) - reference_input(picture, contract))
-        wrong = int(np.count_nonzero(apart))
+        difference = np.abs(network_input(picture, contract).astype(np.int64) - reference_input(picture, contract))
+        wrong = int(np.count_nonzero(difference))
         if wrong and shape is None:
             shape = (width, height)
-        differing, largest = differing + wrong, max(largest, int(apart.max()))
+        differing, largest = differing + wrong, max(largest, int(difference.max()))
     return ResizeTest(count, differing, largest, shape)
 
 

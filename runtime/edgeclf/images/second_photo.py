@@ -29,10 +29,10 @@ def holds_second(data: bytes) -> bool:
 
 def _jpeg(data: bytes) -> int | None:
     header = jpeg_header(data, _MAX_SCANS)
-    if header.several or data.find(b"/photos/1.0/container/", 0, header.scan) >= 0:
+    if header.has_more_images or data.find(b"/photos/1.0/container/", 0, header.scan) >= 0:
         return None
     end = header.end
-    if end is None and not header.held_whole:
+    if end is None and not header.multiple_scans:
         found = _MARKER_IN_SCAN.search(data, header.scan)
         end = found.start() if found is not None and found[0] == b"\xff\xd9" else None
     return None if end is None else end + 2

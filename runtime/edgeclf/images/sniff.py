@@ -52,26 +52,26 @@ class JpegHeader:
     Attributes:
         width, height: pixels, as stored.
         rare: "12-bit", "lossless" or "hierarchical", which Pillow or its libjpeg may be unable to read; else "".
-        held_whole: libjpeg keeps all coefficients in memory, whatever the scale: the JPEG is progressive, or each
-            colour has a scan of its own.
+        multiple_scans: the JPEG is progressive, or each colour has a scan of its own; libjpeg then keeps all
+            coefficients in memory, whatever the scale.
         scans: how many scans the decoder processes; counted up to ``max_scans``.
         scan: offset of the segment of the first scan, bytes.
         end: offset of the end marker, bytes; None if there is none or the scans were not counted.
         complete: no scan is missing, according to the headers of the counted scans.
         arithmetic: arithmetic coding, not Huffman coding.
-        several: the file states that it holds more images than this one.
+        has_more_images: the file states that it holds more images than this one.
     """
 
     width: int
     height: int
     rare: str
-    held_whole: bool
+    multiple_scans: bool
     scans: int
     scan: int
     end: int | None
     complete: bool
     arithmetic: bool
-    several: bool
+    has_more_images: bool
 
 
 def sniff(data: bytes) -> str:
@@ -142,12 +142,13 @@ def _header(data: bytes, position: int, frame: bytes, code: int, max_scans: int)
     if not width or not height:
         raise UnfitError("damaged", "damaged (its header states no pixels)")
     rare = f"{bits}-bit" if bits != 8 else _RARE.get(code, "")
-    held_whole = code in _PROGRESSIVE or data[position + 2 : position + 3] < bytes([components])  # libjpeg's rule
+    # libjpeg's rule, jpeg_has_multiple_scans.
+    multiple_scans = code in _PROGRESSIVE or data[position + 2 : position + 3] < bytes([components])
     # Below 10 scans, the image is too large anyway.
     most = max(10, min(MAX_PARTS, max_scans * 10**6 // (width * height)))
-    scans, end, complete = _count_scans(data, position, most, frame, code) if held_whole else (1, None, True)
-    several = data.find(b"MPF\0", 0, position) >= 0
-    return JpegHeader(width, height, rare, held_whole, scans, position, end, complete, code in _ARITHMETIC, several)
+    scans, end, complete = _count_scans(data, position, most, frame, code) if multiple_scans else (1, None, True)
+    more = data.find(b"MPF\0", 0, position) >= 0
+    return JpegHeader(width, height, rare, multiple_scans, scans, position, end, complete, code in _ARITHMETIC, more)
 
 
 def _count_scans(data: bytes, position: int, most: int, frame: bytes, code: int) -> tuple[int, int | None, bool]:

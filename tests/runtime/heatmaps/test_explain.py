@@ -12,7 +12,7 @@ from edgeclf.errors import ExplainError, UsageError
 from edgeclf.files.timed_io import read_regular
 from edgeclf.images import jpeg_scale, photo_bytes, preprocess
 from edgeclf.images.contract import ImageContract
-from edgeclf.images.jpeg_complete import decode_whole
+from edgeclf.images.jpeg_complete import decode_complete
 from edgeclf.images.resize import shrunk
 from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction, RankedLabel
 from helpers import draw
@@ -235,10 +235,10 @@ def test_a_photo_is_read_once_and_decoded_once_where_the_scale_is_the_same(
 
     def decoding(*arguments: Any) -> Any:
         decoded.append(arguments)
-        return decode_whole(*arguments)
+        return decode_complete(*arguments)
 
     monkeypatch.setattr(photo_bytes, "read_regular", reading)
-    monkeypatch.setattr(jpeg_scale, "decode_whole", decoding)
+    monkeypatch.setattr(jpeg_scale, "decode_complete", decoding)
     explanation = classifier.explain(path)
     assert (len(read), len(decoded)) == (1, times)
     shown, full = preprocess.upright_with_size(path, ImageContract(1600, "pad", draft_margin=1.0))

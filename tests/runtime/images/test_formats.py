@@ -192,7 +192,13 @@ def test_jpeg_header_sees_what_libjpeg_will_hold() -> None:
     thumbnail = jpegs.SOI + jpegs.segment(0xE1, b"Exif\0\0" + progressive) + plain[2:]
     one_by_one = jpegs.one_colour_after_another()
     found = [jpeg_header(one, 100) for one in (plain, progressive, restarts, thumbnail, one_by_one)]
-    assert [(one.held_whole, one.scans) for one in found] == [(False, 1), (True, 10), (True, 10), (False, 1), (True, 3)]
+    assert [(one.multiple_scans, one.scans) for one in found] == [
+        (False, 1),
+        (True, 10),
+        (True, 10),
+        (False, 1),
+        (True, 3),
+    ]
     assert {(one.width, one.height, one.rare) for one in found[:4]} == {(160, 120, "")}
 
 
