@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from edgeclf import __version__
 from edgeclf.cli.console import printable
-from edgeclf.cli.typer_types import coerce_plainly
+from edgeclf.cli.typer_types import convert_without_pydantic
 from edgeclf.cli.usage_errors import ParserError, in_one_line, no_such_command, wants_help
 from edgeclf.errors import EdgeclfError, RecordError, UsageError
 
@@ -33,12 +33,12 @@ _OWN = {
 _GROUP = "edgeclf.commands"
 
 EPILOG = (
-    "Exit codes: 0 all answered, now or by an earlier record, 1 some or all photos could not be read or explained, or"
+    "Exit codes: 0 all photos were classified, now or in an earlier record, 1 photos could not be read or explained, or"
     " `data check` found problems, 2 usage, 3 the model file cannot be used or fails its self-test, 4 the backend, "
     "the device or an extra is not available, or a process that loads photos was killed, "
     "5 training photos, weights or a run folder cannot be used, 6 an "
     "exported file did not pass its checks, 7 a record file, a review folder or standard output cannot be used or "
-    "written, 130 interrupted, 141 the reader of the output went away."
+    "written, 130 interrupted, 141 the reader of the output ended."
 )
 
 
@@ -60,11 +60,11 @@ class _Commands(TyperGroup):
         module, function = target.split(":")
         app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
         found = getattr(import_module(module), function)
-        if isinstance(found, dict):  # a group: its commands by name
+        if isinstance(found, dict):  # a group: commands by name
             app.callback(help=import_module(module).__doc__, no_args_is_help=True)(lambda: None)
         for name, command in (found if isinstance(found, dict) else {cmd_name: found}).items():
             app.command(name, epilog=EPILOG)(_quiet(command))
-        return coerce_plainly(typer.main.get_command(app))
+        return convert_without_pydantic(typer.main.get_command(app))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in _OWN and args[0] not in _plugins():
@@ -73,17 +73,17 @@ class _Commands(TyperGroup):
 
 
 def _quiet(command: Callable[..., None]) -> Callable[..., None]:
-    """No Python warnings of Pillow's; one line, or none for a closed pipe, where standard output takes no more."""
+    """Hide Pillow's warnings, refuse empty arguments, and end with one line if standard output cannot be written."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
-        warnings.filterwarnings("ignore", module="PIL")  # the door has its own limits, and says what is wrong
+        warnings.filterwarnings("ignore", module="PIL")  # preprocessing has its own limits and messages
         for name, value in kwargs.items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise UsageError(f"--{name.replace('_', '-')} is {value}", "give a finite number")
-            # Among photos it is one that does not exist, and the others are answered.
+            # An empty name among photos is a photo that does not exist; the others are classified.
             empty = Path() in value if isinstance(value, list) else value in ("", Path())
-            if empty and "" in sys.argv:  # else it is the folder here, named
+            if empty and "" in sys.argv:  # else the user typed the current folder
                 raise UsageError("an argument is empty", "name a file or a folder; the current one is .")
         try:
             command(*args, **kwargs)
@@ -94,7 +94,7 @@ def _quiet(command: Callable[..., None]) -> Callable[..., None]:
         except OSError as error:
             if error.filename is not None or error.errno not in _UNWRITABLE:
                 raise
-            _give_up_stdout()  # commands that write files of their own see to what goes wrong there
+            _give_up_stdout()  # commands handle the errors of files that they write
             what = f"standard output cannot be written ({error.strerror})"
             raise RecordError(what, "make room, or name another file") from error
 
@@ -116,13 +116,13 @@ _app = typer.Typer(
     "\b\n"
     "edgeclf predict photo.jpg                   classify a photo\n"
     "edgeclf predict photo.jpg --cam why.png     and show where the evidence lies\n"
-    "edgeclf watch in/ --out answers.csv         classify photos as they come\n"
-    "edgeclf evaluate birds.onnx photos/         count right and wrong answers\n"
+    "edgeclf watch in/ --out answers.csv         classify new photos in a folder\n"
+    "edgeclf evaluate birds.onnx photos/         accuracy on photos of known classes\n"
     "edgeclf compare a.onnx b.onnx photos/       two models on the same photos\n"
     "edgeclf train photos/ --out runs/birds      fine-tune on class folders\n"
     "edgeclf export runs/birds -o birds.onnx     one file for the field\n"
-    "edgeclf doctor birds.onnx                   does it answer here as it did there\n"
-    "edgeclf bench birds.onnx                    how fast is it here",
+    "edgeclf doctor birds.onnx                   check that it predicts here as it did there\n"
+    "edgeclf bench birds.onnx                    measure its speed on this machine",
 )
 
 
@@ -139,21 +139,21 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    del debug, version  # --version has answered by now; main() looks for --debug itself
+    del debug, version  # --version is handled already; run() looks for --debug itself
 
 
 def run() -> NoReturn:
     """Run the command line; ends in SystemExit."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started this
+        if getattr(sys, name) is None:  # closed by the process that started this one
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # no console, whatever its encoding, may fail on a file name or a class name
+        if hasattr(stream, "reconfigure"):  # file names and class names must not fail on any console encoding
             stream.reconfigure(errors="backslashreplace")
     if os.getpid() == 1:
-        _end_when_asked()
+        _end_on_signals()
     try:
-        code = coerce_plainly(typer.main.get_command(_app))(prog_name="edgeclf", standalone_mode=False)
+        code = convert_without_pydantic(typer.main.get_command(_app))(prog_name="edgeclf", standalone_mode=False)
     except ParserError as error:
         if wants_help(error):
             error.show()
@@ -168,15 +168,16 @@ def run() -> NoReturn:
     except FileNotFoundError:
         if _in_a_folder():
             raise
-        _fail(UsageError("the folder that this runs in was deleted", "cd to one that exists"))
+        _fail(UsageError("the working folder was deleted", "cd to one that exists"))
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def main() -> NoReturn:
-    """Run the command line and end the process, at once where nothing is left to tidy up.
+    """Run the command line and end the process, at once if nothing is left to clean up.
 
-    Two things save a single photo about a tenth of its processor time (docs/design.md): imports leave no rubbish to
-    search for, and the runtime's own commands need not take numpy, onnxruntime and the network apart object by object.
+    Two things save a single photo about a tenth of its processor time (docs/design.md): no search for
+    unused objects during imports, and the runtime's own commands end without freeing numpy, onnxruntime and the network
+    object by object.
     """
     gc.set_threshold(50_000)
     try:
@@ -188,7 +189,7 @@ def main() -> NoReturn:
             for stream in (sys.stdout, sys.stderr):
                 if stream is not None:
                     stream.flush()
-        except (OSError, ValueError):  # Python's own way to end knows what to do about closed streams
+        except (OSError, ValueError):  # Python handles closed streams when it ends
             raise end from None
         os._exit(end.code)
 
@@ -200,8 +201,8 @@ def _in_a_folder() -> bool:
         return False
 
 
-def _end_when_asked() -> None:
-    """As the first process of a container, which signals do not end by themselves."""
+def _end_on_signals() -> None:
+    """End on SIGTERM and SIGHUP: they do not end the first process of a container by default."""
     import signal
 
     def end(number: int, frame: object) -> None:
@@ -214,7 +215,7 @@ def _end_when_asked() -> None:
 
 
 def _invoked() -> str:
-    """The command, as far as anyone can tell who has not parsed the arguments; options before it take no value."""
+    """The name of the command, from arguments that are not parsed yet; options before it take no value."""
     return next((word for word in sys.argv[1:] if not word.startswith("-")), "")
 
 

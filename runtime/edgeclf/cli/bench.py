@@ -1,4 +1,4 @@
-"""``edgeclf bench``: how fast model files are on this machine."""
+"""``edgeclf bench``: the speed of model files on this machine."""
 
 import json
 import platform
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgeclf.device.benchmark import ModelBench, Photos
     from edgeclf.device.thermal import ThermalState
 
-_MOST_PHOTOS = 50
+_MAX_PHOTOS = 50
 _DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")  # what makes INT8 fast
 
 
@@ -23,29 +23,29 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="[MODEL ...] [PHOTOS]",
-            help="One or two .onnx files, default: $EDGECLF_MODEL, else the network inside; and photos, folders or "
-            f"globs, of which {_MOST_PHOTOS} photos are taken, default: two drawn ones.",
+            help="One or two .onnx files, default: $EDGECLF_MODEL, else the network in the package; and photos, "
+            f"folders or globs, of which {_MAX_PHOTOS} photos are used, default: two drawn ones.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line to share.")] = False,
     seconds: Annotated[
-        float, typer.Option(metavar="S", min=1, max=3600, help="How long to measure, about; slow machines take longer.")
+        float, typer.Option(metavar="S", min=1, max=3600, help="About how long to measure; slow machines take longer.")
     ] = 20,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Measure how fast a model is here, or two of them in turns.
+    """Measure the speed of a model on this machine, or of two models in turns.
 
     \b
     edgeclf bench
     edgeclf bench birds.onnx field-day/
     edgeclf bench birds.onnx birds-int8.onnx
-    edgeclf bench birds-int8.onnx --json >> figures.jsonl
+    edgeclf bench birds-int8.onnx --json >> results.jsonl
 
-    Median and 95th percentile of each step, photos a second, the time and peak memory of `edgeclf predict` in a fresh
-    process, inference over threads and batches, and whether the processor got too warm. "explain" is the way from a
-    photo to its overlay; the heat map itself is computed with every inference. The line of --json holds the
-    machine, its processor's features, versions, the models' digests and the figures; no paths, host or user names.
+    Prints the median and 95th percentile of each step, photos per second, the time and peak memory of
+    `edgeclf predict` in a new process, inference with other threads and batches, and whether the processor got too hot.
+    "explain" is the time from a photo to its overlay; the heat map itself is part of every inference. --json prints the
+    machine, its processor's features, versions, the models' digests and the results; no paths, host or user names.
     """
     from edgeclf.cli.console import Console
     from edgeclf.device.benchmark import bench, drawn_photos
@@ -56,7 +56,7 @@ def bench(
     words = [word for word in arguments or [] if word not in models]
     if len(models) > 2:
         raise UsageError(f"{len(models)} models are too many", "give one, or two to compare")
-    photos = (_given(words),) if words else drawn_photos()
+    photos = (_photos(words),) if words else drawn_photos()
     before = thermal_state()
     with Console().progress("measuring") as update:
         found = bench(
@@ -76,7 +76,7 @@ def bench(
             print(line)
 
 
-def _given(words: list[str]) -> "Photos":
+def _photos(words: list[str]) -> "Photos":
     from edgeclf.cli.photo_sources import find_photos
     from edgeclf.device.benchmark import Photos
     from edgeclf.errors import PhotoError
@@ -90,11 +90,11 @@ def _given(words: list[str]) -> "Photos":
         if isinstance(found.source, FoundPath) and is_overlay(found.source):
             continue
         sources.append(found.source)
-        if len(sources) == _MOST_PHOTOS:
+        if len(sources) == _MAX_PHOTOS:
             break
     if not sources:
-        raise UsageError("all of these are heat maps of edgeclf, no photos", "name photos")
-    return Photos(f"{len(sources)} photo{'s' * (len(sources) > 1)} given", tuple(sources))
+        raise UsageError("all of these are heat maps made by edgeclf, not photos", "name photos")
+    return Photos(f"{len(sources)} photo{'s' * (len(sources) > 1)}", tuple(sources))
 
 
 def _table(one: "ModelBench") -> None:
@@ -123,7 +123,7 @@ def _table(one: "ModelBench") -> None:
 
 
 def _comparison(found: "tuple[ModelBench, ...]") -> str | None:
-    """Which of two models is faster here, and what to do if it is not the one that should be."""
+    """Which of two models is faster here, and what to do if INT8 is not."""
     if len(found) < 2:
         return None
     first, second = (one.photos[0].steps["inference"].p50_ms for one in found)
@@ -143,8 +143,8 @@ def _why_slow() -> str:
 
     features = processor().features
     if features is not None and not set(_DOT_PRODUCTS) & set(features):
-        return "INT8 is slower: this processor multiplies no 8-bit integers by themselves."
-    return "INT8 is slower, though this processor could multiply 8-bit integers: is onnxruntime up to date?"
+        return "INT8 is slower: this processor has no INT8 dot-product instructions."
+    return "INT8 is slower, though this processor has INT8 dot-product instructions: is onnxruntime up to date?"
 
 
 def _thermal_text(before: "ThermalState", after: "ThermalState") -> str | None:
@@ -158,7 +158,7 @@ def _thermal_text(before: "ThermalState", after: "ThermalState") -> str | None:
         told.append(f"{after.mhz:.0f} of {after.max_mhz:.0f} MHz")
     if (slowed := slowed_down(before, after)) is not None:
         told.append(
-            "slowed down: too warm, or the power supply is too weak; cool it and measure again"
+            "slowed down: too hot, or the power supply is too weak; cool it and measure again"
             if slowed
             else "not slowed down"
         )
@@ -194,12 +194,12 @@ def _shareable(found: "tuple[ModelBench, ...]", before: "ThermalState", after: "
             "pillow": PIL.__version__,
         },
         "heat": {"before": asdict(before), "after": asdict(after), "slowed_down": slowed_down(before, after)},
-        "models": [_figures(one) for one in found],
+        "models": [_results(one) for one in found],
         "comparison": _comparison(found),
     }
 
 
-def _figures(one: "ModelBench") -> dict[str, Any]:
+def _results(one: "ModelBench") -> dict[str, Any]:
     m = one.file.manifest
     return {
         "sha256": one.file.sha256,

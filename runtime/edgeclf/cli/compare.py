@@ -23,7 +23,7 @@ Models = tuple[tuple[str, "Classifier"], tuple[str, "Classifier"]]
 
 def compare(
     first: Annotated[str, typer.Argument(metavar="A.onnx", help="A model file.")],
-    second: Annotated[str, typer.Argument(metavar="B.onnx", help="Another one of the same classes.")],
+    second: Annotated[str, typer.Argument(metavar="B.onnx", help="Another one with the same classes.")],
     photos: Annotated[
         list[str], typer.Argument(metavar="PHOTO...", help='Photos, folders (searched recursively), globs, or "-".')
     ],
@@ -37,14 +37,15 @@ def compare(
     edgeclf compare birds.onnx birds-int8.onnx photos/test/
     edgeclf compare old.onnx new.onnx 'card/**/*.JPG' --json > difference.json
 
-    Lists the photos whose answer changed, and tells how many agree, the accuracy of each where folders are called as
-    classes (with a paired 95 % interval of the difference, Tango 1998), median time of one inference, the two taking
-    turns, sizes, and how far the heat maps correlate. A photo that cannot be read is reported and the rest go on.
+    Lists the photos whose prediction changed, and shows how many agree, the accuracy of each on photos in folders with
+    the name of a class (with a paired 95 % interval of the difference, Tango 1998), the median time of one inference
+    (measured in turns), the file sizes, and the correlation of the heat maps. A photo that cannot be read is reported
+    and left out.
 
     --json prints models [path, bytes, correct, accuracy, milliseconds] of A and of B, photos, agreeing, changed [path,
     true, first, second [label, probability]], labelled (photos whose class is known), difference (B's accuracy minus
     A's) and its interval [low, high], time_ratio and size_ratio (B over A), maps [compared, mean, lowest, lowest_path,
-    dead, missing], unreadable [path, kind, message]. Shares are 0 to 1; null is what is not known.
+    dead, missing], unreadable [path, kind, message]. Shares are 0 to 1; null is unknown.
     """
     from edgeclf.classifier import Classifier
     from edgeclf.cli.photo_sources import find_photos
@@ -111,10 +112,10 @@ def _values(models: Models, compared: "Comparison") -> dict[str, Any]:
 
 
 def _changed(one: "Changed") -> dict[str, Any]:
-    return {"path": one.path, "true": one.true, "first": _answer(one.first), "second": _answer(one.second)}
+    return {"path": one.path, "true": one.true, "first": _ranked(one.first), "second": _ranked(one.second)}
 
 
-def _answer(ranked: "RankedLabel") -> dict[str, Any]:
+def _ranked(ranked: "RankedLabel") -> dict[str, Any]:
     return {"label": ranked.label, "probability": round(ranked.probability, 6)}
 
 
@@ -127,7 +128,7 @@ def _lines(models: Models, compared: "Comparison", values: dict[str, Any]) -> It
             f"{side['bytes'] / 1e6:.3g} MB{spent})"
         )
     if not compared.photos:
-        yield "photos       none could be read"
+        yield "photos       no photo could be read"
         return
     yield f"B over A     time {values['time_ratio']:.2f}, size {values['size_ratio']:.2f}"
     yield f"agree        {compared.agreeing} of {compared.photos} photos ({compared.agreeing / compared.photos:.1%})"
@@ -144,7 +145,7 @@ def _lines(models: Models, compared: "Comparison", values: dict[str, Any]) -> It
 def _accuracy(compared: "Comparison", values: dict[str, Any]) -> str:
     counts = compared.counts
     if counts is None:
-        return "not known: no folder is called as a class"
+        return "unknown: no folder has the name of a class"
     low, high = counts.interval
     shares = ", ".join(
         f"{letter} {side['correct']} of {counts.photos} ({side['accuracy']:.1%})"
@@ -167,5 +168,5 @@ def _maps(compared: "Comparison") -> str:
     if maps.dead:
         parts.append(f"constant on {maps.dead}")
     if maps.missing:
-        parts.append(f"not carried by both on {maps.missing}")
+        parts.append(f"not in both models for {maps.missing}")
     return "; ".join(parts)

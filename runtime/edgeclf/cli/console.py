@@ -1,4 +1,4 @@
-"""Text for terminals, and what long work tells people: lines, and a progress count where stderr is a terminal."""
+"""Text for terminals: lines, and a progress count if stderr is a terminal."""
 
 import sys
 import time
@@ -9,7 +9,7 @@ from edgeclf.events import Event, Message, Progress
 
 
 def printable(text: str) -> str:
-    """File names may hold anything, terminal escapes included: what is no text is shown as Python would write it."""
+    """Text that is safe to print: control characters, which file names may contain, become escapes as in Python."""
     if text.isprintable():
         return text
     from edgeclf.class_names import shown
@@ -25,7 +25,7 @@ class Console:
         self._bars: dict[str, _Bar] = {}
 
     def line(self, text: str) -> None:
-        """Print one line, in place of what a progress bar left on the current one."""
+        """Print one line, in place of a progress bar on the current line."""
         if not self.quiet:
             erase = "\r\x1b[K" if sys.stderr.isatty() else ""
             print(f"{erase}{text}", file=sys.stderr, flush=True)
@@ -45,16 +45,16 @@ class Console:
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
-        """One line while something takes a while, on terminals only; erased at the end."""
+        """Show one line during work that takes a while, on terminals only; erased at the end."""
         with self.progress(what) as update:
             update(0, 0)
             yield
 
     @contextmanager
     def progress(self, what: str, *, live: bool = True) -> Iterator[Callable[[int, int], None]]:
-        """A callback (done, all) that keeps one line up to date; erased at the end.
+        """A callback (done, total) that keeps one line up to date; erased at the end.
 
-        ``all`` may be 0 for as long as nobody knows; ``live=False`` shows nothing.
+        ``total`` may be 0 while it is unknown; ``live=False`` shows nothing.
         """
         bar = _Bar(what, live and self._live())
         try:
@@ -67,7 +67,7 @@ class Console:
 
 
 class _Bar:
-    """One line of a terminal that shows how far a task is; ``live`` is False where nothing is to be shown."""
+    """One line of a terminal with the progress of a task; ``live`` is False if nothing is to be shown."""
 
     def __init__(self, task: str, live: bool) -> None:
         self.task, self.live = task, live
@@ -86,7 +86,7 @@ class _Bar:
 
 
 def _count(done: int, total: int, seconds: float) -> str:
-    """What follows the name, as far as it is known: done/all, rate and time left."""
+    """The text after the name, as far as it is known: done/total, rate and time left."""
     if not done and not total:
         return " ..."
     count = f": {done}/{total}" if total else f": {done}"

@@ -1,4 +1,4 @@
-"""``edgeclf devices``: what a network can be computed on here."""
+"""``edgeclf devices``: the devices that can run a network on this machine."""
 
 import json
 from dataclasses import asdict
@@ -10,14 +10,14 @@ import typer
 def devices(
     as_json: Annotated[bool, typer.Option("--json", help="One object: the list of devices.")] = False,
 ) -> None:
-    """List what --device takes on this machine, and which of it "auto" is.
+    """List the values of --device on this machine, and which of them "auto" is.
 
     \b
     edgeclf devices
     edgeclf predict photo.jpg --device cuda
 
-    Every execution provider of the installed onnxruntime is tried with the network in the package. One that is not
-    the CPU leaves to the CPU what it cannot compute. `edgeclf predict --json` says on each line which one served.
+    Every execution provider of the installed onnxruntime is tried with the network in the package. What another
+    provider cannot compute runs on the CPU. Each line of `edgeclf predict --json` names the provider that was used.
     """
     from edgeclf.cli.console import printable
     from edgeclf.device.providers import find_devices

@@ -1,4 +1,4 @@
-"""``edgeclf doctor``: is this device fit, and does it answer as the exporting machine did?"""
+"""``edgeclf doctor``: is this device ready, and does it predict as the exporting machine did?"""
 
 import json
 from dataclasses import asdict
@@ -9,20 +9,20 @@ import typer
 
 def doctor(
     model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="Default: $EDGECLF_MODEL, else the network inside.")
+        str | None, typer.Argument(metavar="[MODEL]", help="Default: $EDGECLF_MODEL, else the network in the package.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object with all facts.")] = False,
 ) -> None:
-    """Check this device, and that a model answers here as it did where it was exported.
+    """Check this device, and that a model predicts here as it did where it was exported.
 
     \b
     edgeclf doctor
     edgeclf doctor birds.onnx
     edgeclf doctor birds.onnx --json
 
-    Looks at Python, processor, memory, onnxruntime and Pillow, then runs the photos that the model file carries on
-    the CPU: an INT8 network must give the very same bits. What could crash runs in a child process. Ends with 0 if all
-    is well (warnings included), 4 if onnxruntime or Pillow fails, else 3 if the model file or its self-test does.
+    Checks Python, processor, memory, onnxruntime and Pillow, then runs the photos in the model file on the CPU: an
+    INT8 network must give exactly the same bits. Parts that could crash run in a child process. Ends with 0 if all
+    checks pass (warnings included), 4 if onnxruntime or Pillow fails, else 3 if the model file or its self-test fails.
     """
     from edgeclf.cli.console import printable
     from edgeclf.device.doctor import diagnose

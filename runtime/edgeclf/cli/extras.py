@@ -6,10 +6,10 @@ from edgeclf.errors import BackendError
 
 
 def require(extra: str, *modules: str) -> None:
-    """Check that an extra's packages are there, without importing them.
+    """Check that the packages of an extra are installed, without importing them.
 
     Raises:
-        BackendError: one is not.
+        BackendError: one is missing.
     """
     missing = [name for name in modules if find_spec(name) is None]
     if missing:

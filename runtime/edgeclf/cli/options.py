@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="What to compute on.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="The device to run on.")]
 Threads = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: all this process may use.")
+    int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: all that this process may use.")
 ]
 LowMemory = Annotated[
     bool, typer.Option("--low-memory", help="For small boards: one photo at a time, memory returned after each.")

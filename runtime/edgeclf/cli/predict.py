@@ -35,7 +35,7 @@ def predict(
             "-m",
             "--model",
             metavar="MODEL",
-            help="Model file; default: $EDGECLF_MODEL, else the ImageNet network inside.",
+            help="Model file; default: $EDGECLF_MODEL, else the ImageNet network in the package.",
         ),
     ] = None,
     top_k: Annotated[int, typer.Option("-k", "--top-k", metavar="N", min=1, help="How many classes to show.")] = 5,

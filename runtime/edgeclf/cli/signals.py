@@ -1,4 +1,4 @@
-"""Ending when asked to: with the work in hand finished, or at once where none has begun."""
+"""Signals that end a command: after the photos that are being classified, or at once before any work has begun."""
 
 import os
 import signal
@@ -11,14 +11,14 @@ from typing import Any
 
 from edgeclf.cli.console import Console
 
-_STEP = 0.2  # seconds; a signal must not be noticed late
+_MAX_SLEEP = 0.2  # seconds, so that a signal is noticed soon
 
 
 class Stopping:
-    """While it lasts, the first SIGINT or SIGTERM only asks to stop, by ``signal``; the next one interrupts.
+    """A context in which the first SIGINT or SIGTERM only sets ``signal``; the next one interrupts.
 
     Attributes:
-        signal: which signal asked, None as long as none did.
+        signal: the number of the signal that asked to stop, None before.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Stopping:
 
     def __enter__(self) -> "Stopping":
         for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # what a shell starts in the background ignores SIGINT
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as in a background job of a shell
                 self._before[number] = signal.signal(number, self._ask)
         return self
 
@@ -41,10 +41,10 @@ class Stopping:
         return self.signal is not None
 
     def wait(self, seconds: float) -> None:
-        """Sleep, or less if asked to stop."""
+        """Sleep for ``seconds``, or until asked to stop."""
         end = time.monotonic() + seconds
         while not self and (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, _STEP))
+            time.sleep(min(left, _MAX_SLEEP))
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
@@ -54,9 +54,9 @@ class Stopping:
 
 @contextmanager
 def loading(what: str) -> Iterator[None]:
-    """Imports that take seconds, and a line that says so. Ctrl-C ends the process there and then.
+    """A context for imports that take seconds: it shows a line, and Ctrl-C ends the process at once.
 
-    torch's import swallows one KeyboardInterrupt in twenty, or leaves modules behind that fail later.
+    The import of torch loses one KeyboardInterrupt in twenty, or leaves modules behind that fail later.
     """
 
     def end(number: int, frame: FrameType | None) -> None:

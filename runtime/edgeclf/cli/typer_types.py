@@ -1,8 +1,8 @@
-"""Words of the command line as values, where typer would import pydantic for it.
+"""Convert command-line arguments to their types without pydantic, which typer would import.
 
-From 0.29 on, every parameter asks its ``get_runtime_param()`` for something that coerces. Importing typer's own makes a
-whole ``edgeclf predict`` take a third longer. This one says what earlier versions say; those have no such method, and
-need none.
+From version 0.29 on, every parameter of typer gets its converter from ``get_runtime_param()``. The import of typer's
+own converter makes ``edgeclf predict`` take a third longer. The one here gives the messages of earlier versions, which
+have no such method and do not need this.
 """
 
 from typing import Any, Literal, get_args, get_origin
@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args, get_origin
 import typer
 
 
-def coerce_plainly(command: Any) -> Any:
-    """See to it that a command, or a group and all its commands, coerce without pydantic; returns it."""
+def convert_without_pydantic(command: Any) -> Any:
+    """Make a command, or a group with all its commands, convert arguments without pydantic, and return it."""
     for child in getattr(command, "commands", {}).values():
-        coerce_plainly(child)
-    known = command.get_params  # with --help, which is made only then
+        convert_without_pydantic(child)
+    known = command.get_params  # includes --help, which is made only there
     command.get_params = lambda ctx: [_plainly(param) for param in known(ctx)]
     return command
 
@@ -28,7 +28,7 @@ def _plainly(param: Any) -> Any:
 
 
 class _Plain:
-    """Coerces to str, int, float, bool, Path, a Literal or a list of those; numbers within a closed range."""
+    """Converts to str, int, float, bool, Path, a Literal or a list of those; numbers within a closed range."""
 
     def __init__(self, kind: Any, low: float | None, high: float | None) -> None:
         self.kind, self.low, self.high = kind, low, high

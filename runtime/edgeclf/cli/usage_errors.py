@@ -1,4 +1,4 @@
-"""What the command line says to arguments it cannot use: one line, like every other error."""
+"""Messages for arguments that the parser refuses: one line, like every other error."""
 
 import os
 import shlex
@@ -8,24 +8,24 @@ import typer
 
 from edgeclf.errors import UsageError
 
-# The parser's own UsageError, which typer does not export: base of BadParameter and of all its other complaints.
+# The parser's own UsageError, which typer does not export: base of BadParameter and of all its other errors.
 ParserError: Any = typer.BadParameter.__base__
 
 
 def wants_help(error: Any) -> bool:
-    """Whether the parser raised this to show the help of a command that was given nothing at all."""
+    """Whether the parser raised this to show the help of a command that was called without arguments."""
     return type(error).__name__ == "NoArgsIsHelpError"
 
 
 def in_one_line(error: Any, command: str) -> UsageError:
-    """The parser's complaint as ours.
+    """The parser's error as a ``UsageError`` of one line.
 
     Args:
         error: a ``ParserError``.
-        command: what was called, such as "predict", for the complaints that do not say it.
+        command: the command, such as "predict", for errors that do not name it.
     """
     path = error.ctx.command_path if error.ctx else f"edgeclf {command}".strip()
-    close = getattr(error, "possibilities", None) or ()  # options spelled like this one
+    close = getattr(error, "possibilities", None) or ()  # options with a similar name
     text = (error.message if close else error.format_message()).rstrip(".")
     where = path.removeprefix("edgeclf").strip()
     return UsageError(
@@ -35,7 +35,7 @@ def in_one_line(error: Any, command: str) -> UsageError:
 
 
 def no_such_command(name: str, known: list[str]) -> UsageError:
-    """The error for a command that is not there."""
+    """The error for a command that does not exist."""
     import difflib
 
     close = difflib.get_close_matches(name, known, 2)

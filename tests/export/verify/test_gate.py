@@ -200,7 +200,7 @@ def test_force_writes_and_says_so(
     assert len(done.tried) == 3
     assert done.gate.drop == min(gate.drop for gate in done.tried), "the best of what was tried"
     assert read_model_file(out).manifest.gate == done.gate
-    assert "FORCED, out of budget" in edgeclf("info", out).stdout
+    assert "FORCED, over the accuracy budget" in edgeclf("info", out).stdout
     assert json.loads(edgeclf("info", out, "--json").stdout)["gate"]["passed"] is False
 
 

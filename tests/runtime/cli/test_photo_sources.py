@@ -191,7 +191,7 @@ def test_a_deleted_folder_to_run_in_is_one_line(command: str, model: Path, tmp_p
     assert done.returncode in (1, 2)
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert command != "watch" or "the folder that this runs in was deleted; cd to one that exists" in done.stderr
+    assert command != "watch" or "the working folder was deleted; cd to one that exists" in done.stderr
 
 
 def _may_unshare() -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 import typer
-from edgeclf.cli.typer_types import coerce_plainly
+from edgeclf.cli.typer_types import convert_without_pydantic
 from helpers import ROOT
 from packaging.requirements import Requirement
 
@@ -20,7 +20,7 @@ def coerced(
     param = SimpleNamespace(
         type_descriptor=of, multiple=several, nargs=1, get_runtime_param=lambda: pytest.fail("typer's own is asked")
     )
-    command = coerce_plainly(SimpleNamespace(params=[], get_params=lambda ctx: [param]))
+    command = convert_without_pydantic(SimpleNamespace(params=[], get_params=lambda ctx: [param]))
     (found,) = command.get_params(None)
     return found.get_runtime_param().coerce(value, found, None)
 

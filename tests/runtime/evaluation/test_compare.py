@@ -119,7 +119,7 @@ def test_json_keys_are_those_the_help_documents(edgeclf: Run, model: Path, photo
         assert key in documented
     assert (found["labelled"], found["difference"], found["interval"]) == (0, None, None)
     assert [side["accuracy"] for side in found["models"]] == [None, None]
-    assert "no folder is called as a class" in edgeclf("compare", model, model, photo).stdout
+    assert "no folder has the name of a class" in edgeclf("compare", model, model, photo).stdout
 
 
 def test_classes_are_compared_by_name_whatever_their_order(make_model: Make, photos: Path) -> None:
@@ -160,7 +160,7 @@ def test_unreadable_photos_are_reported_and_the_rest_compared(edgeclf: Run, mode
     assert "Traceback" not in done.stderr
     nothing = edgeclf("compare", model, model, tmp_path / "empty")
     assert nothing.returncode == 1
-    assert "none could be read" in nothing.stdout
+    assert "no photo could be read" in nothing.stdout
     nothing = values(edgeclf("compare", model, model, tmp_path / "empty", "--json"), 1)
     assert (nothing["photos"], nothing["time_ratio"], nothing["maps"]["mean"]) == (0, None, None)
 
