@@ -94,7 +94,7 @@ def _photos(words: list[str]) -> "Photos":
             break
     if not sources:
         raise UsageError("all of these are heat maps made by edgeclf, not photos", "name photos")
-    return Photos(f"{len(sources)} photo{'s' * (len(sources) > 1)}", tuple(sources))
+    return Photos(f"{len(sources)} photo{'s' * (len(sources) > 1)} given", tuple(sources))
 
 
 def _table(one: "ModelBench") -> None:
