@@ -9,13 +9,19 @@ import tempfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import Done, in_child, in_process
 from edgeclf.telemetry import disable_telemetry
 from helpers import SHARED, draw, write_class_folders
 from small_models import Small, committed, exported
+
+if TYPE_CHECKING:  # the runtime's tests run without torch
+    from edgeclf_training.config.options import TrainOptions
+    from edgeclf_training.run.run_folder import Run
+
+Once = Callable[[str, Callable[[Path], object]], Path]
 
 
 def pytest_configure() -> None:
@@ -80,9 +86,9 @@ def photo(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def class_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def class_folders(once: Once) -> Path:
     """Three classes of ten photos; read-only by agreement."""
-    return write_class_folders(tmp_path_factory.mktemp("data") / "photos", 10)
+    return once("photos", lambda path: write_class_folders(path, 10))
 
 
 @pytest.fixture(scope="session")
@@ -96,14 +102,12 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def export_model(tmp_path_factory: pytest.TempPathFactory, once: Callable[..., Path]) -> Callable[..., Path]:
+def export_model(tmp_path_factory: pytest.TempPathFactory, once: Once) -> Callable[..., Path]:
     """``make_model`` through torch and the exporter, each file once for all processes of a run."""
 
     def export(wanted: Small) -> bytes:
-        def make(path: Path) -> None:
-            path.write_bytes(exported(wanted))
-
-        return once(f"{sha256(repr(wanted).encode()).hexdigest()[:16]}.onnx", make).read_bytes()
+        name = f"{sha256(repr(wanted).encode()).hexdigest()[:16]}.onnx"
+        return once(name, lambda path: path.write_bytes(exported(wanted))).read_bytes()
 
     return _maker(tmp_path_factory.mktemp("exported"), export)
 
@@ -124,7 +128,7 @@ def _maker(folder: Path, data_of: Callable[[Small], bytes]) -> Callable[..., Pat
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
     """Makes a file or folder that all processes of a run share: once(name, make), where make(path) makes it.
 
     Whoever comes first makes it while the others wait; read-only by agreement.
@@ -133,15 +137,34 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "once"
     folder.mkdir(exist_ok=True)
 
-    def get(name: str, make: Callable[[Path], None]) -> Path:
-        path = folder / name
+    def get(name: str, make: Callable[[Path], object]) -> Path:
+        path, made = folder / name, folder / f"{name}.made"
         with open(folder / f"{name}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # let go at the latest when its process ends
-            if not path.exists():
-                unfinished = folder / f"{name}.unfinished"
-                make(unfinished)
-                unfinished.rename(path)
+            if not made.exists():
+                shutil.rmtree(path, ignore_errors=True)  # of a process that did not get to the end
+                make(path)
+                made.touch()
         return path
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def trained(class_folders: Path, once: Once) -> "Callable[..., Run]":
+    """A run on the class folders, trained once for all processes with the same options: trained(), trained(options).
+
+    Without options: four epochs of the smallest network. Read-only by agreement.
+    """
+
+    def get(options: "TrainOptions | None" = None) -> "Run":
+        from edgeclf_training.fit.train import train
+        from edgeclf_training.run.run_folder import load_run
+        from trainings import QUICK
+
+        wanted = options or QUICK
+        name = f"run-{sha256(repr(wanted).encode()).hexdigest()[:16]}"
+        return load_run(once(name, lambda path: train([class_folders], path, wanted)))
 
     return get
 

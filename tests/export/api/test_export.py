@@ -16,9 +16,7 @@ from edgeclf_export.api import export_run as exporting
 from edgeclf_export.api.display_names import read_display_names
 from edgeclf_export.api.export_network import export_network
 from edgeclf_export.api.export_run import export_run
-from edgeclf_training.config.options import TrainOptions
-from edgeclf_training.fit.train import train
-from edgeclf_training.networks import ARCHITECTURES, build_network
+from edgeclf_training.networks import ARCHITECTURES, Network, build_network
 from edgeclf_training.run.run_folder import Run
 from helpers import ROOT, SHARED, draw, manifest_for
 
@@ -27,23 +25,18 @@ def names(count: int) -> tuple[str, ...]:
     return tuple(f"class{i}" for i in range(count))
 
 
-@pytest.fixture(scope="module")
-def run(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    options = TrainOptions(
-        arch="cnn4", weights="none", epochs=3, image_size=64, batch_size=8, workers=0, head_rate=2e-3
-    )
-    return train([class_folders], tmp_path_factory.mktemp("runs") / "run", options)
+@pytest.fixture
+def run(trained: Callable[..., Run]) -> Run:
+    return trained()
 
 
 @pytest.mark.parametrize(
     ("name", "head"), [*((name, "linear") for name in ARCHITECTURES), ("vgg16", "mlp"), ("cnn4", "mlp")]
 )
-def test_torch_and_onnxruntime_agree_for_any_batch(name: str, head: str, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network, _ = build_network(name, 4, head=head, image_size=96)
-    network.eval()
-    path = tmp_path / "model.onnx"
-    path.write_bytes(export_network(network, manifest_for(96, names(4))))
+def test_torch_and_onnxruntime_agree_for_any_batch(
+    name: str, head: str, untrained: Callable[[str, str], Network], exported_untrained: Callable[[str, str], Path]
+) -> None:
+    network, path = untrained(name, head), exported_untrained(name, head)
     classifier = Classifier(path)
     maps = classifier.manifest.cam_classes
     assert maps == 4 or head == "mlp", "all maps, but where carrying gradients back through a wide head costs too much"

@@ -29,12 +29,9 @@ from onnx import helper, numpy_helper
 SIZE = 64
 
 
-@pytest.fixture(scope="module")
-def run(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    options = TrainOptions(
-        arch="cnn4", weights="none", epochs=2, image_size=48, batch_size=8, workers=0, head_rate=2e-3
-    )
-    return train([class_folders], tmp_path_factory.mktemp("fp16") / "run", options)
+@pytest.fixture
+def run(trained: Callable[..., Run]) -> Run:
+    return trained()
 
 
 @pytest.mark.parametrize(("name", "head"), [("cnn4", "linear"), ("cnn4", "mlp")])

@@ -38,7 +38,7 @@ from edgeclf_export.verify.gate import Budget, HeldOut, measure, within_budget
 from edgeclf_export.verify.predictions import Predictions
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.fit.train import train
-from edgeclf_training.run.run_folder import Run
+from edgeclf_training.run.run_folder import Run, load_run
 from PIL import Image
 
 SIZE = 48
@@ -57,22 +57,25 @@ def write_waves(root: Path, per_class: int, seed: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(once: Callable[..., Path]) -> Run:
     """A small network, really trained, and 60 test photos."""
-    folder = tmp_path_factory.mktemp("gate")
-    write_waves(folder / "photos" / "train", 30, 1)
-    write_waves(folder / "photos" / "test", 20, 2)
-    options = TrainOptions(
-        arch="cnn4",
-        weights="none",
-        epochs=6,
-        image_size=SIZE,
-        batch_size=8,
-        workers=0,
-        head_rate=2e-3,
-        augment="none",
-    )
-    done = train([folder / "photos"], folder / "run", options)
+
+    def make(path: Path) -> None:
+        write_waves(path / "photos" / "train", 30, 1)
+        write_waves(path / "photos" / "test", 20, 2)
+        options = TrainOptions(
+            arch="cnn4",
+            weights="none",
+            epochs=6,
+            image_size=SIZE,
+            batch_size=8,
+            workers=0,
+            head_rate=2e-3,
+            augment="none",
+        )
+        train([path / "photos"], path / "run", options)
+
+    done = load_run(once("waves", make) / "run")
     assert done.metrics[-1].accuracy >= 0.8, "a network that guesses proves nothing"
     return done
 

@@ -19,8 +19,6 @@ from edgeclf_export.api.export_run import export_run
 from edgeclf_export.pack.build import BuiltModel, seal_model, unseal_model
 from edgeclf_export.verify import golden
 from edgeclf_export.verify.golden import RAW_SIDE, choose, with_golden
-from edgeclf_training.config.options import TrainOptions
-from edgeclf_training.fit.train import train
 from edgeclf_training.run.kept_photos import small_jpeg
 from edgeclf_training.run.run_folder import Run
 from helpers import CLASSES, draw, manifest_for
@@ -30,10 +28,9 @@ Make = Callable[..., Path]
 SECRET = "Secret Penguin Bay"
 
 
-@pytest.fixture(scope="module")
-def run(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    options = TrainOptions(arch="cnn4", weights="none", epochs=1, image_size=64, batch_size=8, workers=0)
-    return train([class_folders], tmp_path_factory.mktemp("runs") / "run", options)
+@pytest.fixture
+def run(trained: Callable[..., Run]) -> Run:
+    return trained()
 
 
 def embedded(data: bytes, folder: Path) -> tuple[GoldenPhoto, ...]:

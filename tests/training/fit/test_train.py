@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,14 @@ from edgeclf_training.fit.train import train
 from edgeclf_training.loading.photo_dataset import PhotoDataset, loader
 from edgeclf_training.run.run_folder import Run, load_run
 from helpers import write_class_folders
+from trainings import QUICK
 
 REPORT = ("report.html", "metrics.json")
-QUICK = TrainOptions(arch="cnn4", weights="none", epochs=4, image_size=64, batch_size=8, workers=0, head_rate=2e-3)
 
 
-@pytest.fixture(scope="module")
-def run(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return train([class_folders], tmp_path_factory.mktemp("runs") / "run", QUICK)
+@pytest.fixture
+def run(trained: Callable[..., Run]) -> Run:
+    return trained()
 
 
 def rows(run: Run) -> list[dict[str, str]]:
@@ -277,7 +278,12 @@ def test_training_that_diverges_is_one_clear_error(class_folders: Path, tmp_path
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("architecture", "head", "weights"),
-    [("resnet50", "mlp", "file"), ("vgg16", "linear", "none")],  # minutes each; between them, every choice once
+    [
+        ("resnet18", "mlp", "file"),
+        ("squeezenet1_1", "linear", "none"),
+        pytest.param("resnet50", "mlp", "file", marks=pytest.mark.campaign),  # minutes each
+        pytest.param("vgg16", "linear", "none", marks=pytest.mark.campaign),
+    ],
 )
 def test_deep_networks_overfit_32_real_photos_and_export_agrees(
     architecture: str, head: str, weights: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -37,21 +37,25 @@ QUICK = TrainOptions(
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(once: Callable[..., Path]) -> Run:
     """Three classes with dangerous names, a test folder with photos in the wrong place, a file that is no photo."""
-    data = tmp_path_factory.mktemp("data")
-    for part, count, seed in (("train", 8, 0), ("test", 5, 100)):
-        write_class_folders(data / part, count, seed=seed)
-    for number in range(3):
-        shutil.move(data / "test" / "king" / f"king_{number:03}.jpg", data / "test" / "gentoo")
-    for part in ("train", "test"):
-        for plain, name in HOSTILE.items():
-            (data / part / plain).rename(data / part / name)
-    (data / "train" / HOSTILE["king"] / "<b>broken.jpg").write_bytes(b"\xff\xd8 not a photo")
-    for number in range(2):
-        king = data / "train" / HOSTILE["king"]
-        shutil.copy(king / f"king_{number:03}.jpg", king / f"copy, under another class {number}.jpg")
-    return train([data], tmp_path_factory.mktemp("runs") / "run", QUICK)
+
+    def make(path: Path) -> None:
+        data = path / "data"
+        for part, count, seed in (("train", 8, 0), ("test", 5, 100)):
+            write_class_folders(data / part, count, seed=seed)
+        for number in range(3):
+            shutil.move(data / "test" / "king" / f"king_{number:03}.jpg", data / "test" / "gentoo")
+        for part in ("train", "test"):
+            for plain, name in HOSTILE.items():
+                (data / part / plain).rename(data / part / name)
+        (data / "train" / HOSTILE["king"] / "<b>broken.jpg").write_bytes(b"\xff\xd8 not a photo")
+        for number in range(2):
+            king = data / "train" / HOSTILE["king"]
+            shutil.copy(king / f"king_{number:03}.jpg", king / f"copy, under another class {number}.jpg")
+        train([data], path / "run", QUICK)
+
+    return load_run(once("reported", make) / "run")
 
 
 @pytest.fixture(scope="module")

@@ -40,18 +40,20 @@ def stop_after(epoch: int) -> Listener:
     return on_event
 
 
-@pytest.fixture(scope="module")
-def whole(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return train([class_folders], tmp_path_factory.mktemp("runs") / "whole", OPTIONS)
+@pytest.fixture
+def whole(trained: Callable[..., Run]) -> Run:
+    return trained(OPTIONS)
 
 
 @pytest.fixture(scope="module")
-def stopped(class_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stopped(class_folders: Path, once: Callable[..., Path]) -> Path:
     """A run interrupted after its first epoch; copy it before going on with it."""
-    out = tmp_path_factory.mktemp("runs") / "stopped"
-    with pytest.raises(KeyboardInterrupt):
-        train([class_folders], out, OPTIONS, on_event=stop_after(1))
-    return out
+
+    def make(path: Path) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            train([class_folders], path, OPTIONS, on_event=stop_after(1))
+
+    return once("stopped", make)
 
 
 def assert_same_weights(a: Run, b: Run) -> None:
