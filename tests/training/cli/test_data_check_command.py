@@ -66,7 +66,7 @@ def test_unusable_data_is_one_line_and_5(edgeclf: Cli, class_folders: Path, tmp_
     (tmp_path / "broken.zip").write_bytes(b"PK")
     for data, message in (
         (tmp_path / "empty", "no class folders"),
-        (tmp_path / "broken.zip", "not a whole zip file"),
+        (tmp_path / "broken.zip", "not a complete zip file"),
         (class_folders / "king" / "king_000.jpg", "not a folder"),
         (tmp_path / "nowhere", "no such folder"),
     ):

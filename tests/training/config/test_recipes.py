@@ -173,11 +173,11 @@ def test_the_recipe_of_a_run_that_went_on_goes_on_from_the_same_run(
     done = edgeclf("train", class_folders, "--recipe", mine, "--from", two.folder, "--out", tmp_path / "four", *flags)
     assert done.returncode == 0, done.stderr
     assert load_run(tmp_path / "four").start == two.folder
-    assert "weights of the recipe are not used" in done.stderr
+    assert "the weights in the recipe are not used" in done.stderr
     one.folder.rename(tmp_path / "away")
     done = edgeclf("train", class_folders, "--recipe", recipe)
     assert (done.returncode, done.stderr.count("\n")) == (5, 1)
-    assert "goes on from" in done.stderr
+    assert "continues the run" in done.stderr
     assert "--from" in done.stderr
     Path(recipe).write_text("from = 3\n")
     with pytest.raises(UsageError, match="from 3"):

@@ -129,7 +129,7 @@ def test_a_header_that_lies_about_sizes_gains_nothing(tmp_path: Path, cache: Pat
     struct.pack_into("<I", data, entry + 20, 2**31)  # compressed: so that the ratio looks harmless
     struct.pack_into("<I", data, entry + 24, 1000)  # uncompressed
     path.write_bytes(data)
-    assert_refused(path, cache, "not a whole zip file|far more")
+    assert_refused(path, cache, "not a complete zip file|far more")
 
 
 def test_bounds_on_entries_and_bytes_hold(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def test_damaged_zips_are_one_line(tmp_path: Path, cache: Path) -> None:
     ):
         path = tmp_path / f"{name}.zip"
         path.write_bytes(data)
-        assert_refused(path, cache, "not a whole zip file")
+        assert_refused(path, cache, "not a complete zip file")
 
 
 def test_an_encrypted_zip_is_refused(tmp_path: Path, cache: Path) -> None:
@@ -170,7 +170,7 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path, cache: Path) -> None:
 def test_a_name_twice_and_no_images_are_refused(tmp_path: Path, cache: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         path = make_zip(tmp_path / "a.zip", extra=lambda archive: archive.writestr("king/0.jpg", jpeg(9)))
-    assert_refused(path, cache, "is in it twice")
+    assert_refused(path, cache, "contains .* twice")
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.writestr("readme.txt", "nothing")
     assert_refused(tmp_path / "b.zip", cache, "no images inside")

@@ -67,7 +67,7 @@ def test_names_in_old_code_pages_are_words(page: str, names: str, separator: str
     told: list[str] = []
     assert classes(raw_zip(tmp_path / "a.zip", raw), told.append) == tuple(sorted(words))
     assert told == (
-        [] if page == "utf-8" else [f"{tmp_path / 'a.zip'}: its names are not marked as Unicode; read as {page}"]
+        [] if page == "utf-8" else [f"{tmp_path / 'a.zip'}: file names are not marked as Unicode; decoded as {page}"]
     )
 
 
@@ -114,7 +114,7 @@ def test_names_that_lead_out_are_refused_however_they_are_written(name: bytes, t
     ids=["separators", "accents"],
 )
 def test_names_that_become_one_are_refused(names: tuple[bytes, bytes], tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(DataError, match="is in it twice"):
+    with pytest.raises(DataError, match=r"contains .* twice"):
         open_data([raw_zip(tmp_path / "a.zip", [*names, b"dog/0.jpg"])])
     assert not list(cache.rglob("*.jpg"))
 
@@ -139,6 +139,8 @@ def test_what_was_unpacked_under_other_names_is_not_used(tmp_path: Path, cache: 
 def test_zips_called_like_splits_are_not_trained_on_together(tmp_path: Path) -> None:
     for name in ("train", "Test"):
         raw_zip(tmp_path / f"{name}.zip", [b"cat/0.jpg", b"dog/0.jpg"])
-    with pytest.raises(DataError, match=r"Test.zip: would be trained on, though it is called test; unpack the zips"):
+    with pytest.raises(
+        DataError, match=r"Test.zip: would be used for training, although its name says test; unpack the zips"
+    ):
         open_data([tmp_path / "train.zip", tmp_path / "Test.zip"])
     assert classes(tmp_path / "Test.zip") == ("cat", "dog"), "alone it is meant"

@@ -16,7 +16,7 @@ from edgeclf.errors import DataError, UsageError
 from edgeclf_training.config.options import MACHINE, TrainOptions, flag, value_type, with_values
 from edgeclf_training.config.recipes import recipe_and_start, recipe_names
 
-_LIST = """part names by commas, with double quotes around one that has a comma: --classes 'A,"B, small"'"""
+_LIST_HINT = """separate names by commas; put a name that contains a comma in double quotes: --classes 'A,"B, small"'"""
 
 
 def train(
@@ -25,23 +25,24 @@ def train(
         typer.Argument(metavar="DATA...", help="Folders with one sub-folder per class, or a .zip.", show_default=False),
     ] = None,
     quarantine: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Leave out what this list names; see `edgeclf data check`.")
+        Path | None, typer.Option(metavar="FILE", help="Leave out the photos on this list; see `edgeclf data check`.")
     ] = None,
     recipe: Annotated[
         str, typer.Option(metavar="NAME|FILE", help=f"{', '.join(recipe_names())}, or a TOML file.")
     ] = "default",
     start: Annotated[
-        Path | None, typer.Option("--from", metavar="RUN", help="Go on from an earlier run, with these photos.")
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Continue training the network of an earlier run, on these photos."),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Go on with a run that was cut off, after its last finished epoch."),
+        typer.Option(metavar="RUN", help="Resume an interrupted run after its last finished epoch."),
     ] = None,
     moved: Annotated[
         list[Path] | None,
         typer.Option("--data", metavar="DATA", help="With --resume: where its photos are now, if they were moved."),
     ] = None,
-    logger: Annotated[Literal["csv", "tensorboard"], typer.Option(help="tensorboard writes event files too.")] = "csv",
+    logger: Annotated[Literal["csv", "tensorboard"], typer.Option(help="tensorboard also writes event files.")] = "csv",
     report: Annotated[bool, typer.Option(help="Write report.html and metrics.json.")] = True,
     out: Annotated[Path | None, typer.Option(metavar="RUN", help="Run folder; default: runs/DATA-ARCH.")] = None,
     **given: Any,
@@ -56,12 +57,13 @@ def train(
     edgeclf train photos/ new-photos/ --from runs/photos-resnet50 --epochs 3
     edgeclf train --resume runs/photos-resnet50
 
-    DATA holds train/ and optionally val/ and test/, each with one folder per class, or class folders alone.
-    Validation, dev, Test_set and the like do as well; what is not clear is refused. Without val/, a seeded 20 % of the
-    training photos validates. Duplicates never lie on both sides. Photos are only ever read. The weights kept are those
-    of the epoch that did best on the validation photos.
+    DATA holds train/ and optionally val/ and test/, each with one folder per class; or only class folders. Names such
+    as Validation, dev and Test_set also work. If the folders can be read in more than one way, training refuses them.
+    Without val/, 20 % of the training photos are set aside for validation, chosen by the seed. The same or nearly the
+    same photo is never in two of these parts. Photos are only read. The weights that are kept are those of the epoch
+    that did best on the validation photos.
 
-    Exits with 5 if the photos cannot be used, or if training diverged and left no weights of use: take lower rates.
+    Exits with 5 if the photos cannot be used, or if training diverged and left no usable weights: lower the rates.
 
     A recipe is a TOML file; its keys are the flags below --out, with underscores. Flags override it.
 
@@ -71,14 +73,14 @@ def train(
     chosen = {name: value for name, value in given.items() if value is not None}
     if "classes" in chosen:
         chosen["classes"] = _names(chosen["classes"])
-    base, goes_on = recipe_and_start(recipe)
+    base, start_of_recipe = recipe_and_start(recipe)
     options = with_values(base, chosen)
     data = [*(data or []), *(moved or [])]
     others = {"--from": start, "--out": out, "--quarantine": quarantine, "--recipe": recipe != "default"}
     _check_combination(data, resume, others, chosen)
-    start = start or goes_on
-    if start is not None and start is goes_on and not start.is_dir():
-        raise DataError(f"{recipe} goes on from {start}, which is not there", "say where that run is now with --from")
+    start = start or start_of_recipe
+    if start is not None and start is start_of_recipe and not start.is_dir():
+        raise DataError(f"{recipe} continues the run {start}, which does not exist", "name that run with --from")
     require("train", "torch", "torchvision", "pytorch_lightning", "torchmetrics", "albumentations", "matplotlib")
     from edgeclf.cli.console import Console, printable
     from edgeclf.cli.signals import loading
@@ -92,38 +94,38 @@ def train(
     with console.progress("unpacking") as progress:
         folders = open_data(data, progress, lambda line: console.line(printable(line)))
     if folders and resume is None:
-        find_photos(folders, only=options.classes)  # a wrong folder should not take torch's import to be found
+        find_photos(folders, only=options.classes)  # a wrong folder is reported before torch is loaded
     with loading("torch"):
         from edgeclf_training.fit import train as training
         from edgeclf_training.run.history import trainer_rank
         from edgeclf_training.run.run_folder import load_run
 
     signal.signal(signal.SIGTERM, _interrupt)
-    said: dict[str, Any] = {"logger": logger, "report": report, "on_event": console.listener}
+    reporting: dict[str, Any] = {"logger": logger, "report": report, "on_event": console.listener}
     if resume is not None:
-        run = training.resume(resume, data, chosen, **said)
+        run = training.resume(resume, data, chosen, **reporting)
     else:
         earlier = load_run(start) if start else None
         if earlier is not None:
-            plain = TrainOptions()
-            asked = {f.name for f in fields(options) if getattr(options, f.name) != getattr(plain, f.name)}
-            _check_against(earlier.options, options, asked - {"weights"} | set(chosen), start)
+            defaults = TrainOptions()
+            changed = {f.name for f in fields(options) if getattr(options, f.name) != getattr(defaults, f.name)}
+            _check_against(earlier.options, options, changed - {"weights"} | set(chosen), start)
             if options.weights is not None:
-                console.line(f"weights of the recipe are not used: the network is that of {start}")
+                console.line(f"the weights in the recipe are not used: the network comes from {start}")
         name = earlier.options.arch if earlier else options.arch
         out = out or _unused(Path("runs") / f"{data_name(data[0])}-{name}")
-        run = training.train(data, out, options, start=earlier, quarantine=left_out, **said)
+        run = training.train(data, out, options, start=earlier, quarantine=left_out, **reporting)
     if trainer_rank() == 0:
         folder, file = (shlex.quote(name) for name in (str(run.folder), f"{run.folder.name}.onnx"))
         typer.echo(f"run: {run.folder}\nnext: edgeclf export {folder} -o {file} --int8")
 
 
 def _names(text: str) -> tuple[str, ...]:
-    """Names parted by commas; double quotes hold one that has a comma."""
+    """Names separated by commas; a name that contains a comma is in double quotes."""
     try:
         (names,) = csv.reader([text], skipinitialspace=True, strict=True)
     except (csv.Error, ValueError) as error:
-        raise UsageError(f"--classes {text}: not a list of names ({error})", _LIST) from error
+        raise UsageError(f"--classes {text}: not a list of names ({error})", _LIST_HINT) from error
     return tuple(name.strip() for name in names if name.strip())
 
 
@@ -137,18 +139,20 @@ def _check_combination(
     fixed = [flag(name) for name in chosen if name not in MACHINE]
     fixed += [name for name, used in others.items() if used]
     if fixed:
-        raise UsageError(f"{fixed[0]} contradicts --resume: a run goes on as it began", f"leave {fixed[0]} out")
+        raise UsageError(
+            f"{fixed[0]} contradicts --resume: a run is resumed with its own options", f"leave {fixed[0]} out"
+        )
 
 
-def _check_against(earlier: TrainOptions, options: TrainOptions, asked: set[str], start: Path | None) -> None:
+def _check_against(earlier: TrainOptions, options: TrainOptions, changed: set[str], start: Path | None) -> None:
     for key in ("arch", "head", "image_size", "resize", "crop_fraction", "normalize", "weights"):
         value = getattr(options, key)
-        if key in asked and (key == "weights" or value != getattr(earlier, key)):
-            raise UsageError(f"{flag(key)} {value} contradicts --from {start}", "leave it out, of the recipe too")
+        if key in changed and (key == "weights" or value != getattr(earlier, key)):
+            raise UsageError(f"{flag(key)} {value} contradicts --from {start}", "leave it out, also in the recipe")
 
 
 def _interrupt(*_: Any) -> None:
-    """SIGTERM ends a run as Ctrl-C does: what is finished is kept, and how to go on is said."""
+    """SIGTERM ends a run as Ctrl-C does: finished epochs are kept, and a message says how to resume."""
     raise KeyboardInterrupt
 
 
@@ -158,14 +162,14 @@ def _add_flags() -> None:
     parameters = [p for p in shape.parameters.values() if p.kind is not p.VAR_KEYWORD]
     for f in fields(TrainOptions):
         kind, choices = value_type(f.name)
-        says, names, extra = f.metadata["help"], [flag(f.name)], {"metavar": f.metadata["metavar"]}
+        help_text, names, extra = f.metadata["help"], [flag(f.name)], {"metavar": f.metadata["metavar"]}
         if choices:
             extra["metavar"] = "|".join(choices)
         if kind is bool:
             names, extra = [f"{flag(f.name)}/--no-{flag(f.name)[2:]}"], {}
-        if f.default not in (None, (), "") and "default" not in says.lower():
-            says += f" Default: {str(f.default).lower() if kind is bool else f.default}."
-        option = typer.Option(*names, help=says, show_default=False, **extra)
+        if f.default not in (None, (), "") and "default" not in help_text.lower():
+            help_text += f" Default: {str(f.default).lower() if kind is bool else f.default}."
+        option = typer.Option(*names, help=help_text, show_default=False, **extra)
         hint: Any = Annotated[(str if kind is tuple else kind) | None, option]
         parameters.append(inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint))
     train.__signature__ = shape.replace(parameters=parameters)  # type: ignore[attr-defined]

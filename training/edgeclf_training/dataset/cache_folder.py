@@ -1,4 +1,4 @@
-"""Where edgeclf keeps what it can always make again: unpacked zips and scan results. Never anything of the user's."""
+"""The folder for what edgeclf can make again at any time: unpacked zips and results of scans. No user data is moved."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ VARIABLE = "EDGECLF_CACHE"
 
 
 def cache_folder() -> Path:
-    """``$EDGECLF_CACHE``, or the platform's own per-user cache folder; not created here."""
+    """``$EDGECLF_CACHE``, or the platform's own per-user cache folder; the function does not create it."""
     if given := os.environ.get(VARIABLE):
         return Path(given)
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""Looking at every photo once: can it be read, how large is it, what is it the same as. Results are remembered."""
+"""Scan every photo once: can it be read, how large is it, what identifies its content. Results are cached."""
 
 import hashlib
 import math
@@ -26,34 +26,41 @@ from PIL import Image, JpegImagePlugin
 
 from edgeclf_training.dataset.scan_cache import ScanCache
 
-# A JPEG's entropy-coded data is decoded in full at any scale, so damage shows; half of a phone's pixels are enough for
-# the rest. What is larger than 512 pixels on its short side may decode reduced.
+# A JPEG is decoded at reduced scale if its short side has more than 512 pixels. Damage is found all the same: the
+# entropy-coded data is read in full at any scale.
 _CONTRACT = ImageContract(256, "squash")
-_SIDE, _THUMB, _LOW, _GRID = 32, 32, 8, 64
-_ORIENTATION = 0x0112
+_HASH_SIDE = 32  # the perceptual hash is made of so many pixels squared
+_DCT_SIZE = 8  # lowest DCT coefficients per axis in the hash
+_THUMBNAIL_SIDE = 32
+_COLOUR_GRID = 64  # colours are counted on so many places per axis
+_ORIENTATION = 0x0112  # EXIF tag
+
+# Results that stay the same while the file does. Other errors may pass: more rights or more memory solve them.
+_LASTING_KINDS = ("", "damaged", "not-an-image", "empty", OVERLAY_KIND)
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Scanned:
-    """What is known of one file.
+    """What a scan finds out about one file.
 
     Attributes:
         kind: "" if it can be read, else ``PhotoError.kind``.
         reason: why it cannot be read, or "".
         width, height: of the upright photo, pixels; 0 if unreadable.
-        format: Pillow's name of the file's format; told by the first bytes, "" if unknown.
+        format: Pillow's name of the file format; of an unreadable file the format that its first bytes suggest, or "".
         mode: Pillow's mode of the file ("RGB", "P", "CMYK", ...).
-        frames: 1, or more for an animation or a stack.
-        orientation: the EXIF tag, 1..8.
+        frames: number of frames or pages.
+        orientation: of the EXIF tag, 1..8.
         sha256: of the file's bytes, hex.
-        pixels: digest of the upright RGB pixels, hex: the same photo in two files, whatever their metadata.
+        pixels: digest of the upright RGB pixels, hex; equal for two files with the same photo but other metadata.
         phash: 64-bit perceptual hash, see ``perceptual_hash``.
-        entropy: of its colours (5 bits a channel, a 64 x 64 grid), bits; photos have 1.4 and more, placeholders less.
-        colours: how many such colours there are.
-        depth: of whole-number grey of more than 8 bits that does not use 0..65535: what it uses and how it is read.
-        thumb: grey uint8 32 x 32 as 1024 bytes, to confirm what the hash suggests.
+        entropy: of its colours (5 bits per channel, on a grid of 64 x 64), bits; photos have 1.4 or more.
+        colours: number of these colours.
+        depth: for grey of more than 8 bits that does not use the full range 0..65535: the values that it uses and
+            how edgeclf converts them; else "".
+        thumb: grey thumbnail of 32 x 32 as 1024 bytes, row by row; compared where hashes are similar.
     """
 
     kind: str = ""
@@ -76,12 +83,16 @@ class Scanned:
 def scan(
     paths: Sequence[Path], contract: ImageContract | None = None, progress: Progress | None = None
 ) -> dict[Path, Scanned]:
-    """Decode every file through the door, in parallel; what was scanned before and has not changed is looked up.
+    """Scan files in parallel, with the same decoding as for training. Unchanged files are looked up in the cache.
 
     Args:
         paths: absolute paths.
-        contract: a photo that only decodes at reduced scale must decode under this one too.
+        contract: the preprocessing of training; a photo so large that it is only decoded at reduced scale must decode
+            with it too. None skips this check.
         progress: called with (photos done, photos in all).
+
+    Returns:
+        The scan of each path; those that cannot be read have a ``kind``.
     """
     found: dict[Path, Scanned] = {}
     with ScanCache() as cache:
@@ -97,13 +108,7 @@ def scan(
         with closing(in_order(scan_one, fresh, usable_threads())) as results:
             for path, result in zip(fresh, results, strict=True):
                 found[path] = result
-                if result.kind in (
-                    "",
-                    "damaged",
-                    "not-an-image",
-                    "empty",
-                    OVERLAY_KIND,
-                ):  # the rest may pass, with rights or memory
+                if result.kind in _LASTING_KINDS:
                     cache.put(path, tuple(vars(result).values()))
                 if progress:
                     progress(len(found), total)
@@ -115,7 +120,7 @@ def scan(
 
 
 def scan_one(path: Path) -> Scanned:
-    """Look at one file, now."""
+    """Scan one file without the cache."""
     try:
         photo, (width, height) = upright_with_size(FoundPath(path), _CONTRACT)
         with path.open("rb") as file:
@@ -124,7 +129,7 @@ def scan_one(path: Path) -> Scanned:
         depth = _depth(path) if is_deep(mode) else ""
     except PhotoError as error:
         return Scanned(error.kind, error.message, format=_sniffed(path))
-    except Exception as error:  # the file went away between two looks, or its header is beyond Pillow
+    except Exception as error:  # the file was removed meanwhile, or Pillow cannot read its header
         return Scanned("unreadable", f"{path}: {error}", format=_sniffed(path))
     grey = photo.convert("L")
     entropy, colours = _colours(photo)
@@ -143,35 +148,35 @@ def scan_one(path: Path) -> Scanned:
         entropy=round(entropy, 3),
         colours=colours,
         depth=depth,
-        thumb=resized(grey, (_THUMB, _THUMB), None, Image.Resampling.BOX).tobytes(),
+        thumb=resized(grey, (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), None, Image.Resampling.BOX).tobytes(),
     )
 
 
 def perceptual_hash(grey: Image.Image) -> int:
-    """64 bits: which of the 8 x 8 lowest DCT coefficients of the photo at 32 x 32 lie above their median.
+    """64-bit hash: which of the 8 x 8 lowest DCT coefficients of the photo at 32 x 32 are above their median.
 
-    Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010. Stays within a few bits under
-    recompression, scaling, colour changes; mirrored or clearly cropped photos get another hash.
+    Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010. Compression,
+    scaling and colour changes alter only a few bits. Mirrored or clearly cropped photos get a different hash.
     """
-    small = np.asarray(resized(grey, (_SIDE, _SIDE), None, Image.Resampling.BOX), np.float64)
+    small = np.asarray(resized(grey, (_HASH_SIDE, _HASH_SIDE), None, Image.Resampling.BOX), np.float64)
     low = (_DCT @ small @ _DCT.T).ravel()
-    # Rounded, so that what is zero is zero on every machine; the mean (the first) takes no part in the median.
+    # Rounded, so that zero is zero on every machine. The mean of the photo (the first) is not part of the median.
     low = np.round(low, 3)
     return int.from_bytes(np.packbits(low > np.sort(low[1:])[31]).tobytes(), "big")
 
 
 def dct_rows(count: int, low: int) -> NDArray[np.float64]:
-    """The ``low`` lowest rows of a DCT of ``count`` values, float64 ``[low, count]``."""
+    """The ``low`` lowest rows of the matrix of a DCT of ``count`` values, float64 ``[low, count]``."""
     grid = np.outer(np.arange(low), 2 * np.arange(count) + 1)
     return np.cos(math.pi * grid / (2 * count))
 
 
-_DCT = dct_rows(_SIDE, _LOW)
+_DCT = dct_rows(_HASH_SIDE, _DCT_SIZE)
 
 
 def _colours(photo: Image.Image) -> tuple[float, int]:
-    """Entropy in bits and number of the colours on a grid; nearest neighbour, since mixing would make new ones."""
-    small = photo.resize((min(photo.width, _GRID), min(photo.height, _GRID)), Image.Resampling.NEAREST)
+    """Entropy in bits and number of the colours on a grid. Nearest neighbour: interpolation would make new colours."""
+    small = photo.resize((min(photo.width, _COLOUR_GRID), min(photo.height, _COLOUR_GRID)), Image.Resampling.NEAREST)
     channels = np.asarray(small).astype(np.int32) >> 3
     counts = np.bincount((channels[..., 0] << 10 | channels[..., 1] << 5 | channels[..., 2]).ravel())
     shares = counts[counts > 0] / counts.sum()
@@ -179,14 +184,14 @@ def _colours(photo: Image.Image) -> tuple[float, int]:
 
 
 def _header(path: Path) -> tuple[str, str, int, int]:
-    """Format, mode, frames and orientation of a file that has been read already."""
+    """Format, mode, number of frames and orientation of a file that can be read."""
     with path.open("rb") as file:
         kind = sniff(file.read(64))
         file.seek(0)
         image: Image.Image
         if kind == "HEIC":
             image = open_photo(file.read(), kind)
-        else:  # as in the door: Image.open would refuse a JPEG by its full size
+        else:  # as in preprocessing: Image.open would refuse a JPEG by its full size
             image = JpegImagePlugin.JpegImageFile(file) if kind == "JPEG" else Image.open(file)
         try:
             orientation = image.getexif().get(_ORIENTATION, 1)
@@ -217,7 +222,7 @@ _MAGIC = (
 
 
 def _sniffed(path: Path) -> str:
-    """What an unreadable file seems to be."""
+    """The format that an unreadable file seems to have, or ""."""
     try:
         with path.open("rb") as file:
             head = file.read(64)
@@ -235,5 +240,5 @@ def _recheck(path: Path, result: Scanned, contract: ImageContract) -> Scanned:
 
 
 def absolute(path: Path | str) -> Path:
-    """The form in which paths are compared: absolute, links left as they are."""
+    """The absolute path; links are not resolved. Paths are compared in this form."""
     return Path(os.path.abspath(path))

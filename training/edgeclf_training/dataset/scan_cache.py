@@ -1,4 +1,4 @@
-"""Scan results of earlier runs, per user. Only a cache: damaged it is made anew, unwritable it is done without."""
+"""Cache of scan results, one per user. If it is damaged it is made again; if it cannot be written it is not used."""
 
 import contextlib
 import json
@@ -13,9 +13,9 @@ from edgeclf.images.contract import PREPROCESSING_VERSION
 
 from edgeclf_training.dataset.cache_folder import cache_folder
 
-# Raised whenever a scan would say something else of the same file. Pillow decides what can be read.
+# The number is raised whenever a scan of the same file gives another result. Pillow decides which files can be read.
 _VERSION = f"5/{PREPROCESSING_VERSION}/{PIL.__version__}"
-_BATCH = 1000  # rows a transaction: what an interrupted scan may lose
+_BATCH = 1000  # rows per transaction; an interrupted scan loses at most so many
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS scans (path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, version TEXT, fields TEXT,"
     " thumb BLOB) WITHOUT ROWID"
@@ -25,7 +25,7 @@ _TABLE = (
 class ScanCache:
     """Rows by absolute path, valid while size, modification time (ns) and scan version are the same.
 
-    A row is a tuple of plain values, the last of them bytes. No method raises for what is wrong with the cache.
+    A row is a tuple of plain values, the last of them bytes. No method raises if the cache cannot be used.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class ScanCache:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._open()
         except sqlite3.OperationalError:
-            self._close()  # locked, read-only, no room: do without
+            self._close()  # locked, read-only or disk full: continue without
         except sqlite3.DatabaseError:  # damaged
             self._close()
             with contextlib.suppress(OSError, sqlite3.Error):
@@ -56,7 +56,7 @@ class ScanCache:
         self._close()
 
     def get(self, path: Path) -> tuple[Any, ...] | None:
-        """The row of a file that has not changed since, or None."""
+        """The row of a file, or None if there is none or the file has changed."""
         try:
             status = os.stat(path)
         except (OSError, ValueError):
@@ -74,7 +74,7 @@ class ScanCache:
             return None
 
     def put(self, path: Path, row: tuple[Any, ...]) -> None:
-        """Remember a row, under the size and time the file had when ``get`` looked for it."""
+        """Store a row under the size and time that the file had when ``get`` was called for it."""
         if (stamp := self._stamps.get(path)) is None:
             return
         self._pending.append((os.fsencode(path), *stamp, _VERSION, json.dumps(row[:-1]), row[-1]))

@@ -1,7 +1,7 @@
-"""Data given as .zip: unpacked once, within bounds, into the cache. The archive itself is only ever read.
+"""Data folders given as .zip files: unpacked once into the cache, within limits. The archive itself is only read.
 
-A zip may come from anywhere, so nothing it says about itself is believed: names are checked before anything is
-written, bytes are counted as they are written, and an archive that breaks a rule leaves nothing behind.
+A zip may come from anywhere, so its own statements are not trusted: all names are checked before anything is written,
+bytes are counted while they are written, and an archive that breaks a rule leaves no files.
 """
 
 import contextlib
@@ -29,13 +29,12 @@ from edgeclf_training.dataset.cache_folder import VARIABLE, cache_folder
 from edgeclf_training.dataset.zip_names import entry_names
 
 MAX_ENTRIES = 500_000
-MAX_BYTES = 50 * 10**9
-MAX_RATIO = 200  # photos hardly compress, even a drawn bitmap stays below; deflate itself ends at 1032
-RATIO_FLOOR = 2**24  # bytes that are harmless at any ratio
-_CHUNK = 2**20
-_COMPLETE = "complete"
-
-NAMES = 2  # of the rule by which names are read: what another rule unpacked is not used
+MAX_BYTES = 50 * 10**9  # unpacked
+MAX_RATIO = 200  # unpacked to packed; photos hardly compress, and even drawn bitmaps stay below; deflate can reach 1032
+RATIO_FLOOR = 2**24  # unpacked bytes; smaller files are harmless at any ratio
+NAMES_VERSION = 2  # of the rules for names in a zip; folders unpacked with other rules are not used
+_CHUNK = 2**20  # bytes
+_COMPLETE = "complete"  # name of a file that marks a folder as unpacked completely
 
 Progress = Callable[[int, int], None]
 Entry = tuple[zipfile.ZipInfo, str]
@@ -44,37 +43,40 @@ Entry = tuple[zipfile.ZipInfo, str]
 def open_data(
     paths: PathLike | Sequence[PathLike], progress: Progress | None = None, say: Callable[[str], None] = lambda _: None
 ) -> list[Path]:
-    """Folders for data arguments: folders as they are, zips unpacked into the cache.
+    """Turn data arguments into folders: folders stay as they are, zips are unpacked into the cache.
 
-    The cache knows a zip by the SHA-256 of its content, so each is unpacked once, whatever it is called.
-    What ``walk.is_ignored`` says, and all but image files, is ignored. Names are read as ``zipnames.entry_names`` does.
+    A zip is identified by the SHA-256 of its content, so each is unpacked once, whatever its name. Only files with an
+    image extension are unpacked; ``photo_names.is_ignored`` is left out. ``zip_names.entry_names`` decodes the names.
 
     Args:
         paths: data folders and ``.zip`` files.
         progress: called with (entries done, entries in all) while a zip is unpacked.
-        say: called with a line for a zip whose names had to be guessed.
+        say: called with one line for a zip whose code page had to be guessed.
+
+    Returns:
+        One folder for each argument, in order.
 
     Raises:
-        DataError: a zip is damaged, encrypted, holds no images, breaks a bound (``MAX_ENTRIES``, ``MAX_BYTES``,
-            ``MAX_RATIO``, the free disk), or has entries that lead out of it or are no plain files; or one of several
-            is called like photos to validate or test with.
+        DataError: a zip is damaged, encrypted, holds no images, exceeds a limit (``MAX_ENTRIES``, ``MAX_BYTES``,
+            ``MAX_RATIO``, the free disk), or has entries that lead out of it or are not regular files; or one of
+            several zips is named like a validation or test split.
     """
     paths = as_paths(paths)
     if len(paths) > 1 and (held := next((p for p in paths if is_zip(p) and split_of(p.stem) in HELD_OUT), None)):
         raise DataError(
-            f"{held}: would be trained on, though it is called {split_of(held.stem)}",
-            "unpack the zips side by side and give the folder above them",
+            f"{held}: would be used for training, although its name says {split_of(held.stem)}",
+            "unpack the zips side by side and name the folder above them",
         )
     return [_unpacked(path, progress, say) if is_zip(path) else path for path in paths]
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a data argument is to be unpacked: a file called ``.zip``."""
+    """Whether a data argument is a file with the extension ``.zip``."""
     return path.suffix.lower() == ".zip" and path.is_file()
 
 
 def data_name(path: Path) -> str:
-    """What to call things made from a data argument: the folder's name, or the zip's without its suffix."""
+    """A name for files made from a data argument: the folder's name, or the zip's without its extension."""
     return path.stem if is_zip(path) else path.resolve().name
 
 
@@ -85,8 +87,8 @@ def _unpacked(path: Path, progress: Progress | None, say: Callable[[str], None])
             digest = _digest(path, state.st_size, state.st_mtime_ns)
             with _opened(path, file) as archive:
                 wanted, page = _wanted(path, archive.infolist())
-                # What an edgeclf of old unpacked lies under the digest alone: its names are those that zipfile gives.
-                reading = "" if all(name == info.filename for info, name in wanted) else f"-{NAMES}"
+                # Older versions unpacked into a folder named by the digest alone, with the names that zipfile gives.
+                reading = "" if all(name == info.filename for info, name in wanted) else f"-{NAMES_VERSION}"
                 home = cache_folder() / "zips" / f"{digest}{reading}"
                 if not (home / _COMPLETE).is_file():
                     _unpack(path, archive, wanted, state.st_size, home, progress)
@@ -95,13 +97,13 @@ def _unpacked(path: Path, progress: Progress | None, say: Callable[[str], None])
             f"{path}: cannot be unpacked ({error.strerror or error})", f"check the disk, or set {VARIABLE}"
         ) from error
     if page:
-        say(f"{path}: its names are not marked as Unicode; read as {page}")
+        say(f"{path}: file names are not marked as Unicode; decoded as {page}")
     return home / "photos"
 
 
 @lru_cache
 def _digest(path: Path, size: int, mtime: int) -> str:
-    """Of a zip's content; the command and the function it calls both ask, and a zip may be large."""
+    """SHA-256 of a file, hex. Cached: a zip may be large, and the command and training both open it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -112,8 +114,8 @@ def _opened(path: Path, file: IO[bytes]) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(file) as archive:
             yield archive
     except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, ValueError, NotImplementedError) as error:
-        raise DataError(f"{path}: not a whole zip file ({error})", "copy or download it again") from error
-    except RuntimeError as error:  # what zipfile says of a password
+        raise DataError(f"{path}: not a complete zip file ({error})", "copy or download it again") from error
+    except RuntimeError as error:  # zipfile raises it for encrypted entries
         raise DataError(f"{path}: {error}", "unpack it yourself and give the folder") from error
 
 
@@ -126,11 +128,11 @@ def _unpack(
         _extract(path, archive, wanted, size, temporary / "photos", progress)
         (temporary / _COMPLETE).touch()
         if home.exists() and not (home / _COMPLETE).is_file():
-            shutil.rmtree(home)  # somebody has tidied up half of it
+            shutil.rmtree(home)  # incomplete: someone deleted a part of it
         try:
             os.replace(temporary, home)
         except OSError:
-            if not (home / _COMPLETE).is_file():  # else another process was faster
+            if not (home / _COMPLETE).is_file():  # otherwise another process unpacked the same zip first
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -163,13 +165,13 @@ def _extract(
                         raise _bomb(path, name)
                     out.write(chunk)
         except (FileExistsError, NotADirectoryError) as error:
-            raise DataError(f"{path}: {name} is in it twice", "unpack it yourself and give the folder") from error
+            raise DataError(f"{path}: contains {name} twice", "unpack it yourself and give the folder") from error
         if progress:
             progress(done, len(wanted))
 
 
 def _wanted(path: Path, entries: list[zipfile.ZipInfo]) -> tuple[list[Entry], str]:
-    """The image files of an archive with their names, once every entry has passed; and the code page, see there."""
+    """Check all entries; return the image files with their names, and the code page that ``entry_names`` guessed."""
     if len(entries) > MAX_ENTRIES:
         raise DataError(f"{path}: more than {MAX_ENTRIES} entries", "unpack it yourself and give the folder")
     try:
@@ -181,7 +183,7 @@ def _wanted(path: Path, entries: list[zipfile.ZipInfo]) -> tuple[list[Entry], st
         parts = name.rstrip("/").split("/")
         if _escapes(name, parts):
             raise DataError(
-                f"{path}: the entry {name!r} leads out of the archive", "do not trust it; zip the folder anew"
+                f"{path}: the entry {name!r} leads out of the archive", "do not trust it; zip the folder again"
             )
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise DataError(f"{path}: {name} is a link or a special file", "zip the files themselves")
@@ -202,8 +204,8 @@ def _escapes(name: str, parts: list[str]) -> bool:
         name.startswith("/")
         or "\0" in name
         or re.match("[A-Za-z]:", name) is not None
-        or (os.name == "nt" and ":" in name)  # a stream of another file
-        or any(part != "." and not part.strip(". ") for part in parts)  # Windows takes ".. " for ".."
+        or (os.name == "nt" and ":" in name)  # an alternate data stream of another file
+        or any(part != "." and not part.strip(". ") for part in parts)  # Windows reads ".. " as ".."
     )
 
 
@@ -216,5 +218,6 @@ def _too_large(path: Path, limit: int) -> DataError:
 
 def _bomb(path: Path, name: str) -> DataError:
     return DataError(
-        f"{path}: {name} unpacks to far more than a photo would", "do not trust it; give the folder if you do"
+        f"{path}: {name} unpacks to far more than a photo would",
+        "do not trust it; if you do, unpack it yourself and give the folder",
     )

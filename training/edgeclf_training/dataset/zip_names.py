@@ -1,4 +1,4 @@
-"""Names of zip entries as they were meant: zips made by Windows, macOS and old tools, in whatever code page."""
+"""Decodes names in zips from Windows, macOS and old tools, which do not say which code page they use."""
 
 import re
 import struct
@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from zipfile import ZipInfo
 
-_UTF8_FLAG, _UNICODE_PATH = 0x800, 0x7075
-_MOST, _SPREAD = 2000, 20_000  # words that a code page is judged by; names they are looked for in, from all over
-_SURE = 0.5
-# Of equally likely ones the first: what zips of each script are mostly written in.
+_UTF8_FLAG = 0x800  # bit of an entry: its name is UTF-8
+_UNICODE_PATH = 0x7075  # id of the extra field that holds the name as UTF-8
+_MAX_JUDGED_PARTS = 2000  # parts of names that a code page is judged by
+_MAX_SAMPLED_NAMES = 20_000  # names, from all over the zip, in which such parts are searched
+_MIN_LIKELIHOOD = 0.5
+# Of equally likely code pages the first one wins: the one that zips of this script mostly use.
 _WIDE = ("cp932", "gbk", "big5", "cp949")
 _LATIN = ("cp437", "cp850", "cp1252", "cp852", "cp1254", "cp1250")
 _PAGES = (*_WIDE, *_LATIN, "cp866", "cp1251", "cp737", "cp1253")
@@ -28,10 +30,17 @@ _COMMON_HANGUL = set(
 
 
 def entry_names(entries: Sequence[ZipInfo]) -> tuple[list[str], str]:
-    """The name of each entry: "/" between folders, accents in one piece; and the code page, "" where none is needed.
+    """Decode the name of each entry.
+
+    Args:
+        entries: all entries of a zip.
+
+    Returns:
+        The names, with "/" between folders and in Unicode form NFC; and the code page that was guessed, "" if none was
+        needed.
 
     Raises:
-        ValueError: names that are not Unicode and in no code page that makes words of them.
+        ValueError: names are not Unicode, and no known code page decodes them to words.
     """
     given = [_marked(info) for info in entries]
     legacy = [info.orig_filename.encode("cp437") for info, name in zip(entries, given, strict=True) if name is None]
@@ -42,7 +51,7 @@ def entry_names(entries: Sequence[ZipInfo]) -> tuple[list[str], str]:
 
 
 def _marked(info: ZipInfo) -> str | None:
-    """A name whose entry says that it is Unicode, one way or the other."""
+    """The name if the entry says that it is Unicode, by its flag or by an extra field; else None."""
     if info.flag_bits & _UTF8_FLAG:
         return info.orig_filename
     raw, extra = info.orig_filename.encode("cp437"), info.extra
@@ -55,17 +64,17 @@ def _marked(info: ZipInfo) -> str | None:
 
 
 def _page(names: Sequence[bytes]) -> str:
-    """The encoding of all names together."""
+    """The encoding that all names share."""
     if _decodes(names, "utf-8"):
-        return "utf-8"  # macOS and Linux do not always say so
-    spread = names[:: 1 + len(names) // _SPREAD]
+        return "utf-8"  # macOS and Linux do not always set the flag
+    spread = names[:: 1 + len(names) // _MAX_SAMPLED_NAMES]
     best, score = "", 0.0
     for page in _PAGES:
         if _decodes(names, page):
             likely = _likelihood(spread, page)
             if likely > score + 1e-9:
                 best, score = page, likely
-    if score < _SURE:
+    if score < _MIN_LIKELIHOOD:
         raise ValueError("the encoding of its names is not known")
     return best
 
@@ -78,20 +87,24 @@ def _decodes(names: Iterable[bytes], page: str) -> bool:
 
 
 def _likelihood(names: Iterable[bytes], page: str) -> float:
-    """How much like words names look in a code page, 0..1: the mean over all characters that are not ASCII."""
+    """How much names look like words in a code page, 0..1: the mean over all characters that are not ASCII."""
     parts = dict.fromkeys(part for name in names for part in re.split(r"[/\\]", name.decode(page)))
-    judge = _wide if page in _WIDE else _narrow
-    marks = [mark for part in islice((p for p in parts if not p.isascii()), _MOST) for mark in judge(part, page)]
-    return sum(marks) / max(1, len(marks))
+    score = _wide if page in _WIDE else _narrow
+    scores = [
+        value
+        for part in islice((p for p in parts if not p.isascii()), _MAX_JUDGED_PARTS)
+        for value in score(part, page)
+    ]
+    return sum(scores) / max(1, len(scores))
 
 
 def _wide(part: str, page: str) -> Iterator[float]:
-    """East Asian: by the rows that a code page keeps its common characters in."""
+    """Score each East Asian character: common ones stand in known rows of their code page."""
     for c in part:
         code = c.encode(page)
         if c.isascii():
             continue
-        if not c.isalpha() or len(code) == 1:  # half-width katakana: any byte would do
+        if not c.isalpha() or len(code) == 1:  # half-width katakana: nearly any byte decodes to one
             yield 0.3 if c.isalpha() else 0.0
             continue
         lead, plain = code[0], code[1] >= 0xA1
@@ -106,7 +119,7 @@ def _wide(part: str, page: str) -> Iterator[float]:
 
 
 def _narrow(part: str, page: str) -> Iterator[float]:
-    """Alphabets: letters of one script in a word, capitals where they belong."""
+    """Score each letter of an alphabet: words have letters of one script, and capitals at usual places."""
     judge = _latin if page in _LATIN else _other_script
     yield from (0.0 for c in part if not c.isascii() and not c.isalpha())
     for word in re.findall(r"[^\W\d_]+", part):
@@ -117,7 +130,9 @@ def _narrow(part: str, page: str) -> Iterator[float]:
 def _latin(word: str, foreign: Sequence[str]) -> float:
     names = [unicodedata.name(c, "") for c in foreign]
     capital_inside = any(a.islower() and b.isupper() and not (a + b).isascii() for a, b in pairwise(word))
-    if capital_inside or not all("LATIN" in name and "HOOK" not in name for name in names):  # the sign of the guilder
+    if capital_inside or not all(
+        "LATIN" in name and "HOOK" not in name for name in names
+    ):  # LATIN SMALL LETTER F WITH HOOK, the sign of the guilder
         return 0.1
     if 3 * (len(word) - len(foreign)) < len(foreign):
         return 0.6 if len(word) == 1 else 0.2

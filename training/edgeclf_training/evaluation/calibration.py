@@ -1,6 +1,6 @@
-"""Confidence that can be believed: a temperature, and a threshold below which a photo is "unknown".
+"""Calibration: a temperature for the probabilities, and the threshold below which a photo is "unknown".
 
-Both are chosen on the validation photos, from their logits alone.
+Both are chosen on the validation photos, from their logits.
 """
 
 import math
@@ -12,23 +12,23 @@ from edgeclf.evaluation.metrics import Floats, Labels, Truths, expected_calibrat
 from edgeclf.model.manifest import Calibration
 from numpy.typing import NDArray
 
-TEMPERATURES = (0.05, 20.0)
-WRONG_SHARE = 0.05  # of the answered photos
-KEPT_SHARE = 0.99  # of the right answers
-ANSWERED_SHARE = 0.5  # of all photos
+TEMPERATURES = (0.05, 20.0)  # the range that is searched
+WRONG_SHARE = 0.05  # at most so many of the photos above the threshold should be wrong
+KEPT_SHARE = 0.99  # of the correct predictions, so many reach the threshold
+ANSWERED_SHARE = 0.5  # of all photos, at least so many reach the threshold
 _GRID = 10_000  # thresholds are multiples of 1 / _GRID
-_ROWS = 4096  # at a time: softmax in double precision of a hundred thousand photos need not lie in memory at once
+_ROWS = 4096  # photos at a time: softmax in float64 of 100,000 photos needs much memory
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold and what it gives on the photos it was chosen on.
+    """A threshold and its result on the photos that it was chosen on.
 
     Attributes:
-        value: photos whose confidence is below it are "unknown", 0..1.
-        answered: photos that reach it.
-        wrong: how many of those are wrong.
-        reached: at most ``WRONG_SHARE`` of the answered photos are wrong.
+        value: photos whose confidence is below it are "unknown"; 0..1.
+        answered: number of photos that reach it.
+        wrong: how many of these are predicted wrongly.
+        reached: whether at most ``WRONG_SHARE`` of the answered photos are wrong.
     """
 
     value: float
@@ -38,11 +38,14 @@ class Threshold:
 
 
 def calibrate(logits: Floats, labels: Labels) -> Calibration:
-    """Temperature and threshold, with what they give on the photos they were chosen on.
+    """Choose temperature and threshold.
 
     Args:
         logits: ``[photos, classes]``, at least one photo.
         labels: true class indices ``[photos]``.
+
+    Returns:
+        Both, with their results on these photos.
     """
     temperature = fit_temperature(logits, labels)
     before, right = confidence(logits, labels)
@@ -60,11 +63,11 @@ def calibrate(logits: Floats, labels: Labels) -> Calibration:
 
 
 def fit_temperature(logits: Floats, labels: Labels) -> float:
-    """The temperature under which the true classes are likeliest (Guo et al. 2017, arXiv:1706.04599).
+    """The temperature that makes the true classes most likely (Guo et al. 2017, arXiv:1706.04599).
 
     Minimises the negative log-likelihood of softmax(logits / T) with Platt's targets (Platt 1999): of n photos, the
-    true class counts (n + 1) / (n + 2) and the other classes share the rest. So a handful of photos, all answered
-    right, do not make the network certain of everything; with many photos the difference vanishes.
+    true class counts (n + 1) / (n + 2) and the other classes share the rest. So the temperature stays
+    moderate if only a few photos are given and all are predicted correctly. With many photos it makes no difference.
 
     The loss is convex in 1 / T: bisection on its slope finds the minimum.
 
@@ -95,13 +98,17 @@ def _slope(logits: Floats, labels: Labels, inverse: float) -> float:
         shares = np.exp(scores * inverse)
         shares /= shares.sum(1, keepdims=True)
         true = scores[np.arange(len(scores)), labels[rows]]
-        wanted = true * (count + 1) / (count + 2) + (scores.sum(1) - true) * rest
-        total += float((shares * scores).sum() - wanted.sum())
+        expected = true * (count + 1) / (count + 2) + (scores.sum(1) - true) * rest
+        total += float((shares * scores).sum() - expected.sum())
     return total
 
 
 def confidence(logits: Floats, labels: Labels, temperature: float = 1.0) -> tuple[NDArray[np.float64], Truths]:
-    """Each photo's best probability (float64 ``[photos]``, 0..1), and whether its class is the true one."""
+    """Confidence of each photo: the probability of its predicted class.
+
+    Returns:
+        The confidences, float64 ``[photos]``, 0..1; and whether each prediction is correct, bool ``[photos]``.
+    """
     best = np.zeros(len(logits))
     for rows in _slices(len(logits)):
         best[rows] = 1 / np.exp(_shifted(logits[rows]) / temperature).sum(1)
@@ -109,13 +116,21 @@ def confidence(logits: Floats, labels: Labels, temperature: float = 1.0) -> tupl
 
 
 def choose_threshold(confidences: Floats, right: Truths) -> Threshold:
-    """The lowest threshold, so the most coverage, at which at most ``WRONG_SHARE`` of the answered photos are wrong.
+    """Choose the lowest threshold at which at most ``WRONG_SHARE`` of the answered photos are wrong.
 
-    It never lies below the confidence that ``KEPT_SHARE`` of the right answers reach: photos of no class at all, which
-    no validation set holds, are less certain than that, and a good network would otherwise answer them all. Nor does it
-    answer fewer than ``ANSWERED_SHARE`` of the photos: beyond that a few photos decide, by chance, and the network
-    would be of no use. Where that does not suffice, the lowest of these thresholds is taken, ``reached`` is False, and
-    the probability of each answer says how far to trust it.
+    Two limits apply:
+
+    * It is not lower than the confidence that ``KEPT_SHARE`` of the correct predictions reach. Photos of none of the
+      classes, which the validation photos do not contain, often have a lower confidence. Without this limit a good
+      network would answer all of them.
+    * At least ``ANSWERED_SHARE`` of the photos reach it. With fewer photos the choice would depend on chance.
+
+    If no threshold within these limits has few enough wrong photos, the lowest one within the first limit is returned,
+    with ``reached`` False.
+
+    Args:
+        confidences: of each photo, 0..1, ``[photos]``.
+        right: whether each prediction is correct, bool ``[photos]``.
     """
     steps = np.floor(confidences * _GRID).astype(int)
     kept = np.sort(steps[right])
@@ -133,7 +148,7 @@ def choose_threshold(confidences: Floats, right: Truths) -> Threshold:
 
 
 def _shifted(logits: Floats) -> NDArray[np.float64]:
-    """Logits as float64 with the largest of each row at 0."""
+    """Logits as float64, minus the largest one of each row."""
     wide = logits.astype(np.float64)
     return np.asarray(wide - wide.max(1, keepdims=True))
 
