@@ -89,7 +89,7 @@ def exported(wanted: Small) -> bytes:
     import torch
     from edgeclf_export.api.export_network import network_model
     from edgeclf_export.pack.build import seal_model
-    from edgeclf_export.verify.golden import with_golden
+    from edgeclf_export.verify.golden import golden_photos
     from edgeclf_training.networks import Head, Network
     from torch import nn
 
@@ -110,7 +110,8 @@ def exported(wanted: Small) -> bytes:
             patch.setattr("edgeclf_export.graph.gradcam.COST_SHARE", 1e9)
         model = network_model(network, manifest, photos)
     if wanted.golden:
-        model = with_golden(model, [(draw(i), wanted.classes[i % len(wanted.classes)]) for i in range(12)])
+        photos_and_labels = [(draw(i), wanted.classes[i % len(wanted.classes)]) for i in range(12)]
+        model = model.with_manifest(golden=golden_photos(model, photos_and_labels))
     return seal_model(model)
 
 

@@ -22,7 +22,7 @@ from edgeclf.model.file import is_model_file
 from edgeclf.model.manifest import Provenance
 from edgeclf_export.api.export_network import network_model
 from edgeclf_export.pack.build import BuiltModel, draft_manifest, seal_model, unseal_model
-from edgeclf_export.verify.golden import with_golden
+from edgeclf_export.verify.golden import golden_photos
 from edgeclf_samples.photos import draw_photo
 from edgeclf_samples.species import ALL_SPECIES
 from edgeclf_training.networks import build_network
@@ -65,7 +65,8 @@ def calibration_photos(folder: str, most: int) -> list[np.ndarray]:
 def add_golden(model: BuiltModel) -> BuiltModel:
     """Put drawn penguins into a model file, as king penguins: ImageNet knows no other."""
     drawn = (draw_photo(species, index, 160, seed=0).pixels for index in range(3) for species in ALL_SPECIES)
-    return with_golden(model, [(pixels, "king penguin") for pixels in drawn])
+    golden = golden_photos(model, [(pixels, "king penguin") for pixels in drawn])
+    return model.with_manifest(golden=golden)
 
 
 def main() -> None:

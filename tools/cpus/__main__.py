@@ -25,7 +25,7 @@ from edgeclf.images.preprocess import network_input
 from edgeclf.model.file import read_model_file
 from edgeclf_export.api.export_network import export_network, network_model
 from edgeclf_export.pack.build import draft_manifest, seal_model
-from edgeclf_export.verify.golden import TOLERANCES, with_golden
+from edgeclf_export.verify.golden import TOLERANCES, golden_photos
 from edgeclf_samples import write_sample_data
 from edgeclf_training.networks import build_network
 
@@ -141,7 +141,7 @@ def make_small(folder: Path, drawn: list[Path], networks: Sequence[str]) -> Iter
             calibration = pixels if precision == "int8" else None
             path = folder / f"{name.replace(' ', '-')}-{precision}.onnx"
             model = network_model(network, manifest, calibration, fp16=precision == "fp16")
-            path.write_bytes(seal_model(with_golden(model, golden)))
+            path.write_bytes(seal_model(model.with_manifest(golden=golden_photos(model, golden))))
             selftest = read_model_file(path).manifest.golden
             assert selftest is not None
             yield Case(f"{name} (random weights), {precision.upper()}", path, 2, selftest.tolerance)

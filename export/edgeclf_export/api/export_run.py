@@ -23,9 +23,9 @@ from edgeclf_export.graph.to_onnx import to_onnx
 from edgeclf_export.int8.calibration_search import FloatNetwork, Int8Photos, search_int8
 from edgeclf_export.int8.layer_sensitivity import LayerSensitivity
 from edgeclf_export.pack.build import build_model, draft_manifest, seal_model
-from edgeclf_export.verify.attempt import HeldOutCheck, attempt
 from edgeclf_export.verify.gate import Budget, HeldOut, verdict
-from edgeclf_export.verify.golden import CANDIDATES, with_golden
+from edgeclf_export.verify.golden import CANDIDATES, golden_photos
+from edgeclf_export.verify.judge import Criteria, judge
 from edgeclf_export.verify.photos import choose_photos, class_indices
 from edgeclf_export.verify.predictions import Predictions, network_predictions
 
@@ -150,25 +150,28 @@ def export_run(
     labels = class_indices(photos.samples, run.classes)
     reference = network_predictions(network, photos, on_event)
     temperature = run.calibration.temperature if run.calibration else 1.0
-    check = HeldOutCheck(photos, HeldOut(split, run.classes, labels, reference, temperature), budget)
+    criteria = Criteria(photos, HeldOut(split, run.classes, labels, reference, temperature), budget)
 
     float_model, cam = to_onnx(network, contract.size), cam_size(network, contract.size)
-    chosen = attempt(build_model(float_model, cam, manifest, "fp32"), check, on_event)
-    _check_parity(reference, chosen.predictions)
-    predictions = [reference, chosen.predictions]
-    tried: tuple[Gate, ...] = (chosen.gate,)
+    model = build_model(float_model, cam, manifest, "fp32")
+    judgement = judge(model, criteria, on_event)
+    _check_parity(reference, judgement.predictions)
+    predictions = [reference, judgement.predictions]
+    tried: tuple[Gate, ...] = (judgement.gate,)
     sensitivities: tuple[LayerSensitivity, ...] = ()
     if int8:
         calibration = choose_photos(run.split.train, contract, calibration_photos, seed)
         probes = choose_photos(photos.samples, contract, _PROBE_PHOTOS, seed)
-        found = search_int8(FloatNetwork(float_model, cam, manifest), Int8Photos(calibration, probes), check, on_event)
-        chosen, tried, sensitivities = found.chosen, found.tried, found.sensitivities
-        predictions.append(chosen.predictions)
+        float_network = FloatNetwork(float_model, cam, manifest)
+        found = search_int8(float_network, Int8Photos(calibration, probes), criteria, on_event)
+        model, judgement, tried, sensitivities = found.model, found.judgement, found.tried, found.sensitivities
+        predictions.append(judgement.predictions)
     elif fp16:
-        chosen = attempt(build_model(float_model, cam, manifest, "fp16"), check, on_event)
-        tried = (chosen.gate,)
-        predictions.append(chosen.predictions)
-    gate = chosen.gate
+        model = build_model(float_model, cam, manifest, "fp16")
+        judgement = judge(model, criteria, on_event)
+        tried = (judgement.gate,)
+        predictions.append(judgement.predictions)
+    gate = judgement.gate
     if not gate.passed and not force:
         raise ExportError(f"{verdict(gate)}; nothing was written", _remedy(tried, int8))
     if gate.ece_after > gate.ece_before + _ECE_SLACK:
@@ -178,9 +181,10 @@ def export_run(
             "warning",
         )
 
-    model = replace(chosen.model, manifest=replace(chosen.model.manifest, gate=gate))
+    model = model.with_manifest(gate=gate)
     if golden:
-        model = with_golden(model, [(one.path, one.label) for one in choose_evenly(photos.samples, CANDIDATES, seed)])
+        candidates = [(one.path, one.label) for one in choose_evenly(photos.samples, CANDIDATES, seed)]
+        model = model.with_manifest(golden=golden_photos(model, candidates))
         count = len(model.manifest.golden.photos) if model.manifest.golden else 0
         say(on_event, f"embeds {count} held-out photos, small and without EXIF; --no-golden leaves them out")
     sealed = seal_model(model)

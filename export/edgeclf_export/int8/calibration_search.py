@@ -28,9 +28,9 @@ from edgeclf_export.int8.activation_ranges import (
 from edgeclf_export.int8.equalize import correct_bias, cross_layer_equalize
 from edgeclf_export.int8.layer_sensitivity import LayerSensitivity, logit_error, measure_sensitivity, rmse
 from edgeclf_export.int8.quantize import layer_names, quantize
-from edgeclf_export.pack.build import build_model
-from edgeclf_export.verify.attempt import Attempt, HeldOutCheck, attempt
+from edgeclf_export.pack.build import BuiltModel, build_model
 from edgeclf_export.verify.gate import verdict
+from edgeclf_export.verify.judge import Criteria, Judgement, judge
 from edgeclf_export.verify.photos import NetworkInputs
 
 _SENSITIVITY_PHOTOS = 16
@@ -80,12 +80,14 @@ class Found:
     """What a search ended with.
 
     Attributes:
-        chosen: the first attempt that passed, else the one that lost least.
-        tried: the judgements of all attempts, in order.
+        model: the first one that passed, else the one that lost least.
+        judgement: of ``model``.
+        tried: what the gate found about every model, in order.
         sensitivities: of all layers, the most sensitive first; empty if they were not measured.
     """
 
-    chosen: Attempt
+    model: BuiltModel
+    judgement: Judgement
     tried: tuple[Gate, ...]
     sensitivities: tuple[LayerSensitivity, ...]
 
@@ -99,14 +101,14 @@ class _Equalized:
     ranges: Mapping[str, Ranges]
 
 
-def search_int8(network: FloatNetwork, photos: Int8Photos, check: HeldOutCheck, on_event: Listener = log) -> Found:
+def search_int8(network: FloatNetwork, photos: Int8Photos, criteria: Criteria, on_event: Listener = log) -> Found:
     """Quantize until the budget is kept, or until there is nothing left to try.
 
     Args:
         network: what is quantized.
         photos: for measuring ranges.
-        check: what each attempt is judged by.
-        on_event: gets ``Progress``, and a message for every attempt beyond the first and for the sensitivity of each
+        criteria: what each model is judged by.
+        on_event: gets ``Progress``, and a message for every model beyond the first and for the sensitivity of each
             layer.
 
     Raises:
@@ -116,31 +118,47 @@ def search_int8(network: FloatNetwork, photos: Int8Photos, check: HeldOutCheck, 
     """
     equalized = _equalized(network.model, photos.calibration, on_event)
     probes = list(photos.probes)
-    attempts: list[Attempt] = []
+    models: list[BuiltModel] = []
+    judgements: list[Judgement] = []
     for name, quantized in _best_first(equalized, probes):
-        built = build_model(quantized, network.cam, network.manifest, "int8")
-        attempts.append(attempt(built, check, on_event, name))
-        _report(attempts, on_event)
-        if attempts[-1].gate.passed:
-            return Found(attempts[-1], tuple(one.gate for one in attempts), ())
-    errors = [rmse(one.predictions.logits, check.held_out.reference.logits) for one in attempts]
-    best = attempts[int(np.argmin(errors))].gate.calibration
-    ranges = equalized.ranges[best]
-    sensitivities = measure_sensitivity(
-        equalized.model, equalized.stats, ranges, probes[:_SENSITIVITY_PHOTOS], on_event
-    )
+        models.append(build_model(quantized, network.cam, network.manifest, "int8"))
+        judgements.append(judge(models[-1], criteria, on_event, name))
+        _report(judgements, on_event)
+        if judgements[-1].gate.passed:
+            return _found(models, judgements, criteria, ())
+    errors = _logit_errors(judgements, criteria)
+    best = judgements[errors.index(min(errors))].gate.calibration
+    ranges, sensitivity_photos = equalized.ranges[best], probes[:_SENSITIVITY_PHOTOS]
+    sensitivities = measure_sensitivity(equalized.model, equalized.stats, ranges, sensitivity_photos, on_event)
     _report_sensitivities(sensitivities, on_event)
     for count in range(1, min(MAX_FLOAT_LAYERS, len(layer_names(equalized.model.graph)) // 2) + 1):
         in_float = tuple(one.layer for one in sensitivities[:count])
         quantized = quantize(correct_bias(equalized.model, equalized.stats, in_float), ranges, in_float)
-        built = build_model(quantized, network.cam, network.manifest, "mixed")
-        attempts.append(attempt(built, check, on_event, best, in_float))
-        _report(attempts, on_event)
-        if attempts[-1].gate.passed:
-            return Found(attempts[-1], tuple(one.gate for one in attempts), sensitivities)
-    errors = [rmse(one.predictions.logits, check.held_out.reference.logits) for one in attempts]
-    least = min(range(len(attempts)), key=lambda index: (attempts[index].gate.drop, errors[index]))
-    return Found(attempts[least], tuple(one.gate for one in attempts), sensitivities)
+        models.append(build_model(quantized, network.cam, network.manifest, "mixed"))
+        judgements.append(judge(models[-1], criteria, on_event, best, in_float))
+        _report(judgements, on_event)
+        if judgements[-1].gate.passed:
+            break
+    return _found(models, judgements, criteria, sensitivities)
+
+
+def _found(
+    models: Sequence[BuiltModel],
+    judgements: Sequence[Judgement],
+    criteria: Criteria,
+    sensitivities: tuple[LayerSensitivity, ...],
+) -> Found:
+    """The last model if it passed; else the one with the smallest drop, and of equal ones the smallest logit error."""
+    errors = _logit_errors(judgements, criteria)
+    chosen = len(models) - 1
+    if not judgements[chosen].gate.passed:
+        chosen = min(range(len(models)), key=lambda index: (judgements[index].gate.drop, errors[index]))
+    return Found(models[chosen], judgements[chosen], tuple(one.gate for one in judgements), sensitivities)
+
+
+def _logit_errors(judgements: Sequence[Judgement], criteria: Criteria) -> list[float]:
+    reference = criteria.held_out.reference.logits
+    return [rmse(one.predictions.logits, reference) for one in judgements]
 
 
 def _equalized(model: onnx.ModelProto, photos: NetworkInputs, on_event: Listener) -> _Equalized:
@@ -161,10 +179,10 @@ def _best_first(equalized: _Equalized, probes: Sequence[NDArray[np.uint8]]) -> I
     return ((name, quantized[name]) for name in sorted(quantized, key=errors.__getitem__))
 
 
-def _report(attempts: Sequence[Attempt], on_event: Listener) -> None:
-    """Say what the last attempt gave, unless it was the first one and passed."""
-    gate = attempts[-1].gate
-    if gate.passed and len(attempts) == 1:
+def _report(judgements: Sequence[Judgement], on_event: Listener) -> None:
+    """Say what the gate found about the last model, unless it was the first one and passed."""
+    gate = judgements[-1].gate
+    if gate.passed and len(judgements) == 1:
         return
     layers = len(gate.float_layers)
     way = gate.calibration + (f", {layers} layer{'s' * (layers > 1)} in float" if layers else "")

@@ -41,6 +41,10 @@ class BuiltModel:
         """Bytes of the file that ``seal_model`` makes of it."""
         return len(self.graph) + len(_manifest_entry(self.manifest)) + SEAL_LENGTH
 
+    def with_manifest(self, **changes: Any) -> "BuiltModel":
+        """The same graph with other fields of the manifest, which becomes one of today's schema."""
+        return replace(self, manifest=replace(self.manifest, schema_version=SCHEMA_VERSION, **changes))
+
 
 def build_model(model: onnx.ModelProto, cam: CamSize, manifest: Manifest, precision: str) -> BuiltModel:
     """Complete a graph of ``to_onnx`` or ``quantize``, and serialize it.

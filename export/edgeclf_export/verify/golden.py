@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from edgeclf.errors import ExportError
 from edgeclf.images.preprocess import Photo
-from edgeclf.model.manifest import SCHEMA_VERSION, Golden, GoldenPhoto
+from edgeclf.model.manifest import Golden, GoldenPhoto
 from edgeclf.model.selftest import network_logits, preprocessed_pixels, run_selftest
 from edgeclf.model.session import open_cpu_session
 from edgeclf_training.run.kept_photos import small_jpeg
@@ -27,8 +27,8 @@ _JPEG_SIDE, _JPEG_QUALITY = 64, 80  # pixels of the short side; of 95
 _MAX_SHARE = 0.01  # of the file's bytes, that more photos than MIN_PHOTOS may take
 
 
-def with_golden(model: BuiltModel, photos: Iterable[tuple[Photo, str]]) -> BuiltModel:
-    """Put golden photos into the manifest of a model that is about to be sealed.
+def golden_photos(model: BuiltModel, photos: Iterable[tuple[Photo, str]]) -> Golden | None:
+    """Choose golden photos for a model that is about to be sealed, and test the model with them.
 
     Args:
         model: its manifest is complete but for the golden photos.
@@ -36,8 +36,8 @@ def with_golden(model: BuiltModel, photos: Iterable[tuple[Photo, str]]) -> Built
             stored small, without EXIF or anything else their files said.
 
     Returns:
-        The same network with another manifest; its ``golden`` is None if there are no photos. The same arguments give
-        the same bytes on the same machine.
+        What the manifest is to hold; None if there are no photos. The same arguments give the same bytes on the same
+        machine.
 
     Raises:
         PhotoError: a photo cannot be read.
@@ -45,8 +45,8 @@ def with_golden(model: BuiltModel, photos: Iterable[tuple[Photo, str]]) -> Built
     """
     # One thread: the sums of the float layers are added up in the same order each time.
     session = open_cpu_session(model.graph, 1)
-    manifest = model.manifest
-    contract, side = manifest.contract, min(RAW_SIDE, manifest.contract.size)
+    contract = model.manifest.contract
+    side = min(RAW_SIDE, contract.size)
     candidates = []
     for _, (photo, label) in zip(range(CANDIDATES), photos, strict=False):
         jpeg = small_jpeg(photo, _JPEG_SIDE, _JPEG_QUALITY)
@@ -55,13 +55,12 @@ def with_golden(model: BuiltModel, photos: Iterable[tuple[Photo, str]]) -> Built
         candidates.append(GoldenPhoto(label, jpeg, pixels.tobytes(), logits.astype("<f4").tobytes()))
     chosen = choose(candidates, int(_MAX_SHARE * model.size))
     golden = Golden(side, _tolerance(model), chosen) if chosen else None
-    finished = replace(manifest, schema_version=SCHEMA_VERSION, golden=golden)
-    if failures := run_selftest(session, finished).failures():
+    if failures := run_selftest(session, replace(model.manifest, golden=golden)).failures():
         raise ExportError(
             f"the file fails its own self-test: {failures[0]}; nothing was written",
             "please report this with the versions that `edgeclf info` prints",
         )
-    return replace(model, manifest=finished)
+    return golden
 
 
 def choose(candidates: Sequence[GoldenPhoto], budget: int) -> tuple[GoldenPhoto, ...]:

@@ -18,7 +18,7 @@ from edgeclf.model.selftest import PhotoTest, SelfTest, enlarge_pixels
 from edgeclf_export.api.export_run import export_run
 from edgeclf_export.pack.build import BuiltModel, seal_model, unseal_model
 from edgeclf_export.verify import golden
-from edgeclf_export.verify.golden import RAW_SIDE, choose, with_golden
+from edgeclf_export.verify.golden import RAW_SIDE, choose, golden_photos
 from edgeclf_training.run.kept_photos import small_jpeg
 from edgeclf_training.run.run_folder import Run
 from helpers import CLASSES, draw, manifest_for
@@ -43,7 +43,8 @@ def embedded(data: bytes, folder: Path) -> tuple[GoldenPhoto, ...]:
 
 def golden_file(data: bytes, photos: list[tuple[Photo, str]]) -> bytes:
     """The same model file with golden photos."""
-    return seal_model(with_golden(unseal_model(data), photos))
+    model = unseal_model(data)
+    return seal_model(model.with_manifest(golden=golden_photos(model, photos)))
 
 
 def photo_with_secrets(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""One way to make the file, tried: what the model predicts for the held-out photos, and what the gate finds."""
+"""One model judged: what it predicts for the held-out photos, and what the gate finds."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ from edgeclf_export.verify.predictions import Predictions, model_predictions
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOutCheck:
-    """What every attempt is judged by.
+class Criteria:
+    """What every model is judged by.
 
     Attributes:
         photos: the held-out photos.
@@ -27,26 +27,25 @@ class HeldOutCheck:
 
 
 @dataclass(frozen=True, eq=False)
-class Attempt:
-    """A model that is not sealed yet, what it predicted, and what the gate found."""
+class Judgement:
+    """What a model predicted for the held-out photos, and what the gate found."""
 
-    model: BuiltModel
     predictions: Predictions
     gate: Gate
 
 
-def attempt(
+def judge(
     model: BuiltModel,
-    check: HeldOutCheck,
+    criteria: Criteria,
     on_event: Listener = log,
     calibration: str = "none",
     float_layers: tuple[str, ...] = (),
-) -> Attempt:
+) -> Judgement:
     """Let a model predict the held-out photos, and compare it with the trained network.
 
     Args:
         model: not sealed yet.
-        check: what it is judged by.
+        criteria: what it is judged by.
         on_event: gets ``Progress``.
         calibration: as for ``measure``.
         float_layers: as for ``measure``.
@@ -54,6 +53,8 @@ def attempt(
     Raises:
         ExportError: logits are not finite.
         PhotoError: a photo cannot be read.
+        BackendError: onnxruntime is not installed.
     """
-    predictions = model_predictions(model, check.photos, on_event)
-    return Attempt(model, predictions, measure(check.held_out, predictions, check.budget, calibration, float_layers))
+    predictions = model_predictions(model, criteria.photos, on_event)
+    gate = measure(criteria.held_out, predictions, criteria.budget, calibration, float_layers)
+    return Judgement(predictions, gate)
