@@ -139,7 +139,7 @@ def test_a_run_without_any_photo_still_exports_and_int8_says_what_it_needs(
         assert done.rows[1].difference < 1e-4
     assert sum("6 small copies" in line and "too few to measure a loss" in line for line in said) == 2
     assert Classifier(out, device="cpu").manifest.golden is not None
-    with pytest.raises(DataError, match=r"INT8 is calibrated with training photos.*--data"):
+    with pytest.raises(DataError, match=r"INT8 needs training photos.*--data"):
         export_run(load_run(folder), out, int8=True)
     assert export_run(load_run(folder), out, data=[photos], int8=True, force=True).photos == 6
     shutil.rmtree(photos)
