@@ -71,10 +71,11 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
     """The CPU quota of this process's container, such as 1.5 CPUs; None without a limit. ``root`` as for ``memory``."""
     quotas = []
     for folder in _control_groups(root, "cpu"):
-        told = _read(folder / "cpu.max").split()  # v2: "150000 100000" or "max 100000"
-        told = told or [_read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]  # v1: -1 is none
-        if len(told) == 2 and all(one.isdigit() and int(one) > 0 for one in told):
-            quotas.append(int(told[0]) / int(told[1]))
+        quota = _read(folder / "cpu.max").split()  # v2: "150000 100000" or "max 100000"
+        if not quota:  # v1: "-1" is no limit
+            quota = [_read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+        if len(quota) == 2 and all(one.isdigit() and int(one) > 0 for one in quota):
+            quotas.append(int(quota[0]) / int(quota[1]))
     return min(quotas, default=None)
 
 

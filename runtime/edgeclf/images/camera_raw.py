@@ -48,7 +48,7 @@ class Tally:
 
 def left_out(count: int) -> str:
     """The message that raw files were left out."""
-    return f"{count} camera raw file{'s' * (count != 1)} left out, which cannot be read here: export them as JPEG"
+    return f"{count} camera raw file{'s' * (count != 1)} left out, which edgeclf cannot read: export them as JPEG"
 
 
 def _states_raw(tag: int, values: tuple[int, ...]) -> bool:

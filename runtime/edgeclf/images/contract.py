@@ -44,7 +44,7 @@ class ImageContract:
             (self.filter == "bilinear-antialias", f"filter {self.filter!r} is not known"),
             (
                 self.door in range(1, PREPROCESSING_VERSION + 1),
-                f"preprocessing rules {self.door!r} are not those of this edgeclf",
+                f"preprocessing version {self.door!r} is not known",
             ),
         ):
             if not valid:

@@ -109,7 +109,7 @@ def stated_range(data: bytes, kind: str, tags: Mapping[int, Any], maximum: int |
 
     Args:
         data: the file.
-        kind: its format, as ``edgeclf.images.sniff.sniff`` gives it.
+        kind: its format, as ``edgeclf.images.file_format.file_format`` gives it.
         tags: the tags of a TIFF.
         maximum: a PGM's maximum. Pillow scales it to 65535.
     """

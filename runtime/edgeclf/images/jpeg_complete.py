@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 
 from PIL import Image
 
-from edgeclf.images.sniff import JpegHeader, UnfitError
+from edgeclf.images.file_format import UnfitError
+from edgeclf.images.jpeg_header import JpegHeader
 
 # Eight bytes of ones: no Huffman code consists of ones only, so they decode to nothing. Decoders read so far ahead.
 _ONES = b"\xff\0" * 8

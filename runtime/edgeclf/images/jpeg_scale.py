@@ -11,9 +11,10 @@ from typing import Any
 from PIL import Image, JpegImagePlugin
 
 from edgeclf.images.contract import ImageContract
+from edgeclf.images.file_format import UnfitError
 from edgeclf.images.jpeg_complete import decode_complete
+from edgeclf.images.jpeg_header import jpeg_header
 from edgeclf.images.limits import check_pixels
-from edgeclf.images.sniff import UnfitError, jpeg_header
 
 _MAX_SCANS_PER_MEGAPIXEL = 1000  # with so many scans, a JPEG of 1 megapixel takes about two seconds
 
@@ -50,7 +51,7 @@ def decode_jpeg(data: bytes, name: str | None, contract: ImageContract | None) -
         return decode_complete(data, header, decode), size
     except (OSError, SyntaxError, ValueError) as error:
         if header.rare:
-            what = f"is a {header.rare} JPEG, which cannot be read here"
+            what = f"is a {header.rare} JPEG, which this installation cannot read"
             raise UnfitError("unsupported", what, "save it as a plain JPEG") from error
         raise
 

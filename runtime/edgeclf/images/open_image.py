@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from edgeclf.files.photo_names import FORMATS
-from edgeclf.images.sniff import UnfitError, sniff
+from edgeclf.images.file_format import UnfitError, file_format
 
 if TYPE_CHECKING:
     from edgeclf.images.deep_grey import Range
@@ -25,7 +25,7 @@ def open_photo(data: bytes, kind: str) -> Image.Image:
 
     Args:
         data: the file.
-        kind: its format, as ``edgeclf.images.sniff.sniff`` gives it.
+        kind: its format, as ``edgeclf.images.file_format.file_format`` gives it.
 
     Returns:
         The image, not decoded yet.
@@ -86,7 +86,7 @@ def stated_grey_range(image: Image.Image, data: bytes = b"", kind: str = "") -> 
     Args:
         image: the image, as ``open_photo`` gave it. Of other PIL images only a TIFF's tags are known.
         data: the file.
-        kind: its format, as ``edgeclf.images.sniff.sniff`` gives it.
+        kind: its format, as ``edgeclf.images.file_format.file_format`` gives it.
 
     Returns:
         The lowest and the highest value; None if the file states none, or has no more than 8 bits.
@@ -114,7 +114,7 @@ def deep_grey(data: bytes) -> "Range | None":
     """
     from edgeclf.images.deep_grey import is_deep, used_range
 
-    kind = sniff(data)
+    kind = file_format(data)
     image = open_photo(data, kind)
     stated = stated_grey_range(image, data, kind)
     image = replace_slow_decoding(image, data)

@@ -22,8 +22,9 @@ The rules:
   they are decoded. JPEGs with several scans count in full, because libjpeg keeps them in memory in full. Pillow holds
   that many pixels in 192 MiB, in two to four times that while it converts transparency or 16 bits, in five times for
   JPEG 2000. A JPEG's pixels times its scans are at most a billion. Formats that Pillow decodes in Python have lower
-  limits (``edgeclf.images.open_image``); files of very many small parts are refused (``edgeclf.images.sniff``). A file
-  is read completely, at most ``MAX_FILE_BYTES``, before anything is decoded. Pillow's own global limit is not changed.
+  limits (``edgeclf.images.open_image``); files of very many small parts are refused (``edgeclf.images.file_format``).
+  A file is read completely, at most ``MAX_FILE_BYTES``, before anything is decoded. Pillow's own global limit is not
+  changed.
 * Reading a file from a disk that does not respond ends after a time limit (``edgeclf.files.timed_io``).
 """
 
@@ -39,6 +40,7 @@ from edgeclf.files.timed_io import reason
 from edgeclf.images import limits
 from edgeclf.images.camera_raw import is_raw
 from edgeclf.images.contract import ImageContract
+from edgeclf.images.file_format import UnfitError, check_parts, file_format
 from edgeclf.images.jpeg_scale import decode_jpeg, scaled_size
 from edgeclf.images.limits import check_pixels, too_many_pixels
 from edgeclf.images.open_image import (
@@ -53,7 +55,6 @@ from edgeclf.images.orientation_and_colour import preprocessing_version, to_rgb,
 from edgeclf.images.photo_bytes import Photo as Photo
 from edgeclf.images.photo_bytes import photo_bytes
 from edgeclf.images.resize import resized, shrunk
-from edgeclf.images.sniff import UnfitError, check_parts, sniff
 
 # An upright RGB image, and the upright photo's width and height in full.
 _Upright: TypeAlias = tuple[Image.Image, tuple[int, int]]
@@ -166,7 +167,11 @@ def fit(upright: Image.Image, contract: ImageContract) -> NDArray[np.uint8]:
     left, top, right, bottom = where.target
     # Between the horizontal and the vertical step the image has the target's width and the source's height.
     if (right - left) * (where.source[3] - where.source[1]) > limits.MAX_DECODED_PIXELS:
-        raise PhotoError("too-large", f"{upright.width} x {upright.height} pixels are no photo's shape", "crop it")
+        raise PhotoError(
+            "too-large",
+            f"{upright.width} x {upright.height} pixels are too long and narrow a shape for a photo",
+            "crop it",
+        )
     small = resized(upright, (right - left, bottom - top), where.source)
     if small.size != (contract.size, contract.size):
         canvas = Image.new("RGB", (contract.size, contract.size))
@@ -198,7 +203,7 @@ def _decoder(photo: Photo) -> tuple[Callable[[ImageContract | None], _Upright], 
 
 def _pixels_key(data: bytes, contract: ImageContract | None) -> Any:
     """A value that is equal for two contracts under which a file has the same pixels."""
-    if sniff(data) != "JPEG":
+    if file_format(data) != "JPEG":
         return preprocessing_version(contract)
     try:
         return scaled_size(data, contract)
@@ -209,13 +214,13 @@ def _pixels_key(data: bytes, contract: ImageContract | None) -> Any:
 def _decode(data: bytes, name: str | None, contract: ImageContract | None) -> _Upright:
     if not data:
         raise UnfitError("empty", "is empty (0 bytes)")
-    kind = sniff(data)
+    kind = file_format(data)
     if kind == "JPEG":
         image, size = decode_jpeg(data, name, contract)
         return to_upright_rgb(image, size, contract)
     if kind in ("TIFF", "") and is_raw(data, name):
         remedy = "export it as JPEG, or give the JPEG that the camera saved beside it"
-        raise UnfitError("unsupported", "is a camera raw file, which cannot be read here", remedy)
+        raise UnfitError("unsupported", "is a camera raw file, which edgeclf cannot read", remedy)
     from edgeclf.images.deep_colour import has_high_bytes_only, with_low_bytes  # most photos are JPEGs, without need
 
     check_parts(kind, data)
@@ -260,7 +265,7 @@ def _from_array(array: NDArray[np.uint8]) -> Image.Image:
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise PhotoError(
             "not-an-image",
-            f"an array of {array.dtype} {list(array.shape)} is no photo",
+            f"an array of {array.dtype} {list(array.shape)} is not a photo",
             "give uint8 [H, W], [H, W, 1], [H, W, 3] (RGB) or [H, W, 4] (RGBA)",
         )
     if 0 in array.shape:

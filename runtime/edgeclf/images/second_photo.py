@@ -3,7 +3,8 @@
 import re
 import struct
 
-from edgeclf.images.sniff import UnfitError, jpeg_header, sniff
+from edgeclf.images.file_format import UnfitError, file_format
+from edgeclf.images.jpeg_header import jpeg_header
 
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _MAX_SCANS = 1000  # of a JPEG of 1 megapixel
@@ -16,7 +17,7 @@ def holds_second(data: bytes) -> bool:
     Data that cameras append on purpose does not count: the other images of an MPO or of a photo with a gain map (the
     first image lists them), videos, notes of the manufacturer.
     """
-    kind = sniff(data)
+    kind = file_format(data)
     try:
         end = _ENDS.get(kind, _by_length)(data)
     except (UnfitError, struct.error):  # decoding it raises the error that the user sees
@@ -24,7 +25,7 @@ def holds_second(data: bytes) -> bool:
     if end is None:
         return False
     rest = data[end:].lstrip(b"\0\r\n")
-    return sniff(rest) in ("JPEG", "PNG", "GIF", "TIFF", "HEIC", "AVIF") or _by_length(rest) is not None
+    return file_format(rest) in ("JPEG", "PNG", "GIF", "TIFF", "HEIC", "AVIF") or _by_length(rest) is not None
 
 
 def _jpeg(data: bytes) -> int | None:

@@ -56,7 +56,8 @@ def json_to_dataclass(kind: Any, value: Any, where: str) -> Any:
             from edgeclf.class_names import no_text, shown  # imported only if needed: most names are plain
 
             if odd := no_text(value):
-                raise ValueError(f"{where}, '{shown(value[:_MAX_QUOTED_CHARACTERS])}', has {odd}, which is no text")
+                quoted = shown(value[:_MAX_QUOTED_CHARACTERS])
+                raise ValueError(f"{where}, '{quoted}', has {odd}, which cannot be displayed")
     return value
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from edgeclf.errors import PhotoError
 from edgeclf.images.contract import ImageContract
+from edgeclf.images.file_format import MAX_PARTS
 from edgeclf.images.preprocess import network_input
-from edgeclf.images.sniff import MAX_PARTS
 from helpers import draw
 from PIL import Image, ImageFile
 

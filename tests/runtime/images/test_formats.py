@@ -14,8 +14,9 @@ from edgeclf.errors import PhotoError
 from edgeclf.files.photo_names import SUFFIXES
 from edgeclf.images import limits
 from edgeclf.images.contract import ImageContract
+from edgeclf.images.file_format import file_format
+from edgeclf.images.jpeg_header import jpeg_header
 from edgeclf.images.preprocess import network_input, upright_rgb
-from edgeclf.images.sniff import jpeg_header, sniff
 from helpers import draw
 from numpy.typing import NDArray
 from PIL import Image, features
@@ -137,7 +138,7 @@ def test_avif(tmp_path: Path) -> None:
     if "AVIF" not in Image.SAVE or not features.check("avif"):
         pytest.skip("this Pillow has no AVIF")
     content = encoded(draw(1), "AVIF", quality=95)
-    assert sniff(content) == "AVIF"
+    assert file_format(content) == "AVIF"
     assert np.abs(pixels(content) - np.asarray(draw(1))).mean() < 3
 
 
@@ -183,7 +184,7 @@ def test_heic_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_first_bytes_tell(head: bytes, kind: str) -> None:
-    assert sniff(head) == kind
+    assert file_format(head) == kind
 
 
 def test_jpeg_header_sees_what_libjpeg_will_hold() -> None:

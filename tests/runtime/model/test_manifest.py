@@ -120,7 +120,7 @@ def put(*path: Any) -> Change:
         (put("contract", "size", 64), "does not match its hash"),
         (put("contract", "resize", "stretch"), "resize is 'stretch'"),
         (put("contract", "size", 2), "size 2 is not within"),
-        (put("contract", "door", 99), "preprocessing rules"),
+        (put("contract", "door", 99), "preprocessing version"),
         (put("contract", "crop_fraction", float("nan")), "crop_fraction"),
     ],
 )

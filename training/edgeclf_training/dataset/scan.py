@@ -14,12 +14,12 @@ from edgeclf.errors import PhotoError
 from edgeclf.files.photo_names import FoundPath
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.deep_grey import is_deep
+from edgeclf.images.file_format import file_format
 from edgeclf.images.limits import MAX_DECODED_PIXELS
 from edgeclf.images.open_image import deep_grey, open_photo
 from edgeclf.images.overlay_mark import OVERLAY_KIND
 from edgeclf.images.preprocess import upright_rgb, upright_with_size
 from edgeclf.images.resize import resized
-from edgeclf.images.sniff import sniff
 from edgeclf.model.session import usable_threads
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
@@ -186,7 +186,7 @@ def _colours(photo: Image.Image) -> tuple[float, int]:
 def _header(path: Path) -> tuple[str, str, int, int]:
     """Format, mode, number of frames and orientation of a file that can be read."""
     with path.open("rb") as file:
-        kind = sniff(file.read(64))
+        kind = file_format(file.read(64))
         file.seek(0)
         image: Image.Image
         if kind == "HEIC":
@@ -228,7 +228,7 @@ def _sniffed(path: Path) -> str:
             head = file.read(64)
     except OSError:
         return ""
-    return next((name for magic, name in _MAGIC if head.startswith(magic)), "") or sniff(head)
+    return next((name for magic, name in _MAGIC if head.startswith(magic)), "") or file_format(head)
 
 
 def _recheck(path: Path, result: Scanned, contract: ImageContract) -> Scanned:
