@@ -18,14 +18,12 @@ from edgeclf.classifier import Classifier
 from edgeclf.cli.console import Console
 from edgeclf.errors import DataError
 from edgeclf.images.preprocess import network_input
-from edgeclf.model.manifest import Calibration, Metrics
+from edgeclf.model.manifest import Calibration
 from edgeclf_export.api.export_run import export_run
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.fit.messages import describe
 from edgeclf_training.fit.train import train
 from edgeclf_training.report import write_report
-from edgeclf_training.report.metrics_json import best_epoch
-from edgeclf_training.report.plots import training_curve
 from edgeclf_training.run.run_folder import Run, load_run
 from helpers import write_class_folders
 from numpy.typing import NDArray
@@ -276,14 +274,6 @@ def test_calibration_survives_the_run_folder_and_reaches_the_model_file(run: Run
         assert Classifier(tmp_path / "model.onnx").manifest.calibration == run.calibration
 
 
-def test_the_best_epoch_is_none_where_the_start_was_better() -> None:
-    rows = [{"epoch": 1, "val_accuracy": 0.5, "val_loss": 1.0}, {"epoch": 2, "val_accuracy": 0.5, "val_loss": 0.5}]
-    metrics = Metrics("validation", 10, 5, ((5, 5), (0, 0)))
-    assert best_epoch(rows, [metrics]) == 2
-    assert best_epoch(rows, [replace(metrics, correct=6)]) == 0
-    assert best_epoch([{"epoch": 1, "val_accuracy": 0.5, "val_loss": None}], []) is None
-
-
 def test_the_page_tells_photos_per_class_and_where_mistakes_lie(run: Run, metrics: dict[str, Any]) -> None:
     page = page_of(run)
     for name, parts in metrics["photos"]["per_class"].items():
@@ -300,8 +290,3 @@ def test_no_percent_sign_stands_alone_on_a_line(run: Run) -> None:
     text = page_of(run).text
     assert "95\N{NO-BREAK SPACE}%" in text
     assert not re.search(r"\d[ \n]%", text)
-
-
-def test_curves_with_holes_are_drawn() -> None:
-    rows = [{"epoch": n, "phase": "fine-tune", "train_loss": None, "val_loss": 1 / n} for n in (1, 2, 3)]
-    assert "currentColor" in training_curve(rows, "loss", 3)
