@@ -8,7 +8,7 @@ READY = $(VENV)/.ready
 DOCS_READY = $(VENV)/.ready-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wheel test-cpus test-versions check format docs bench fuzz study default-model clean
+.PHONY: help demo test test-all coverage test-wheel test-cpus test-versions check format docs bench fuzz study default-model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +25,14 @@ $(DOCS_READY): $(READY)
 demo: $(READY) ## draw penguins, fine-tune, export FP32 and INT8, predict with a heat map
 	@BIN=$(abspath $(BIN)) sh tools/demo.sh $(DEMO)
 
-test: $(READY) ## run all tests, one process per CPU
+test: $(READY) ## run the tests, one process per CPU; without the campaigns, which take minutes each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal -m "not campaign"
+
+test-all: $(READY) ## run all tests, campaigns too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
+
+coverage: $(READY) ## run all tests and count the branches they take; an error below the number in pyproject.toml
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal --cov --cov-report=term:skip-covered --cov-report=html:coverage
 
 test-wheel: $(READY) ## build the wheel, install it in a clean environment with [cpu] only, predict, explain
 	sh tools/test_wheel.sh $(abspath $(BIN))/python
@@ -65,4 +71,4 @@ default-model: $(READY) ## make the model in the wheel; PHOTOS=folder of everyda
 	$(BIN)/python tools/make_default_model.py $(PHOTOS)
 
 clean: ## remove the environment and what the demo made
-	rm -rf $(VENV) $(DEMO) dist site
+	rm -rf $(VENV) $(DEMO) dist site coverage .coverage
