@@ -14,7 +14,8 @@ from edgeclf.class_names import no_text
 from edgeclf.errors import EdgeclfError, ModelError, PhotoError
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.preprocess import network_input
-from edgeclf.model.file import MANIFEST_KEY, SEAL_LENGTH, _fields, _scan_model, read_model_file, seal
+from edgeclf.model.file import MANIFEST_KEY, SEAL_LENGTH, read_model_file, seal
+from edgeclf.model.onnx_scan import protobuf_fields, scan_model
 from mutations import Rng, mutate
 from PIL import Image
 
@@ -63,7 +64,7 @@ def model() -> Target:
             return mutate(data, originals, rng)
         if kind == 1:
             return seal(mutate(data[:-SEAL_LENGTH], originals, rng))
-        text = _scan_model(data)[0][MANIFEST_KEY]
+        text = scan_model(data)[0][MANIFEST_KEY]
         changed = _lie(text, rng) if kind == 2 else mutate(text.encode(), [text.encode()], rng)
         return seal(_with_manifest(data[:-SEAL_LENGTH], changed))
 
@@ -167,7 +168,7 @@ def _lie(text: str, rng: Rng) -> bytes:
 def _with_manifest(model: bytes, text: bytes) -> bytes:
     """The unsealed bytes of a model with another manifest: metadata_props (field 14) written anew, at the end."""
     kept, before = [], 0
-    for number, _, end in _fields(model, 0, len(model)):
+    for number, _, end in protobuf_fields(model, 0, len(model)):
         if end:  # varints lie between the fields with content and are kept with the next one
             if number != 14:
                 kept.append(model[before:end])

@@ -1,8 +1,5 @@
 """Reading and sealing model files. The ONNX bytes are checked before onnxruntime parses them.
 
-An ``.onnx`` file is a protobuf message (``ModelProto`` of onnx.proto). Its wire format is simple enough to read the
-fields that matter here without the ``onnx`` package: opsets, metadata, and whether a tensor's data is in another file.
-
 The seal is the file's last 84 bytes: one metadata entry whose value is the SHA-256 of all bytes before it. It detects
 damage, not forgery: who changes a file on purpose can seal it again.
 """
@@ -11,7 +8,7 @@ import hashlib
 import mmap
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import IO, Any, TypeAlias
@@ -19,19 +16,18 @@ from typing import IO, Any, TypeAlias
 from edgeclf.errors import ModelDamagedError, ModelError, NotAModelError, PhotoError
 from edgeclf.files.timed_io import read_ends
 from edgeclf.model.manifest import Manifest
+from edgeclf.model.onnx_scan import Buffer, scan_model
 from edgeclf.model.verified_bytes import ModelBytes, sealed_copy
 
 MANIFEST_KEY = "edgeclf.manifest"
 SEAL_LENGTH = 84  # bytes
 # Entry of ModelProto.metadata_props (field 14): 82 bytes, key (field 1) of 14 bytes, value (field 2) of 64 bytes.
 _SEAL_HEAD = b"\x72\x52\x0a\x0eedgeclf.sha256\x12\x40"
-_MAX_MANIFEST_BYTES = 16 * 2**20
 _DOMAINS = frozenset({"", "ai.onnx"})  # not com.microsoft: its operator EPContext opens other files
 _REMEDY = "copy the file again, or export the model again with `edgeclf export`"
 _MAX_FILE_BYTES = 2**31  # protobuf's limit
 _NO_NAME = "the model"
 
-Buffer: TypeAlias = bytes | mmap.mmap
 Model: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 
 
@@ -160,7 +156,7 @@ def _check(data: Buffer, name: str) -> tuple[str, str, Manifest]:
     if not len(data):
         raise ModelDamagedError(f"{name}: the file is empty (0 bytes)", _REMEDY)
     try:
-        metadata, domains, external = _scan_model(data)
+        metadata, domains, external = scan_model(data)
     except (ValueError, IndexError, OverflowError, RecursionError) as error:
         raise NotAModelError(f"{name}: not an ONNX model, or a truncated one", _REMEDY) from error
     if MANIFEST_KEY not in metadata:
@@ -186,105 +182,3 @@ def _check_seal(data: Buffer, name: str) -> tuple[str, str]:
         raise ModelDamagedError(f"{name}: the seal is broken: the file is not what was exported", _REMEDY)
     digest.update(data[end:])
     return sealed, digest.hexdigest()
-
-
-def _scan_model(data: Buffer) -> tuple[dict[str, str], set[str], bool]:
-    """Read the top-level fields of a model.
-
-    Returns:
-        Metadata, operator-set domains, and whether a tensor's data is in another file.
-
-    Raises:
-        ValueError, IndexError, OverflowError, RecursionError: the bytes are not a model.
-    """
-    metadata: dict[str, str] = {}
-    domains: set[str] = set()
-    external, has_graph = False, False
-    for number, start, end in _fields(data, 0, len(data)):
-        if number == 7:  # graph
-            has_graph = True
-            external = external or _has_external_data(data, start, end, _GRAPH)
-        elif number == 8:  # opset_import
-            domains.add(_strings(data, start, end).get(1, ""))
-        elif number == 14:  # metadata_props
-            if end - start > _MAX_MANIFEST_BYTES:
-                raise ValueError("metadata too long")
-            entry = _strings(data, start, end)
-            metadata[entry.get(1, "")] = entry.get(2, "")
-        elif number == 25 and end > start:  # functions: edgeclf writes none, and they could contain tensors
-            external = True
-    if not has_graph or not domains:
-        raise ValueError("no graph")
-    return metadata, domains, external
-
-
-# Messages that can contain tensors: message -> {field number of onnx.proto: submessage}.
-_GRAPH = {1: "node", 5: "tensor", 15: "sparse"}
-_NESTED = {
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-    "graph": _GRAPH,
-    "tensor": {},
-}
-
-
-def _has_external_data(data: Buffer, start: int, end: int, nested: dict[int, str]) -> bool:
-    for number, a, b in _fields(data, start, end):
-        kind = nested.get(number)
-        if kind == "tensor":
-            if any(n == 13 or (n == 14 and value_start != 0) for n, value_start, _ in _fields(data, a, b)):
-                return True
-        # Every external tensor has the key "location": nodes without these bytes are skipped.
-        elif kind == "node" and data.find(b"location", a, b) < 0:
-            continue
-        elif kind is not None and _has_external_data(data, a, b, _NESTED[kind]):
-            return True
-    return False
-
-
-def _fields(data: Buffer, position: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(field number, start, end) of each field of a message; for a varint (field number, value, 0)."""
-    while position < end:
-        key = data[position]
-        position += 1
-        if key >= 0x80:
-            key, position = _varint(data, position - 1, end)
-        number, wire = key >> 3, key & 7
-        if wire == 0:
-            value, position = _varint(data, position, end)
-            yield number, value, 0
-            continue
-        if wire == 2:
-            if position >= end:
-                raise ValueError("truncated")
-            length = data[position]
-            position += 1
-            if length >= 0x80:
-                length, position = _varint(data, position - 1, end)
-        elif wire in (1, 5):
-            length = 8 if wire == 1 else 4
-        else:
-            raise ValueError("unknown wire type")
-        if number == 0 or position + length > end:
-            raise ValueError("field out of bounds")
-        yield number, position, position + length
-        position += length
-
-
-def _varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= end:
-            raise ValueError("truncated")
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise ValueError("varint too long")
-
-
-def _strings(data: Buffer, start: int, end: int) -> dict[int, str]:
-    """The length-delimited fields of a message without submessages, as text."""
-    return {number: str(data[a:b], "utf-8") for number, a, b in _fields(data, start, end) if b}
