@@ -50,14 +50,14 @@ def decode_complete(data: bytes, header: JpegHeader, decode: Decode) -> Image.Im
     if header.arithmetic:  # its final zeros are not written, so a missing end cannot be detected
         return decode(io.BytesIO(data))
     if header.multiple_scans:
-        return _in_scans(data, header, decode)
+        return _decode_scans(data, header, decode)
     end = _likely_end(data, header)
-    image, left = _in_one_scan(data, header.scan, end, decode)
+    image, left = _decode_one_scan(data, header.scan, end, decode)
     if left:  # the decoder stopped before the end: there is a marker in the data, or the data is inconsistent
         found = _MARKER_IN_SCAN.search(data, header.scan, end)
         end = found.start() if found is not None else end
-        image, _ = _in_one_scan(data, header.scan, end, decode) if found is not None else (None, True)
-    if image is None or _holes(data, header.scan, end):
+        image, _ = _decode_one_scan(data, header.scan, end, decode) if found is not None else (None, True)
+    if image is None or _has_unwritten_blocks(data, header.scan, end):
         raise _incomplete()
     return image
 
@@ -123,9 +123,9 @@ def _likely_end(data: bytes, header: JpegHeader) -> int:
     return len(data) if found is None else found.start()
 
 
-def _in_one_scan(data: bytes, scan: int, end: int, decode: Decode) -> tuple[Image.Image | None, bool]:
+def _decode_one_scan(data: bytes, scan: int, end: int, decode: Decode) -> tuple[Image.Image | None, bool]:
     """``_feed``, also for data that ends in bytes that were never written."""
-    for stop in _stops(data, end):
+    for stop in _possible_ends(data, end):
         image, left = _feed(data, scan, stop, decode)
         if image is None:
             continue
@@ -136,7 +136,7 @@ def _in_one_scan(data: bytes, scan: int, end: int, decode: Decode) -> tuple[Imag
     return None, False
 
 
-def _stops(data: bytes, end: int) -> Iterator[int]:
+def _possible_ends(data: bytes, end: int) -> Iterator[int]:
     """Offsets at which the data may end: before bytes that were never written, and ``end``."""
     if data[end - 1 : end] == b"\xff":  # valid data never ends in this byte
         end = len(data[:end].rstrip(b"\xff"))
@@ -145,7 +145,7 @@ def _stops(data: bytes, end: int) -> Iterator[int]:
     yield end
 
 
-def _holes(data: bytes, scan: int, end: int) -> bool:
+def _has_unwritten_blocks(data: bytes, scan: int, end: int) -> bool:
     """Whether whole disk blocks within the data are zero: they were never written.
 
     A plain area may also give thousands of zeros, but hardly ever from the start of a block to the end of a block.
@@ -160,15 +160,15 @@ def _holes(data: bytes, scan: int, end: int) -> bool:
     return False
 
 
-def _in_scans(data: bytes, header: JpegHeader, decode: Decode) -> Image.Image:
+def _decode_scans(data: bytes, header: JpegHeader, decode: Decode) -> Image.Image:
     """Decode a JPEG with several scans, which decoders finish only at an end marker."""
     if not header.complete:
         raise _incomplete()
     if header.end is not None:
-        if _holes(data, header.scan, header.end):
+        if _has_unwritten_blocks(data, header.scan, header.end):
             raise _incomplete()
         return decode(io.BytesIO(data))
-    for end in _stops(data, len(data)):
+    for end in _possible_ends(data, len(data)):
         with contextlib.suppress(OSError):
             one, other = (decode(io.BytesIO(data[:end] + more + _EOI)) for more in (b"", _RANDOM_DATA))
             if one.tobytes() == other.tobytes():
