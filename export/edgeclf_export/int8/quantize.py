@@ -1,4 +1,4 @@
-"""Post-training static INT8: uint8 activations, int8 weights per channel, the same answer on every CPU.
+"""Post-training static INT8: uint8 activations, int8 weights per channel, the same logits on every CPU.
 
 AVX2 machines without VNNI multiply uint8 by int8 in pairs and add each pair in a saturating 16-bit register
 (``vpmaddubsw``), so weights of the full range give wrong results there. The usual remedy, 7-bit weights, costs
@@ -32,13 +32,13 @@ _ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 
 @dataclass(eq=False)
 class _BlackPhoto:
-    """What onnxruntime is to calibrate on: it insists on a photo, though every range is given."""
+    """Calibration data for onnxruntime, which needs a photo even though every range is already known."""
 
     shape: tuple[int, ...]
     done: bool = False
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        """The photo as input of a session; None when it was given before."""
+        """The photo as input of a session; None from the second call on."""
         if self.done:
             return None
         self.done = True
@@ -169,7 +169,7 @@ def pair_safe_peak(weights: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def rounded_weights(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights after quantization and dequantization: shape and dtype as for ``pair_safe_peak``."""
+    """Weights after quantization and dequantization, float32, of the same shape as ``weights``."""
     scale = (pair_safe_peak(weights) / 127).reshape(-1, *[1] * (weights.ndim - 1))
     return np.asarray(np.clip(np.rint(weights / scale), -127, 127) * scale, dtype=np.float32)
 

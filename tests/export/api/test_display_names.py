@@ -60,7 +60,7 @@ def test_a_class_may_be_shown_by_its_own_name() -> None:
     ],
     ids=lambda text: text[:20],
 )
-def test_what_is_no_table_of_names(text: str, says: str, tmp_path: Path) -> None:
+def test_what_is_not_a_table_of_names_is_refused(text: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "names.json").write_text(text)
     with pytest.raises(UsageError, match=says):
         read_display_names(tmp_path / "names.json", CLASSES)

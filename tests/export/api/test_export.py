@@ -16,6 +16,7 @@ from edgeclf_export.api import export_run as exporting
 from edgeclf_export.api.display_names import read_display_names
 from edgeclf_export.api.export_network import export_network
 from edgeclf_export.api.export_run import export_run
+from edgeclf_export.verify.gate import Budget
 from edgeclf_training.networks import ARCHITECTURES, Network, build_network
 from edgeclf_training.run.run_folder import Run
 from helpers import ROOT, SHARED, draw, manifest_for
@@ -105,6 +106,18 @@ def test_export_writes_one_checked_file_with_the_run_inside(run: Run, tmp_path: 
     assert manifest.provenance.data_sha256 == run.split.fingerprint()
 
 
+def test_an_int8_file_is_sealed_once(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed = []
+
+    def counted(unsealed: bytes) -> bytes:
+        sealed.append(seal(unsealed))
+        return sealed[-1]
+
+    monkeypatch.setattr("edgeclf_export.pack.build.seal", counted)
+    export_run(run, tmp_path / "model.onnx", int8=True, budget=Budget(-100), force=True)
+    assert sealed == [(tmp_path / "model.onnx").read_bytes()], "attempts are judged without a seal"
+
+
 def test_a_file_of_somebody_else_is_not_written_over(run: Run, tmp_path: Path) -> None:
     for name in ("photo.onnx", "other.onnx"):
         (tmp_path / name).write_bytes(b"somebody else's")
@@ -113,9 +126,7 @@ def test_a_file_of_somebody_else_is_not_written_over(run: Run, tmp_path: Path) -
         assert (tmp_path / name).read_bytes() == b"somebody else's"
 
 
-def test_a_file_that_answers_otherwise_is_never_put_in_place(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_with_other_logits_is_never_written(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "model.onnx"
     earlier = seal(b"an earlier model")
     out.write_bytes(earlier)

@@ -54,7 +54,7 @@ def constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def test_equalised_channels_compute_the_same_and_use_their_range(uneven: onnx.ModelProto) -> None:
+def test_equalized_channels_compute_the_same_and_use_their_range(uneven: onnx.ModelProto) -> None:
     before = uneven.SerializeToString()
     stats = observe(uneven, PHOTOS)
     model, after = cross_layer_equalize(uneven, stats)
@@ -75,7 +75,7 @@ def test_equalised_channels_compute_the_same_and_use_their_range(uneven: onnx.Mo
         assert after[name].high.max() == pytest.approx(stats[name].high.max())
 
 
-def test_equalised_depthwise_layers_do_less_harm(uneven: onnx.ModelProto) -> None:
+def test_equalized_depthwise_layers_are_less_sensitive(uneven: onnx.ModelProto) -> None:
     stats = observe(uneven, PHOTOS)
     model, after = cross_layer_equalize(uneven, stats)
     depthwise = {node.name for node in uneven.graph.node if any(a.name == "group" and a.i > 1 for a in node.attribute)}

@@ -1,4 +1,4 @@
-"""Sums of two 8-bit activations: what onnxruntime makes of them here is foreseen, and no CPU rounds them otherwise."""
+"""Sums of two 8-bit activations: what this CPU computes is one of the known results, and all CPUs round alike."""
 
 from dataclasses import replace
 

@@ -95,7 +95,7 @@ def lopsided(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture
-def calibrate_darkly(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+def darken_training_photos(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Has exports calibrate on training photos so much darker than they are; 0 is black."""
 
     def darken(brightness: float) -> None:
@@ -108,7 +108,7 @@ def calibrate_darkly(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]
     return darken
 
 
-def test_what_doubt_excuses_and_what_not() -> None:
+def test_which_drops_are_within_budget() -> None:
     def passes(lost: int, gained: int, photos: int) -> bool:
         return within_budget(lost, gained, photos, 0.5, 1.0)
 
@@ -125,7 +125,7 @@ def held_out(labels: np.ndarray, logits: np.ndarray) -> HeldOut:
     return HeldOut("test", ("a", "b", "c"), labels, Predictions("torch fp32", logits, 0))
 
 
-def test_a_class_that_is_sacrificed_fails_the_file() -> None:
+def test_a_large_loss_in_one_class_fails_the_file() -> None:
     labels = np.repeat(np.arange(3), 400)
     right = np.eye(3, dtype=np.float32)[labels] * 3
     answered = labels.copy()
@@ -165,20 +165,20 @@ def test_good_int8_passes_at_once_and_says_so(
     assert "FORCED" not in shown
 
 
-def test_calibrating_on_black_photos_is_caught_and_refused(
-    run: Run, tmp_path: Path, calibrate_darkly: Callable[[float], None]
+def test_ranges_from_black_photos_are_detected_and_refused(
+    run: Run, tmp_path: Path, darken_training_photos: Callable[[float], None]
 ) -> None:
     """No range anywhere fits, which half of the layers in float cannot repair."""
-    calibrate_darkly(0)
+    darken_training_photos(0)
     with pytest.raises(ExportError, match=r"OUT OF BUDGET; nothing was written; 7 ways were tried, up to 3 layers"):
         export_run(run, tmp_path / "model.onnx", int8=True, calibration_photos=24)
     assert not list(tmp_path.iterdir())
 
 
-def test_calibrating_on_dark_photos_is_caught_and_repaired(
-    run: Run, tmp_path: Path, calibrate_darkly: Callable[[float], None]
+def test_ranges_from_dark_photos_are_detected_and_repaired(
+    run: Run, tmp_path: Path, darken_training_photos: Callable[[float], None]
 ) -> None:
-    calibrate_darkly(0.5)
+    darken_training_photos(0.5)
     done = export_run(run, tmp_path / "model.onnx", int8=True, calibration_photos=24)
     assert not done.tried[0].passed
     assert done.tried[0].drop > 5
@@ -190,11 +190,11 @@ def test_calibrating_on_dark_photos_is_caught_and_repaired(
 def test_force_writes_and_says_so(
     run: Run,
     tmp_path: Path,
-    calibrate_darkly: Callable[[float], None],
+    darken_training_photos: Callable[[float], None],
     edgeclf: Callable[..., CompletedProcess[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    calibrate_darkly(0)
+    darken_training_photos(0)
     monkeypatch.setattr(search, "CALIBRATIONS", {"minmax": full_range})
     monkeypatch.setattr(search, "MAX_FLOAT_LAYERS", 2)
     out = tmp_path / "model.onnx"
@@ -210,11 +210,11 @@ def test_force_writes_and_says_so(
 def test_an_impossible_budget_is_refused_on_the_command_line(
     run: Run,
     tmp_path: Path,
-    calibrate_darkly: Callable[[float], None],
+    darken_training_photos: Callable[[float], None],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    calibrate_darkly(0)
+    darken_training_photos(0)
     monkeypatch.setattr(search, "CALIBRATIONS", {"minmax": full_range})
     monkeypatch.setattr(search, "MAX_FLOAT_LAYERS", 1)
     out = tmp_path / "model.onnx"
@@ -227,7 +227,7 @@ def test_an_impossible_budget_is_refused_on_the_command_line(
     assert not out.exists()
 
 
-def test_the_most_harmful_layer_returns_to_float(lopsided: Run, tmp_path: Path) -> None:
+def test_the_most_sensitive_layer_returns_to_float(lopsided: Run, tmp_path: Path) -> None:
     out, events = tmp_path / "model.onnx", list[Event]()
     done = export_run(lopsided, out, int8=True, calibration_photos=24, on_event=events.append)
     assert not done.tried[0].passed, "one range for both channels ought to fail"
@@ -246,7 +246,7 @@ def test_the_most_harmful_layer_returns_to_float(lopsided: Run, tmp_path: Path) 
     assert Classifier(out).explain(lopsided.split.test[0].path).cam.max() > 0
 
 
-def test_a_layer_in_float_takes_what_was_never_rounded(run: Run) -> None:
+def test_a_float_layer_takes_an_input_that_was_never_quantized(run: Run) -> None:
     network = run.network()
     model = to_onnx(network, SIZE)
     before = model.SerializeToString()

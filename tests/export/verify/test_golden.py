@@ -122,7 +122,7 @@ def test_classes_are_covered_evenly_and_near_ties_come_first() -> None:
     assert list(chosen) == [p for p in photos if p in chosen], "in their own order"
 
 
-def test_eight_at_least_sixteen_at_most_and_no_more_than_is_worth_its_bytes() -> None:
+def test_eight_to_sixteen_photos_are_chosen_more_than_eight_only_if_small() -> None:
     many = [stand_in(f"class{i % 30}", i, 3000) for i in range(120)]
     assert len(choose(many, 10**6)) == 16
     assert len({p.label for p in choose(many, 10**6)}) == 16
