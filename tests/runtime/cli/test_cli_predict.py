@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeclf import Classifier, __version__
-from helpers import draw
+from helpers import OLD_MODELS, draw
 from PIL import Image
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -243,3 +243,23 @@ def test_interrupt_ends_quietly_with_130(model: Path, many: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, talk = process.communicate(timeout=30)
     assert (process.returncode, b"Traceback" in talk) == (130, False)
+
+
+def test_a_model_among_the_photos_is_told_where_it_goes(edgeclf: Run, tmp_path: Path) -> None:
+    draw(1, 60, 40).save(tmp_path / "x.jpg")
+    done = edgeclf("predict", tmp_path / "x.jpg", OLD_MODELS / "schema2.onnx")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"give it with -m {OLD_MODELS / 'schema2.onnx'}" in done.stderr
+
+
+def test_a_photo_in_place_of_a_command_is_told_which_command(edgeclf: Run, tmp_path: Path) -> None:
+    draw(1, 60, 40).save(tmp_path / "a b.jpg")
+    done = edgeclf(tmp_path / "a b.jpg")
+    assert done.returncode == 2
+    assert f"did you mean `edgeclf predict '{tmp_path}/a b.jpg'`" in done.stderr
+
+
+def test_many_classes_are_not_all_listed(edgeclf: Run) -> None:
+    lines = edgeclf("info").stdout.splitlines()
+    assert len(lines) < 60
+    assert "970 more" in lines[-1]

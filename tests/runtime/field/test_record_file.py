@@ -1,9 +1,11 @@
 """Record files: what is in them, going on with them, and what may happen to one."""
 
 import csv
+import errno
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edgeclf.errors import RecordError, UsageError
@@ -14,6 +16,7 @@ from edgeclf.field.record import (
     unescaped,
 )
 from edgeclf.field.record_file import RecordFile
+from edgeclf.files.atomic_write import sync_folder
 from record_files import SHA, failure, of, prediction, written
 
 NASTY = ["plain.jpg", "a,b.jpg", 'q"uo"te.jpg', "two\nlines.jpg", "cr\r.jpg", "tab\t.jpg", "=1+1.jpg", "-x.jpg", "@x"]
@@ -168,3 +171,28 @@ def test_a_csv_torn_inside_quotes_is_cut(tmp_path: Path) -> None:
     with RecordFile(out, SHA, 1, resume=True) as records:
         assert (records.found, records.cut) == (1, 13)
     assert out.read_bytes() == whole
+
+
+def test_a_folder_that_may_only_be_written_to_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_file = os.open
+
+    def refusing(path: Any, *args: Any, **options: Any) -> int:
+        if os.fspath(path) == str(tmp_path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path))
+        return open_file(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", refusing)
+    sync_folder(tmp_path)
+    with RecordFile(tmp_path / "o.csv", SHA, 2) as records:
+        assert records.found == 0
+
+
+def test_a_card_that_became_read_only_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(*_: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with RecordFile(tmp_path / "o.jsonl", SHA, 2) as records:
+        monkeypatch.setattr(os, "write", refusing)
+        monkeypatch.setattr(os, "ftruncate", refusing)
+        with pytest.raises(RecordError, match="Read-only file system"):
+            records.add(None, Record("x"))

@@ -2,11 +2,8 @@
 
 import errno
 import gc
-import io
 import os
-import signal
 import subprocess
-import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -16,16 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeclf import Classifier
-from edgeclf.cli import watch as watch_command
-from edgeclf.cli.console import Console
 from edgeclf.cli.photo_sources import Found, find_photos
-from edgeclf.errors import BackendError, PhotoError, RecordError
+from edgeclf.errors import BackendError, PhotoError
 from edgeclf.field.photo_id import Digests, look_at
-from edgeclf.field.record import Record
-from edgeclf.field.record_file import RecordFile
 from edgeclf.field.watcher import FolderWatch
 from edgeclf.files import timed_io as reading
-from edgeclf.files.atomic_write import sync_folder
 from helpers import OLD_MODELS, draw
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -120,45 +112,6 @@ def test_watch_goes_on_beside_a_folder_that_hangs(tmp_path: Path, hanging_looks:
     assert isinstance(gone.gone, TimeoutError)
 
 
-@pytest.mark.parametrize("once", [False, True])
-def test_watch_records_a_photo_that_may_not_be_opened_once_it_may(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], once: bool
-) -> None:
-    put(tmp_path / "in" / "locked.jpg")
-    (tmp_path / "in" / "broken.jpg").write_bytes(Path(put(tmp_path / "whole.jpg")).read_bytes()[:300])
-    open_file = reading._open
-
-    def refusing(name: str, flags: int) -> int:
-        if name.endswith("locked.jpg"):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
-        return open_file(name, flags)
-
-    monkeypatch.setattr(reading, "_open", refusing)
-    with RecordFile(tmp_path / "o.jsonl", SHA, 3, resume=True) as records:
-        watch = FolderWatch(str(tmp_path / "in"), records.known, settle=0, patience=0)
-        work = watch_command._Work(Classifier(MODEL), records, None, Console(), 3, False, once)
-        stop: Any = False
-        for _ in range(3):
-            work.classify_new(watch, stop)
-        assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 1, "the broken one"
-        assert ("locked.jpg" in capsys.readouterr().err) is True
-        assert watch.postponed == (0 if once else 1)
-        monkeypatch.setattr(reading, "_open", open_file)
-        if not once:
-            for _ in range(2):
-                work.classify_new(watch, stop)
-    if once:  # the next run finds it
-        with RecordFile(tmp_path / "o.jsonl", SHA, 3, resume=True) as records:
-            watch = FolderWatch(str(tmp_path / "in"), records.known, settle=0, patience=0)
-            work = watch_command._Work(Classifier(MODEL), records, None, Console(), 3, False, once)
-            for _ in range(2):
-                work.classify_new(watch, stop)
-    text = (tmp_path / "o.jsonl").read_text().splitlines()
-    assert len(text) == 2
-    assert "predictions" in text[1]
-    assert "locked.jpg" in text[1]
-
-
 def test_errors_that_are_kept_do_not_keep_their_photos(tmp_path: Path) -> None:
     data = Path(put(tmp_path / "whole.jpg")).read_bytes()[:500] + bytes(2**22)
     (tmp_path / "cut.jpg").write_bytes(data)
@@ -197,29 +150,6 @@ def test_memory_that_is_not_there_is_one_error(tmp_path: Path, monkeypatch: pyte
             call(photo)
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is always full")
-def test_standard_output_that_takes_no_more_is_one_line(tmp_path: Path) -> None:
-    photo = put(tmp_path / "x.jpg")
-    for extra in ([], ["--json"]):
-        command = [sys.executable, "-m", "edgeclf", "predict", photo, "-m", str(MODEL), *extra]
-        with open("/dev/full", "w") as full:
-            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-        assert done.returncode == 7
-        assert done.stderr.startswith("edgeclf: standard output cannot be written (No space left on device); ")
-        assert done.stderr.count("\n") == 1
-
-
-def test_standard_input_that_cannot_be_read_is_one_line() -> None:
-    command = [sys.executable, "-m", "edgeclf", "predict", "-", "-m", str(MODEL)]
-    descriptor = os.open(os.devnull, os.O_WRONLY)
-    try:
-        done = subprocess.run(command, stdin=descriptor, capture_output=True, text=True, check=False)
-    finally:
-        os.close(descriptor)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
-    assert done.stderr.startswith("edgeclf: -: ")
-
-
 def test_names_too_long_for_a_file_are_one_line(edgeclf: Run, tmp_path: Path) -> None:
     photo, name = put(tmp_path / "x.jpg"), "n" * 300
     for arguments in (
@@ -230,65 +160,6 @@ def test_names_too_long_for_a_file_are_one_line(edgeclf: Run, tmp_path: Path) ->
         lines = [line for line in done.stderr.splitlines() if not line.startswith("watching ")]
         assert (done.returncode, len(lines)) == (2, 1), done.stderr
         assert "too long" in lines[0] or "no such folder" in lines[0]
-
-
-def test_a_folder_that_may_only_be_written_to_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_file = os.open
-
-    def refusing(path: Any, *args: Any, **options: Any) -> int:
-        if os.fspath(path) == str(tmp_path):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path))
-        return open_file(path, *args, **options)
-
-    monkeypatch.setattr(os, "open", refusing)
-    sync_folder(tmp_path)
-    with RecordFile(tmp_path / "o.csv", SHA, 2) as records:
-        assert records.found == 0
-
-
-def test_a_card_that_became_read_only_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refusing(*_: object) -> int:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
-    with RecordFile(tmp_path / "o.jsonl", SHA, 2) as records:
-        monkeypatch.setattr(os, "write", refusing)
-        monkeypatch.setattr(os, "ftruncate", refusing)
-        with pytest.raises(RecordError, match="Read-only file system"):
-            records.add(None, Record("x"))
-
-
-def test_a_png_ends_at_its_end() -> None:
-    buffer = io.BytesIO()
-    draw(1, 60, 40).save(buffer, "PNG")
-    classifier = Classifier(MODEL)
-    padded = classifier.predict(buffer.getvalue() + bytes(200_000))
-    assert padded == classifier.predict(buffer.getvalue())
-
-
-@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 7, 8])
-def test_the_size_of_nearly_square_photos_is_exact(orientation: int, tmp_path: Path) -> None:
-    from edgeclf.images.contract import ImageContract
-    from edgeclf.images.preprocess import upright_with_size
-    from PIL import Image
-
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    for suffix in (".jpg", ".tif"):
-        Image.new("RGB", (2007, 2001)).save(tmp_path / f"x{suffix}", exif=exif)
-        _, size = upright_with_size(tmp_path / f"x{suffix}", ImageContract(64))
-        assert size == ((2007, 2001) if orientation < 5 else (2001, 2007)), suffix
-
-
-def test_a_model_among_the_photos_is_told_where_it_goes(edgeclf: Run, tmp_path: Path) -> None:
-    done = edgeclf("predict", put(tmp_path / "x.jpg"), MODEL)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert f"give it with -m {MODEL}" in done.stderr
-
-
-def test_a_photo_in_place_of_a_command_is_told_which_command(edgeclf: Run, tmp_path: Path) -> None:
-    done = edgeclf(put(tmp_path / "a b.jpg"))
-    assert done.returncode == 2
-    assert f"did you mean `edgeclf predict '{tmp_path}/a b.jpg'`" in done.stderr
 
 
 def test_display_names_and_unknown_reach_the_heat_map(
@@ -302,52 +173,3 @@ def test_display_names_and_unknown_reach_the_heat_map(
     sure, unsure = (Classifier(model, threshold=threshold).explain(photo) for threshold in (0, 1))
     assert np.array_equal(np.asarray(sure.overlay(caption=False)), np.asarray(unsure.overlay(caption=False)))
     assert not np.array_equal(np.asarray(sure.overlay()), np.asarray(unsure.overlay())), "one is called unknown"
-
-
-def test_many_classes_are_not_all_listed(edgeclf: Run) -> None:
-    lines = edgeclf("info").stdout.splitlines()
-    assert len(lines) < 60
-    assert "970 more" in lines[-1]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_ctrl_c_ends_imports_that_swallow_it() -> None:
-    script = """
-import time
-from edgeclf.cli.signals import loading
-with loading("what swallows"):
-    print("begun", flush=True)
-    while True:
-        try:
-            time.sleep(60)
-        except KeyboardInterrupt:
-            pass
-"""
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        try:
-            assert process.communicate(timeout=30) == (b"", b"")
-        finally:
-            process.kill()
-    assert process.returncode == 130
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX shells")
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
-def test_standard_streams_may_be_closed(closed: str, tmp_path: Path) -> None:
-    put(tmp_path / "in" / "a.jpg")
-    commands = {
-        "info": [str(MODEL)],
-        "predict": ["in", "-m", str(MODEL), "--out", "p.jsonl"],
-        "watch": ["in", "-m", str(MODEL), "--out", "w.jsonl", "--once", "--settle", "0.1"],
-    }
-    for name, words in commands.items():
-        line = f'exec "$0" -m edgeclf "$@" {closed}'
-        done = subprocess.run(
-            ["sh", "-c", line, sys.executable, name, *words], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert (done.returncode, "Traceback" in done.stderr) == (0, False), (name, done.stderr)
-    assert len((tmp_path / "p.jsonl").read_text().splitlines()) == 1
-    assert len((tmp_path / "w.jsonl").read_text().splitlines()) == 1

@@ -10,6 +10,7 @@ from typing import Any
 import jpegs
 import numpy as np
 import pytest
+from edgeclf import Classifier
 from edgeclf.errors import PhotoError
 from edgeclf.files.photo_names import SUFFIXES
 from edgeclf.images import limits
@@ -17,7 +18,7 @@ from edgeclf.images.contract import ImageContract
 from edgeclf.images.file_format import file_format
 from edgeclf.images.jpeg_header import jpeg_header
 from edgeclf.images.preprocess import network_input, upright_rgb
-from helpers import draw
+from helpers import OLD_MODELS, draw
 from numpy.typing import NDArray
 from PIL import Image, features
 
@@ -210,3 +211,11 @@ def test_one_colour_after_another_counts_in_full(monkeypatch: pytest.MonkeyPatch
     assert (network_input(content, contract) == 128).all()
     monkeypatch.setattr(limits, "MAX_DECODED_PIXELS", 800 * 600 - 1)
     assert refusal(content, contract).kind == "too-large"
+
+
+def test_a_png_ends_at_its_end() -> None:
+    buffer = io.BytesIO()
+    draw(1, 60, 40).save(buffer, "PNG")
+    classifier = Classifier(OLD_MODELS / "schema2.onnx")
+    padded = classifier.predict(buffer.getvalue() + bytes(200_000))
+    assert padded == classifier.predict(buffer.getvalue())

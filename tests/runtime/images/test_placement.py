@@ -1,6 +1,7 @@
 """The position of photos on the network input, and the preprocessing contract."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -139,3 +140,17 @@ def test_contract_that_makes_no_sense_is_refused(values: dict[str, Any]) -> None
     with pytest.raises(ModelError, match="rules" if name == "door" else name) as caught:
         ImageContract(**{"size": 32, **values})
     assert "image contract" in str(caught.value)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 7, 8])
+def test_the_size_of_nearly_square_photos_is_exact(orientation: int, tmp_path: Path) -> None:
+    from edgeclf.images.contract import ImageContract
+    from edgeclf.images.preprocess import upright_with_size
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for suffix in (".jpg", ".tif"):
+        Image.new("RGB", (2007, 2001)).save(tmp_path / f"x{suffix}", exif=exif)
+        _, size = upright_with_size(tmp_path / f"x{suffix}", ImageContract(64))
+        assert size == ((2007, 2001) if orientation < 5 else (2001, 2007)), suffix
