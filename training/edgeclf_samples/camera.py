@@ -10,7 +10,7 @@ from edgeclf_samples.relief import Floats
 
 
 def take_photo(picture: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Turn light into a photo as a hurried visitor takes it.
+    """Turn light into a photo as an ordinary visitor takes it: exposure, sharpness and colours vary.
 
     Args:
         picture: float32 (height, width, 3), 0 and above; 1 is white in normal exposure.
@@ -20,10 +20,10 @@ def take_photo(picture: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
         uint8 (height, width, 3).
     """
     height, width = picture.shape[:2]
-    finer = max(height, width) / 224
-    picture = softened(picture, float(rng.gamma(1.6, 0.2)) * finer)
+    pixel_scale = max(height, width) / 224
+    picture = softened(picture, float(rng.gamma(1.6, 0.2)) * pixel_scale)
     if rng.random() < 0.06:
-        picture = _shaken(picture, rng, finer)
+        picture = _shaken(picture, rng, pixel_scale)
     metered = 0.5 / max(0.15, float(picture.mean()))
     picture = picture * np.float32(metered ** rng.uniform(0.25, 0.7) * 2 ** rng.normal(0.05, 0.22))
     cast = 1 + rng.normal(0, 0.025, 3) + rng.normal(0, 0.05) * np.array([1.0, 0.1, -1.0])
@@ -56,9 +56,9 @@ def softened(picture: Floats, radius: float) -> Floats:
     return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) * np.float32(1.6 / 255)
 
 
-def _shaken(picture: Floats, rng: np.random.Generator, finer: float) -> Floats:
+def _shaken(picture: Floats, rng: np.random.Generator, pixel_scale: float) -> Floats:
     """Average of the picture and itself shifted along a short line."""
-    steps = max(2, round(rng.uniform(2, 4) * finer))
+    steps = max(2, round(rng.uniform(2, 4) * pixel_scale))
     down, right = rng.normal(0, 0.3), rng.choice([-1.0, 1.0])
     total = np.zeros_like(picture)
     for step in range(steps):

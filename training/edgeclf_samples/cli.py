@@ -1,4 +1,4 @@
-"""``edgeclf sample-data``: draw photos to try everything on."""
+"""``edgeclf sample-data``: draw photos to try all commands with."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,8 +19,8 @@ def sample_data(
     edgeclf sample-data penguins/
     edgeclf train penguins/ --epochs 4
 
-    Something to try everything on, offline: each species has its real field marks, and marks.json holds, for each
-    photo, the box of the mark that tells the species.
+    They serve to try all commands offline. Each species has its real field marks. marks.json holds, for each photo, the
+    box of the mark that identifies the species.
     """
     from edgeclf.cli.console import Console
 

@@ -18,7 +18,7 @@ class Light:
         direction: float64 (3,), unit vector towards the sun, world coordinates (z towards the viewer).
         sun: Colour of the direct light.
         sky: Colour of the light that falls from above.
-        ground: Colour of the light that the ground throws back.
+        ground: Colour of the light that the ground reflects.
         heaven_top: Colour of the sky high above.
         heaven_low: Colour of the sky at the horizon.
         shadow: Strength of cast shadows, 0 to 1.

@@ -1,4 +1,4 @@
-"""Composes one photo: light, background, other birds, the bird itself, what stands before it, the camera."""
+"""Composes one photo: light, background, other birds, the bird itself, what stands in front of it, the camera."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from edgeclf_samples.textures import blended
 Box = tuple[int, int, int, int]
 """First column, first row, column after the last, row after the last."""
 
-PLAIN = replace(
+PLAIN_PENGUIN = replace(
     ADELIE, name="", mark="", upper_bill=ADELIE.hood, lower_bill=ADELIE.hood, feet=(0.35, 0.28, 0.27), iris=ADELIE.hood
 )
 """A penguin without any field mark, for the background."""
 
-TRIES = 20
+MAX_TRIES = 20  # poses and places that are tried until enough of the field mark shows
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ def _place_bird(
     The footprint is the column and row at which it touches the ground, and half its width.
     """
     height = shape[0]
-    for attempt in range(TRIES):
-        pose = random_pose(rng) if attempt < TRIES - 1 else Pose(yaw=1.2, head_yaw=1.2)
+    for attempt in range(MAX_TRIES):
+        pose = random_pose(rng) if attempt < MAX_TRIES - 1 else Pose(yaw=1.2, head_yaw=1.2)
         part = 0.38 + 0.57 * rng.beta(1.8, 1.3)
         if rng.random() < 0.16 and not pose.lying:
             part = rng.uniform(1.0, 1.7)
-        scale = max(part * height, 60.0 if attempt < TRIES - 1 else 0.95 * height)
+        scale = max(part * height, 60.0 if attempt < MAX_TRIES - 1 else 0.95 * height)
         skeleton = build_skeleton(species, pose)
         feet = _feet_place(rng, species, skeleton, scale, scene, shape)
         supersample = 3 if scale < 85 else 2
@@ -114,7 +114,7 @@ def _feet_place(
 ) -> tuple[float, float]:
     """Column and row for world (0, 0): on the ground, with the head in the picture's middle square.
 
-    Photographers put their subject there, and whoever cuts photos to squares relies on it.
+    Photographers put their subject there, and preprocessing that crops photos to squares keeps this part.
     """
     height, width = shape
     side = min(shape)
@@ -140,9 +140,9 @@ def _with_others(rng: np.random.Generator, scene: Scene, light: Light) -> Floats
     for row in np.sort(start + (0.9 * shape[0] - start) * rng.random(count) ** 1.5):
         scale = float(((row - scene.horizon) / shape[0] * 0.55 + 0.08) * shape[0] * rng.uniform(0.8, 1.2))
         pose = random_pose(rng)
-        skeleton = build_skeleton(PLAIN, pose)
+        skeleton = build_skeleton(PLAIN_PENGUIN, pose)
         place = (float(rng.uniform(-0.05, 1.05) * shape[1]), float(row) + skeleton.footing[1] * scale)
-        other = draw_bird(PLAIN, pose, skeleton, light, shape, scale, place, rng, 1)
+        other = draw_bird(PLAIN_PENGUIN, pose, skeleton, light, shape, scale, place, rng, 1)
         picture = picture * (1 - other.cover)[:, :, None] + other.colour
     return picture
 

@@ -1,4 +1,4 @@
-"""Writes the drawn photos and their marks to a folder."""
+"""Writes the drawn photos to class folders, and the boxes of their field marks to ``marks.json``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgeclf_samples.species import ALL_SPECIES, SPECIES
 SCHEMA_VERSION = 1
 MARKS_FILE = "marks.json"
 JPEG_QUALITY = 88
-SMALLEST, LARGEST = 64, 2048
+MIN_SIZE, MAX_SIZE = 64, 2048  # pixels, of the longer side
 
 
 def write_sample_data(
@@ -30,7 +30,7 @@ def write_sample_data(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> SampleData:
-    """Draw photos of six penguin species into one folder per species, and where each shows its field mark.
+    """Draw photos of six penguin species into one folder per species, and write where each shows its field mark.
 
     A photo depends on `seed`, its species and its number only, not on how many are drawn. Needs no network.
 
@@ -95,8 +95,8 @@ class SampleData:
 def _check(folder: Path, per_class: int, size: int, seed: int) -> None:
     if per_class < 1:
         raise ValueError(f"per_class is {per_class}, but each species needs a photo: give 1 or more")
-    if not SMALLEST <= size <= LARGEST:
-        raise ValueError(f"size is {size} pixels, which cannot be drawn: give {SMALLEST} to {LARGEST}")
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise ValueError(f"size is {size} pixels, which cannot be drawn: give {MIN_SIZE} to {MAX_SIZE}")
     if seed < 0:
         raise ValueError(f"seed is {seed}, but seeds count from 0: give 0 or a larger number")
     if folder.exists() and not folder.is_dir():

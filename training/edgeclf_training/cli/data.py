@@ -104,17 +104,17 @@ def _print(data: list[Path], report: Any, listed: Path | None) -> None:
             print("  " + "\n    = ".join(names) + more + (": " if names and detail else "") + detail)
         if len(finding.items) > _EXAMPLES:
             print(f"  ... {len(finding.items) - _EXAMPLES} more")
-    given = shlex.join(map(str, data))
+    arguments = shlex.join(map(str, data))
     print()
     if report.quarantine:
         print(
             f"better left out: {_photos(len(report.quarantine))}, listed in {listed}; look through the list, then: "
-            f"edgeclf train {given} --quarantine {shlex.quote(str(listed))}"
+            f"edgeclf train {arguments} --quarantine {shlex.quote(str(listed))}"
         )
     elif report.problems:
-        print(f"no photo for the quarantine list; correct the problems above, then: edgeclf train {given}")
+        print(f"no photo for the quarantine list; correct the problems above, then: edgeclf train {arguments}")
     else:
-        print(f"no problems; next: edgeclf train {given}")
+        print(f"no problems; next: edgeclf train {arguments}")
 
 
 def _photos(count: int) -> str:

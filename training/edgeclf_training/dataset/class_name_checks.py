@@ -40,25 +40,25 @@ def folders_alike(places: Mapping[str, Sequence[Path]]) -> tuple[tuple[Path, ...
     groups: dict[str, list[str]] = defaultdict(list)
     for label in sorted(places):
         groups[alike(label)].append(label)
-    twins = []
+    groups_of_paths = []
     for labels in groups.values():
         paths = tuple(dict.fromkeys(path for label in labels for path in places[label]))
         if len(labels) > 1 or len({path.parent for path in paths}) < len(paths):
-            twins.append(paths)
-    return tuple(twins)
+            groups_of_paths.append(paths)
+    return tuple(groups_of_paths)
 
 
-def check_distinct(twins: Iterable[Sequence[Path]], refusals: Iterable[Path]) -> None:
+def check_distinct(similar: Iterable[Sequence[Path]], refusals: Iterable[Path]) -> None:
     """Refuse class folders with too similar names, and class folders named "unknown".
 
     Args:
-        twins: as ``folders_alike`` gives them.
+        similar: as ``folders_alike`` gives them.
         refusals: class folders named ``REFUSAL``.
 
     Raises:
         DataError: there is one of either.
     """
-    for paths in twins:
+    for paths in similar:
         beside = {path.parent for path in paths} == {paths[0].parent}
         spell = ascii if len({unicodedata.normalize("NFC", path.name) for path in paths}) == 1 else repr
         shown = " and ".join(dict.fromkeys(spell(path.name if beside else str(path)) for path in paths))

@@ -64,8 +64,8 @@ def near_pairs(hashes: NDArray[np.uint64], thumbs: NDArray[np.uint8]) -> list[tu
     found: list[tuple[float, int, int]] = []
     for start in range(0, len(candidates), _BATCH):
         pairs = candidates[start : start + _BATCH]
-        apart = _bits_apart(*hashes[pairs.T])
-        pairs = pairs[_correlation(*(_halved(thumbs[side]) for side in pairs.T)) >= _MIN_CORRELATION[apart]]
+        differing_bits = _bits_apart(*hashes[pairs.T])
+        pairs = pairs[_correlation(*(_halved(thumbs[side]) for side in pairs.T)) >= _MIN_CORRELATION[differing_bits]]
         pairs = pairs[same_scene(residuals(thumbs, pairs))]
         rest = residuals(thumbs, pairs[:, ::-1])  # the roles exchanged
         same = same_scene(rest)

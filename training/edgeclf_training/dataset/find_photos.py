@@ -118,10 +118,10 @@ def find_photos(
     classes = tuple(sorted(gathered.photos["train"]))
     where = ", ".join(map(str, roots))
     empty = tuple(label for label in classes if not gathered.photos["train"][label])
-    twins = folders_alike(gathered.places)
+    similar = folders_alike(gathered.places)
     refusals = tuple(path for label, paths in gathered.places.items() if alike(label) == REFUSAL for path in paths)
     if not checking:
-        check_distinct(twins, refusals)
+        check_distinct(similar, refusals)
     _check_classes(where, roots, classes, only, gathered)
     if empty and (not checking or empty == classes):
         raise DataError(f"{where}: no images in class folder {several(empty)}", "add photos, or remove it")
@@ -146,7 +146,7 @@ def find_photos(
         tuple(gathered.unsorted),
         tuple(dict.fromkeys(gathered.notes)),
         empty,
-        twins,
+        similar,
         refusals,
         tuple(gathered.mixed),
     )

@@ -226,8 +226,8 @@ def _note_known(entries: list[Entry], notes: list[str]) -> None:
     if not known:
         return
     parts = Counter(k.part for _, k in known)
-    says = {"train": "trained on", "val": "used for validation", "test": "used for testing"}
-    counts = ", ".join(f"{parts[part]} {word}" for part, word in says.items() if parts[part])
+    uses = {"train": "trained on", "val": "used for validation", "test": "used for testing"}
+    counts = ", ".join(f"{parts[part]} {word}" for part, word in uses.items() if parts[part])
     other = sum((s.label, s.path.name) != (k.label, k.name) for s, k in known)
     renamed = f"; {other} of them with another name or class" if other else ""
     notes.append(f"{len(known)} of {photos_text(len(entries))} found in earlier runs by content: {counts}{renamed}")
@@ -261,10 +261,10 @@ def _set_aside(groups: Sequence[Sequence[Sample]]) -> set[Sample]:
     total = Counter(s.label for group in groups for s in group)
     target = {label: max(1, round(n * VALIDATION_SHARE)) if n > 1 else 0 for label, n in total.items()}
     held: Counter[str] = Counter()
-    aside: set[Sample] = set()
+    chosen: set[Sample] = set()
 
     def take(group: Sequence[Sample]) -> None:
-        aside.update(group)
+        chosen.update(group)
         held.update(s.label for s in group)
 
     def fits(group: Sequence[Sample], limit: Mapping[str, int]) -> bool:
@@ -280,7 +280,7 @@ def _set_aside(groups: Sequence[Sequence[Sample]]) -> set[Sample]:
         ]
         if possible:
             take(min(possible, key=len))
-    return aside
+    return chosen
 
 
 def _check_left(classes: Sequence[str], entries: list[Entry], what: str, remedy: str) -> None:

@@ -42,11 +42,11 @@ def entry_names(entries: Sequence[ZipInfo]) -> tuple[list[str], str]:
     Raises:
         ValueError: names are not Unicode, and no known code page decodes them to words.
     """
-    given = [_marked(info) for info in entries]
-    legacy = [info.orig_filename.encode("cp437") for info, name in zip(entries, given, strict=True) if name is None]
+    marked = [_marked(info) for info in entries]
+    legacy = [info.orig_filename.encode("cp437") for info, name in zip(entries, marked, strict=True) if name is None]
     page = "" if all(raw.isascii() for raw in legacy) else _page(legacy)
     decoded = (raw.decode(page or "ascii") for raw in legacy)
-    names = [next(decoded) if name is None else name for name in given]
+    names = [next(decoded) if name is None else name for name in marked]
     return [unicodedata.normalize("NFC", name).replace("\\", "/") for name in names], page.replace("utf-8", "")
 
 
