@@ -150,20 +150,20 @@ def _why_slow() -> str:
 def _thermal_text(before: "ThermalState", after: "ThermalState") -> str | None:
     from edgeclf.device.thermal import slowed_down
 
-    told = []
+    parts = []
     if after.celsius is not None:
         start = f"{before.celsius:.0f} to " if before.celsius is not None else ""
-        told.append(f"processor {start}{after.celsius:.0f} degrees Celsius")
+        parts.append(f"processor {start}{after.celsius:.0f} degrees Celsius")
     if after.mhz is not None and after.max_mhz is not None:
-        told.append(f"{after.mhz:.0f} of {after.max_mhz:.0f} MHz")
+        parts.append(f"{after.mhz:.0f} of {after.max_mhz:.0f} MHz")
     if (slowed := slowed_down(before, after)) is not None:
-        told.append(
+        parts.append(
             "slowed down: too hot, or the power supply is too weak; cool it and measure again"
             if slowed
             else "not slowed down"
         )
-    text = ", ".join(told)
-    return f"{text[:1].upper()}{text[1:]}" if told else None
+    text = ", ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}" if parts else None
 
 
 def _shareable(found: "tuple[ModelBench, ...]", before: "ThermalState", after: "ThermalState") -> dict[str, Any]:

@@ -45,7 +45,7 @@ def info(
     }[m.contract.resize]
     by = "" if m.precision == "fp32" else ", of the trained network"
     rows = [
-        ("file", f"{printable(file.path)} ({file.size / 1e6:.1f} MB, sha256 {file.sha256[:12]}, seal intact)"),
+        ("file", f"{printable(file.path)} ({file.size / 1e6:.1f} MB, sha256 {file.sha256[:12]}, checksum correct)"),
         ("network", f"{m.architecture}, {m.head} head, {m.precision}"),
         ("input", f"{m.contract.size} x {m.contract.size} pixels, {resize}"),
         ("heat maps", f"of the {m.cam_classes} best-ranked classes"),

@@ -101,12 +101,12 @@ def watch(
                 str(source),
                 records.known,
                 settle=settle,
-                patience=_RETRY_FACTOR * settle,
+                retry_after=_RETRY_FACTOR * settle,
                 skip=review,
-                told=lambda path, error: console.line(
+                on_unreadable=lambda path, error: console.line(
                     f"edgeclf: {printable(path)}: the folder cannot be read ({error.strerror}); it is left out"
                 ),
-                onraw=lambda path: console.line(
+                on_raw=lambda path: console.line(
                     f"{printable(path)}: camera raw files are left out, edgeclf cannot read them: save JPEGs, too"
                 ),
             )

@@ -159,8 +159,8 @@ def read_class_folders(folder: Path, error_type: ErrorType, is_class: IsClass | 
             )
         if all(repeated[alike(sub)] == 1 and not re.search(r"\d", sub) for sub in subs):
             mixed.append(name)
-    if told := [f"{name} ({several(subs)})" for name, subs in deeper.items() if subs]:
-        notes.append(f"{folder}: photos in folders inside a class folder count for that class: {several(told)}")
+    if nested := [f"{name} ({several(subs)})" for name, subs in deeper.items() if subs]:
+        notes.append(f"{folder}: photos in folders inside a class folder count for that class: {several(nested)}")
     return ClassNames(names, tuple(notes), tuple(mixed))
 
 

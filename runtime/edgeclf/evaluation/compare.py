@@ -123,13 +123,15 @@ def check_comparable(first: Classifier, second: Classifier, names: tuple[str, st
     for a, b in ((first, second), (second, first)):
         find = finder(b.labels)
         sides.append(sorted(label for label in a.labels if find(label) is None))
-    told = []
+    differences = []
     for name, only in zip(names, sides, strict=True):
         if only:
             more = f" and {len(only) - _MAX_CLASSES_TOLD} more" if len(only) > _MAX_CLASSES_TOLD else ""
-            told.append(f"only {name} has {', '.join(only[:_MAX_CLASSES_TOLD])}{more}")
-    if told:
-        raise UsageError(f"the models have different classes: {'; '.join(told)}", "compare models of the same classes")
+            differences.append(f"only {name} has {', '.join(only[:_MAX_CLASSES_TOLD])}{more}")
+    if differences:
+        raise UsageError(
+            f"the models have different classes: {'; '.join(differences)}", "compare models of the same classes"
+        )
 
 
 def compare(
@@ -153,7 +155,7 @@ def compare(
         report: called at once with the error of each photo that cannot be read; the others are still compared.
     """
     pair, find, place = (first, second), finder(first.labels), finder(second.labels)
-    answered, heat_maps, changed, unreadable = 0, 0, [], []
+    predicted, heat_maps, changed, unreadable = 0, 0, [], []
     counts = np.zeros((2, 2), np.int64)  # [first right][second right]
     times: tuple[list[float], list[float]] = ([], [])
     maps: list[tuple[float | None, str]] = []
@@ -170,29 +172,29 @@ def compare(
                 report(decoded)
             continue
         inputs, size = decoded
-        if not answered:
+        if not predicted:
             for model, image in zip(pair, inputs, strict=True):
                 model.infer(image)
-        raw = _take_turns(pair, inputs, answered % 2, times)
-        answered += 1
+        raw = _take_turns(pair, inputs, predicted % 2, times)
+        predicted += 1
         one, two = (model.rank(scores, 1).best for model, (scores, _, _) in zip(pair, raw, strict=True))
         true = class_of_path(path, find)
         if true is not None:
             counts[int(one.index == true), int(two.index == place(first.labels[true]))] += 1
         if two.index != place(one.label):
             changed.append(Changed(path, one, two, None if true is None else first.labels[true]))
-        cam, other = (_map_of(c, answer) for c, answer in zip((one.index, place(one.label)), raw, strict=True))
+        cam, other = (_map_of(c, output) for c, output in zip((one.index, place(one.label)), raw, strict=True))
         if cam is None or other is None:
             missing += 1
         else:
             contracts = first.manifest.contract, second.manifest.contract
             maps.append((correlation((cam, other), contracts, size), path))
     return Comparison(
-        answered,
-        answered - len(changed),
+        predicted,
+        predicted - len(changed),
         tuple(changed),
         PairedCounts(*(int(counts[a, b]) for a, b in ((1, 1), (1, 0), (0, 1), (0, 0)))) if counts.any() else None,
-        (statistics.median(times[0]), statistics.median(times[1])) if answered else None,
+        (statistics.median(times[0]), statistics.median(times[1])) if predicted else None,
         _agreement(maps, missing),
         tuple(unreadable),
         heat_maps,

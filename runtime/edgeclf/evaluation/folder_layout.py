@@ -74,7 +74,7 @@ def read_layout(
             parts[split] = _unwrap(parts[split], error_type, lambda n: is_class(n) or n in known, alone, split)
             known.update(list_folder(parts[split], error_type).folders if split == "train" else ())
     entered = [(data, root), *((root / name, parts[split]) for name, split in named.items() if split in parts)]
-    notes += (f"{a}: its photos are taken from {b.relative_to(a)}, the folder inside" for a, b in entered if a != b)
+    notes += (f"{a}: its photos are read from {b.relative_to(a)}, the folder inside" for a, b in entered if a != b)
     for folder in dict.fromkeys((data, root, *parts.values())):
         if ignored := list_folder(folder, error_type).ignored:
             notes.append(f"{folder}: ignored: {several(ignored)}")

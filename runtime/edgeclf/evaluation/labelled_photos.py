@@ -88,8 +88,8 @@ def find_labelled_photos(
     notes = [*layout.notes, *there.notes, *raws.lines]
     if layout.strays:
         notes.append(f"{data}: left out, in no split: {several(layout.strays)}")
-    told = _SPLIT_TEXT.get(chosen, "all")
-    return LabelledPhotos(told, folder, tuple(photos), absent, unknown, len(loose_photos(folder)), tuple(notes))
+    split_text = _SPLIT_TEXT.get(chosen, "all")
+    return LabelledPhotos(split_text, folder, tuple(photos), absent, unknown, len(loose_photos(folder)), tuple(notes))
 
 
 def _choose(data: Path, is_class: Callable[[str], bool], split: str | None, ignore_unknown: bool) -> tuple[Layout, str]:
@@ -118,16 +118,16 @@ def _refuse(error: OSError) -> NoReturn:
 
 
 def _unknown(folder: Path, unknown: Sequence[str], classes: Sequence[str]) -> UsageError:
-    told = []
+    described = []
     folded = {name.casefold(): name for name in classes}
     for name in unknown[:_MAX_FOLDERS_TOLD]:
         close = [folded[near] for near in difflib.get_close_matches(name.casefold(), folded, 2)]
         holds = [sub for sub in list_folder(folder / name, UsageError).folders if sub in classes]
         hint = f" (inside: {several(holds)})" if holds else f" (nearest: {', '.join(close)})" if close else ""
-        told.append(name + hint)
+        described.append(name + hint)
     more = f" and {len(unknown) - _MAX_FOLDERS_TOLD} more" if len(unknown) > _MAX_FOLDERS_TOLD else ""
-    example = "" if any("nearest" in one for one in told) else f"it has, for example, {', '.join(classes[:3])}; "
+    example = "" if any("nearest" in one for one in described) else f"it has, for example, {', '.join(classes[:3])}; "
     return UsageError(
-        f"{folder}: the model has no class {', '.join(told)}{more}",
+        f"{folder}: the model has no class {', '.join(described)}{more}",
         f"{example}rename the folder, or leave such folders out with --ignore-unknown",
     )

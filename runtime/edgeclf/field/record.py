@@ -262,7 +262,7 @@ def escaped(text: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    """The text that ``escaped`` was given."""
+    """The original text of what ``escaped`` returned."""
     return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text.removeprefix("'"))
 
 

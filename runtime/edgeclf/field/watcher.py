@@ -59,9 +59,9 @@ class FolderWatch:
         known: digests of photos that are not new; the caller adds to it.
         skip: a folder inside that is not read.
         settle: seconds during which a photo must not change.
-        patience: seconds until a photo that was put off is found again; doubled each further time.
-        told: called once for each sub-folder that cannot be read, with its path and the error.
-        onraw: called once, with the first camera raw file; raw files are left out.
+        retry_after: seconds until a photo that was put off is found again; doubled each further time.
+        on_unreadable: called once for each sub-folder that cannot be read, with its path and the error.
+        on_raw: called once, with the first camera raw file; raw files are left out.
 
     Attributes:
         gone: why the last scan could not read ``folder``, None if it could.
@@ -74,16 +74,16 @@ class FolderWatch:
         known: Digests,
         *,
         settle: float,
-        patience: float,
+        retry_after: float,
         skip: Path | None = None,
-        told: Callable[[str, OSError], object] = lambda path, error: None,
-        onraw: Callable[[str], object] = lambda path: None,
+        on_unreadable: Callable[[str, OSError], object] = lambda path, error: None,
+        on_raw: Callable[[str], object] = lambda path: None,
     ) -> None:
         self.folder = folder
         self.gone: OSError | None = None
         self.waiting = 0
-        self._known, self._settle, self._patience, self._told = known, settle, patience, told
-        self._onraw: Callable[[str], object] | None = onraw
+        self._known, self._settle, self._retry_after, self._on_unreadable = known, settle, retry_after, on_unreadable
+        self._on_raw: Callable[[str], object] | None = on_raw
         self._skip = None if skip is None else os.path.realpath(skip)
         self._seen = Digests()  # in the last scan, and not known then
         self._put_off: dict[int, tuple[float, int]] = {}  # digest -> when to find it again, how often it was put off
@@ -103,10 +103,10 @@ class FolderWatch:
         return len(self._put_off)
 
     def put_off(self, photo: PhotoFile) -> int:
-        """Find a photo that could not be read again after ``patience``. Returns how often it was put off."""
+        """Find a photo that could not be read again after ``retry_after``. Returns how often it was put off."""
         digest = photo.digest()
         times = self._put_off.get(digest, (0.0, 0))[1] + 1
-        pause = min(self._patience * 2 ** (times - 1), max(self._patience, _MAX_RETRY_SECONDS))
+        pause = min(self._retry_after * 2 ** (times - 1), max(self._retry_after, _MAX_RETRY_SECONDS))
         self._put_off[digest] = (time.monotonic() + pause, times)
         return times
 
@@ -149,9 +149,9 @@ class FolderWatch:
                             inside.append(found._replace(parent=real))
                         continue
                     if isinstance(found, str):
-                        if self._onraw is not None:
-                            self._onraw(found)
-                            self._onraw = None
+                        if self._on_raw is not None:
+                            self._on_raw(found)
+                            self._on_raw = None
                         continue
                     photo = found
                     if (digest := photo.digest()) in self._known:
@@ -182,7 +182,7 @@ class FolderWatch:
     def _tell(self, path: str, error: OSError) -> None:
         if not isinstance(error, FileNotFoundError) and path not in self._unreadable:
             self._unreadable.add(path)
-            self._told(path, error)
+            self._on_unreadable(path, error)
 
 
 def _listed(folder: str) -> Iterator[PhotoFile | _Inner | str]:

@@ -180,7 +180,7 @@ def test_info(edgeclf: Run, make_model: Callable[..., Path]) -> None:
     model = make_model(resize="pad", display={"king": "Königspinguin"})
     done = edgeclf("info", model)
     assert (done.returncode, done.stderr) == (0, "")
-    for text in (str(model), "32 x 32 pixels", "letterboxed", "seal intact", "fp32", "king", "Königspinguin"):
+    for text in (str(model), "32 x 32 pixels", "letterboxed", "checksum correct", "fp32", "king", "Königspinguin"):
         assert text in done.stdout
     report = json.loads(edgeclf("info", model, "--json").stdout)
     assert (report["path"], report["bytes"]) == (str(model), model.stat().st_size)

@@ -225,7 +225,7 @@ def test_a_photo_that_changes_while_it_is_read_is_not_recorded(tmp_path: Path, m
 
     monkeypatch.setattr(classifier, "predict_many", lambda photos, top_k: (slow(photo, top_k) for photo in photos))
     with RecordFile(tmp_path / "o.jsonl", classifier.sha256, 3) as records, Stopping() as stop:
-        watch = FolderWatch(str(tmp_path), records.known, settle=0, patience=0)
+        watch = FolderWatch(str(tmp_path), records.known, settle=0, retry_after=0)
         work = _Work(classifier, records, None, Console(), 3, False, False)
         for _ in range(4):
             watch._full_scan_at = 0
@@ -256,7 +256,7 @@ def test_once_ends_though_photos_cannot_be_read_one_after_the_other(
 
     monkeypatch.setattr(classifier, "predict_many", unreadable)
     with RecordFile(out, classifier.sha256, 3) as records, Stopping() as stop:
-        watcher = FolderWatch(str(tmp_path / "in"), records.known, settle=0.05, patience=0.1)
+        watcher = FolderWatch(str(tmp_path / "in"), records.known, settle=0.05, retry_after=0.1)
         work = watch._Work(classifier, records, None, Console(), 3, False, True)
         signal.alarm(60)
         watch._run(watcher, work, stop, Console(), True)

@@ -42,7 +42,7 @@ def test_watch_records_a_photo_that_may_not_be_opened_once_it_may(
 
     monkeypatch.setattr(reading, "_open", refusing)
     with RecordFile(tmp_path / "o.jsonl", SHA, 3, resume=True) as records:
-        watch = FolderWatch(str(tmp_path / "in"), records.known, settle=0, patience=0)
+        watch = FolderWatch(str(tmp_path / "in"), records.known, settle=0, retry_after=0)
         work = watch_command._Work(Classifier(MODEL), records, None, Console(), 3, False, once)
         stop: Any = False
         for _ in range(3):
@@ -56,7 +56,7 @@ def test_watch_records_a_photo_that_may_not_be_opened_once_it_may(
                 work.classify_new(watch, stop)
     if once:  # the next run finds it
         with RecordFile(tmp_path / "o.jsonl", SHA, 3, resume=True) as records:
-            watch = FolderWatch(str(tmp_path / "in"), records.known, settle=0, patience=0)
+            watch = FolderWatch(str(tmp_path / "in"), records.known, settle=0, retry_after=0)
             work = watch_command._Work(Classifier(MODEL), records, None, Console(), 3, False, once)
             for _ in range(2):
                 work.classify_new(watch, stop)

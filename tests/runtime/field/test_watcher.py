@@ -49,7 +49,7 @@ def test_a_photo_is_taken_when_two_looks_saw_it_the_same(tmp_path: Path) -> None
 
 def test_photos_put_off_are_given_again_ever_later(tmp_path: Path) -> None:
     put(tmp_path / "a.png")
-    watch = looks(tmp_path, patience=0.3)
+    watch = looks(tmp_path, retry_after=0.3)
     (photo,) = [*watch.scan(), *watch.scan()]
     assert (watch.put_off(photo), watch.postponed, found(watch)) == (1, 1, [])
     time.sleep(0.35)
@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_read_is_told_once(tmp_path: Path, monkeypatch: 
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    watch = looks(tmp_path, told=lambda path, error: told.append(f"{path}: {error.strerror}"))
+    watch = looks(tmp_path, on_unreadable=lambda path, error: told.append(f"{path}: {error.strerror}"))
     assert [found(watch), found(watch)] == [[], ["a.png"]]
     assert told == [f"{tmp_path / 'locked'}: Permission denied"]
 

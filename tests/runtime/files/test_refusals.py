@@ -103,11 +103,15 @@ def test_watch_goes_on_beside_a_folder_that_hangs(tmp_path: Path, hanging_looks:
     good = put(tmp_path / "in" / "good.jpg")
     told: list[str] = []
     watch = FolderWatch(
-        str(tmp_path / "in"), Digests(), settle=0, patience=0, told=lambda path, error: told.append(str(error.strerror))
+        str(tmp_path / "in"),
+        Digests(),
+        settle=0,
+        retry_after=0,
+        on_unreadable=lambda path, error: told.append(str(error.strerror)),
     )
     assert [photo.path for photo in (*watch.scan(), *watch.scan())] == [good]
     assert told == ["its disk does not answer"]
-    gone = FolderWatch(str(tmp_path / "in" / "hangs"), Digests(), settle=0, patience=0)
+    gone = FolderWatch(str(tmp_path / "in" / "hangs"), Digests(), settle=0, retry_after=0)
     assert list(gone.scan()) == []
     assert isinstance(gone.gone, TimeoutError)
 

@@ -40,7 +40,7 @@ def below(folder: Path, found: "list[str] | None" = None) -> list[str]:
 
 
 def watched(folder: Path) -> list[str]:
-    watch = FolderWatch(str(folder), Digests(), settle=0, patience=0)
+    watch = FolderWatch(str(folder), Digests(), settle=0, retry_after=0)
     list(watch.scan())
     return below(folder, [photo.path for photo in watch.scan()])
 

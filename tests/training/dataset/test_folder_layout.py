@@ -109,7 +109,7 @@ def test_wrapper_folders_are_entered_and_told(wrapper: str, inside: str, junk: s
     assert counts(found)["train"] == {"cat": 1, "dog": 1}
     assert len(counts(found)) == (2 if "/" in inside else 1)
     split, inner = ("train", "dataset") if wrapper.startswith("train") and inside == "cat dog" else (None, wrapper)
-    told = f"{data / (split or '')}: its photos are taken from {Path(inner)}, the folder inside"
+    told = f"{data / (split or '')}: its photos are read from {Path(inner)}, the folder inside"
     assert told in found.notes
     assert any("ignored: __MACOSX" in note for note in found.notes) == bool(junk)
     judged = find_labelled_photos(data, PAIR, split=split)
