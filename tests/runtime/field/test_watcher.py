@@ -20,9 +20,9 @@ def put(path: Path, seed: int = 1) -> Path:
     return path
 
 
-def looks(folder: Path, known: Digests | None = None, **options: Any) -> FolderWatch:
+def watcher(folder: Path, known: Digests | None = None, **options: Any) -> FolderWatch:
     return FolderWatch(
-        str(folder), known if known is not None else Digests(), **{"settle": 0, "patience": 0, **options}
+        str(folder), known if known is not None else Digests(), **{"settle": 0, "retry_after": 0, **options}
     )
 
 
@@ -30,9 +30,9 @@ def found(watch: FolderWatch) -> list[str]:
     return [os.path.relpath(photo.path, watch.folder) for photo in watch.scan()]
 
 
-def test_a_photo_is_taken_when_two_looks_saw_it_the_same(tmp_path: Path) -> None:
+def test_a_photo_is_taken_when_two_scans_saw_it_the_same(tmp_path: Path) -> None:
     path, known = put(tmp_path / "a.png"), Digests()
-    watch = looks(tmp_path, known)
+    watch = watcher(tmp_path, known)
     assert (found(watch), watch.waiting) == ([], 1)
     with path.open("ab") as file:
         file.write(b"more")
@@ -49,7 +49,7 @@ def test_a_photo_is_taken_when_two_looks_saw_it_the_same(tmp_path: Path) -> None
 
 def test_photos_put_off_are_given_again_ever_later(tmp_path: Path) -> None:
     put(tmp_path / "a.png")
-    watch = looks(tmp_path, retry_after=0.3)
+    watch = watcher(tmp_path, retry_after=0.3)
     (photo,) = [*watch.scan(), *watch.scan()]
     assert (watch.put_off(photo), watch.postponed, found(watch)) == (1, 1, [])
     time.sleep(0.35)
@@ -74,7 +74,7 @@ def test_unchanged_folders_are_not_read_again(tmp_path: Path, monkeypatch: pytes
     read: list[str] = []
     entries = watching._listed
     monkeypatch.setattr(watching, "_listed", lambda folder: [read.append(folder), entries(folder)][1])  # type: ignore[func-returns-value]
-    watch = looks(tmp_path, known)
+    watch = watcher(tmp_path, known)
     assert [found(watch), sorted(found(watch))] == [[], ["a/1.png", "a/b/2.png", "c/3.png"]]
     for photo in watch.scan():
         known.add(photo.digest())
@@ -100,9 +100,9 @@ def test_what_is_no_photo_and_where_not_to_look(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "in" / "pipe.jpg")
     (tmp_path / "way").symlink_to(tmp_path / "in")
     for folder in (tmp_path / "in", tmp_path / "way"):
-        watch = looks(folder, skip=tmp_path / "way" / "review")
+        watch = watcher(folder, skip=tmp_path / "way" / "review")
         assert [found(watch), found(watch)] == [[], ["a.png", "link.png"]]
-    gone = looks(tmp_path / "missing")
+    gone = watcher(tmp_path / "missing")
     assert found(gone) == []
     assert gone.gone is not None
 
@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_read_is_told_once(tmp_path: Path, monkeypatch: 
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    watch = looks(tmp_path, on_unreadable=lambda path, error: told.append(f"{path}: {error.strerror}"))
+    watch = watcher(tmp_path, on_unreadable=lambda path, error: told.append(f"{path}: {error.strerror}"))
     assert [found(watch), found(watch)] == [[], ["a.png"]]
     assert told == [f"{tmp_path / 'locked'}: Permission denied"]
 
