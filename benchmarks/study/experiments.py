@@ -9,15 +9,16 @@ from pathlib import Path
 from edgeclf_samples import write_sample_data
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.config.recipes import read_recipe
-from edgeclf_training.networks import ARCHITECTURES
+from edgeclf_training.networks import get_architecture, register_architecture
 
 SEEDS = (0, 1, 2)
 
 # The walk-through gave photos divided by 255 to weights that expect 0..255 less the mean: a nearly uniform grey, its
 # contrast 255 times too low. SqueezeNet's weights expect 0..255 less the mean, by std: this does the same to them.
-FAINT = "squeezenet1_1, input 255 times too faint"
-_SQUEEZENET = ARCHITECTURES["squeezenet1_1"]
-ARCHITECTURES[FAINT] = replace(_SQUEEZENET, mean=(0.0,) * 3, std=tuple(255 * s for s in _SQUEEZENET.std))  # type: ignore[arg-type]
+FAINT = "squeezenet1_1-faint"
+_SQUEEZENET = get_architecture("squeezenet1_1")
+_FAINT_STD = tuple(255 * s for s in _SQUEEZENET.std)
+register_architecture(FAINT, replace(_SQUEEZENET, mean=(0.0,) * 3, std=_FAINT_STD))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ class TrainOptions:
 
     arch: str = _key(
         "efficientnet_lite0",
-        "efficientnet_lite0, resnet18, resnet50, vgg16, mobilenet_v2, mobilenet_v3_large, squeezenet1_1, cnn4.",
+        "efficientnet_lite0, resnet18, resnet50, vgg16, mobilenet_v2, mobilenet_v3_large, squeezenet1_1, cnn4,"
+        " or one of an installed package.",
         "NAME",
     )
     weights: str | None = _key(None, "First weights; default: imagenet where there are.", "imagenet|FILE|none")

@@ -1,7 +1,9 @@
 """Networks: features in named stages, an optional pool, and a linear or MLP head."""
 
-from edgeclf_training.networks.architectures import ARCHITECTURES, Architecture, build_network, get_architecture
+from edgeclf_training.networks.architectures import ARCHITECTURES, Architecture
+from edgeclf_training.networks.build import build_network
 from edgeclf_training.networks.network import Head, Network, freeze, train_mode
+from edgeclf_training.networks.registry import architecture_names, get_architecture, register_architecture
 from edgeclf_training.networks.weights import Loaded, read_state
 
 __all__ = [
@@ -10,9 +12,11 @@ __all__ = [
     "Head",
     "Loaded",
     "Network",
+    "architecture_names",
     "build_network",
     "freeze",
     "get_architecture",
     "read_state",
+    "register_architecture",
     "train_mode",
 ]

@@ -1,17 +1,13 @@
-"""The architectures, one table entry each: parts, normalisation, defaults, and where ImageNet weights come from."""
+"""edgeclf's own networks, one table entry each: parts, normalisation, defaults, and the source of ImageNet weights."""
 
-from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 import torchvision
-from edgeclf.errors import UsageError
 from torch import nn
 
 from edgeclf_training.networks.efficientnet_lite import EfficientNetLite0
-from edgeclf_training.networks.network import Head, Network
-from edgeclf_training.networks.weights import Loaded, PackagedWeights, TorchvisionWeights, load_backbone
+from edgeclf_training.networks.weights import PackagedWeights, TorchvisionWeights
 
 Stages = list[tuple[str, nn.Module]]
 Parts = tuple[Stages, nn.Module | None]
@@ -155,84 +151,3 @@ ARCHITECTURES: dict[str, Architecture] = {
         default_head="mlp",
     ),
 }
-
-
-def get_architecture(name: str) -> Architecture:
-    """The architecture of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    try:
-        return ARCHITECTURES[name]
-    except KeyError:
-        raise UsageError(f"no architecture {name!r}", f"choose one of {', '.join(ARCHITECTURES)}") from None
-
-
-def build_network(
-    name: str,
-    classes: int,
-    *,
-    head: str | None = None,
-    image_size: int | None = None,
-    weights: str = "none",
-    normalize: str = "weights",
-    dropout: float = 0.2,
-    keep_classifier: bool = False,
-) -> tuple[Network, Loaded | None]:
-    """Build a network, its features initialised from ``weights``.
-
-    Args:
-        name: a key of ``ARCHITECTURES``.
-        classes: number of classes, at least 1.
-        head: "linear" or "mlp"; the architecture's own default if None.
-        image_size: input height and width in pixels; the architecture's own default if None.
-        weights: "imagenet", "none", or a file with a state dict in the published (torchvision's) names.
-        normalize: "weights" scales the input as the published weights expect it, "unit" to 0..1.
-        dropout: probability of dropping an input of the last layer in training.
-        keep_classifier: also take over the file's own linear classifier, which must have ``classes`` outputs.
-
-    Returns:
-        The network (in training mode, nothing frozen) and what was loaded, None for ``weights="none"``.
-
-    Raises:
-        UsageError: unknown name or head, or an image too small for the network.
-        WeightsError: the weights are not to be had or do not fit.
-    """
-    spec = get_architecture(name)
-    size = image_size or spec.image_size
-    skeleton = spec.skeleton()
-    loaded = load_backbone(skeleton, name, spec.imagenet, weights, spec.classifier)
-    stages, pool = spec.cut(skeleton)
-    channels, cells = _pooled_shape(stages, pool, name, size)
-    hidden = spec.mlp_hidden if (head or spec.default_head) == "mlp" else ()
-    mean, std = (spec.mean, spec.std) if normalize == "weights" else ((0.0,) * 3, (255.0,) * 3)
-    network = Network(stages, pool, Head(channels, cells, hidden, classes, dropout), mean, std)
-    if keep_classifier:
-        classifier = skeleton.get_submodule(spec.classifier.rstrip("."))
-        network.head.linears[0].load_state_dict(classifier.state_dict())
-    return network, loaded
-
-
-def _pooled_shape(stages: Stages, pool: nn.Module | None, name: str, size: int) -> tuple[int, int]:
-    """Channels and positions of the pooled activation, found by passing one black photo."""
-    modules = nn.Sequential(*(stage for _, stage in stages), pool or nn.Identity())
-    was_training = modules.training
-    modules.eval()
-
-    def shape(side: int) -> tuple[int, int]:
-        try:
-            with torch.no_grad():
-                _, channels, height, width = modules(torch.zeros(1, 3, side, side)).shape
-        except RuntimeError:  # nothing is left of so small a photo
-            return 0, 0
-        return channels, height * width
-
-    channels, cells = shape(size)
-    if not cells:
-        larger = range(size, get_architecture(name).image_size + 1)  # its usual size does
-        least = larger[bisect_left(larger, True, key=lambda side: bool(shape(side)[1]))]
-        what = f"{name} cannot take photos of {size} x {size} pixels"
-        raise UsageError(what, f"give --image-size {least} or more")
-    modules.train(was_training)
-    return channels, cells
