@@ -25,16 +25,16 @@ class Trained:
     start: str = ""  # a file in the weights folder, or a row whose convolutions it starts with
 
 
-_SCRATCH = TrainOptions(weights="none", batch_size=32, head_rate=3e-4, base_rate=3e-4, label_smoothing=0.0)
+_SCRATCH = TrainOptions(weights="none", batch_size=32, head_lr=3e-4, backbone_lr=3e-4, label_smoothing=0.0)
 _TUNED = TrainOptions(image_size=128, epochs=4, frozen_views=1, crop_fraction=1.0)
 ROWS = {
     "efficientnet_lite0": Trained(replace(_TUNED, arch="efficientnet_lite0")),
     "squeezenet1_1": Trained(replace(_TUNED, arch="squeezenet1_1"), "squeezenet1_1.pth"),
     "mobilenet_v2": Trained(replace(_TUNED, arch="mobilenet_v2"), "mobilenet_v2-features-bnfolded.pth"),
-    "cnn4": Trained(replace(_SCRATCH, arch="cnn4", image_size=128, epochs=15, head_rate=1e-3, base_rate=1e-3)),
+    "cnn4": Trained(replace(_SCRATCH, arch="cnn4", image_size=128, epochs=15, head_lr=1e-3, backbone_lr=1e-3)),
     "resnet50": Trained(replace(_SCRATCH, arch="resnet50", image_size=64, epochs=12, crop_fraction=1.0)),
     "vgg16 linear": Trained(
-        replace(_SCRATCH, arch="vgg16", image_size=64, epochs=12, crop_fraction=1.0, precision="bf16", base_rate=1e-4)
+        replace(_SCRATCH, arch="vgg16", image_size=64, epochs=12, crop_fraction=1.0, precision="bf16", backbone_lr=1e-4)
     ),
     "vgg16 mlp": Trained(
         replace(_TUNED, arch="vgg16", head="mlp", image_size=64, epochs=10, freeze_epochs=10), "vgg16 linear"

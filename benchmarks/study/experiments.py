@@ -172,7 +172,7 @@ def vgg16(places: Places) -> list[Experiment]:
     base = replace(read_recipe("penguins-vgg16"), weights=places.squeezenet(), unfreeze="stage4")
     base = places.options(replace(base, arch=FAINT, normalize="weights"), epochs=12, freeze_epochs=6)
     scaled = {"arch": "squeezenet1_1"}
-    rates = {"frozen_rate": 2e-4, "head_rate": 1e-4, "base_rate": 1e-4}
+    rates = {"frozen_head_lr": 2e-4, "head_lr": 1e-4, "backbone_lr": 1e-4}
     rest = {"keep": "best", "head": "linear", "val_split": "random", **rates}
     changes: dict[str, dict[str, object]] = {
         "the walk-through's recipe": {},

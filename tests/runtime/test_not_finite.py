@@ -148,7 +148,7 @@ def test_manifests_hold_finite_numbers_only(
         (("watch", ".", "--out", "a.csv", "--once"), "--settle"),
         (("bench",), "--seconds"),
         (("export", "run", "-o", "a.onnx"), "--max-drop"),
-        (("train", "photos", "--out", "run"), "--head-rate"),
+        (("train", "photos", "--out", "run"), "--head-lr"),
     ],
 )
 def test_numbers_given_are_finite(

@@ -70,7 +70,7 @@ def run(once: Callable[..., Path]) -> Run:
             image_size=SIZE,
             batch_size=8,
             workers=0,
-            head_rate=2e-3,
+            head_lr=2e-3,
             augment="none",
         )
         train([path / "photos"], path / "run", options)

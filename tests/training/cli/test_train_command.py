@@ -89,6 +89,18 @@ def test_imagenet_weights_offline_end_in_one_line(edgeclf_child: Cli, class_fold
     assert not (tmp_path / "run").exists()
 
 
+def test_the_earlier_flags_of_the_learning_rates_work_and_give_one_line_of_notice(edgeclf: Cli) -> None:
+    shown = edgeclf("train", "--help").stdout
+    for old, new in (("--head-rate", "--head-lr"), ("--base-rate", "--backbone-lr")):
+        assert new in shown
+        assert old not in shown
+        done = edgeclf("train", old, "-1")
+        notice, error = done.stderr.splitlines()
+        assert notice == f"note: {old} is now called {new}"
+        assert f"{old} -1.0: give 0 or more" in error
+        assert done.returncode == 2
+
+
 def test_sample_data_refuses_a_used_folder(edgeclf: Cli, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     done = edgeclf("sample-data", tmp_path, "--per-class", 1)

@@ -35,8 +35,8 @@ def test_the_shipped_recipes_are_the_walk_throughs_and_the_default() -> None:
     vgg = resolve(read_recipe("penguins-vgg16-aug"))
     network, _ = build_network("vgg16", 6, head=vgg.head, image_size=128)
     frozen, tuned = phases_of(vgg, network)
-    assert (frozen.epochs, frozen.unfreeze, frozen.head_rate) == (30, None, 2e-5)
-    assert (tuned.epochs, tuned.unfreeze, tuned.head_rate, vgg.base_rate) == (100, "block5", 1e-5, 1e-5)
+    assert (frozen.epochs, frozen.unfreeze, frozen.head_lr) == (30, None, 2e-5)
+    assert (tuned.epochs, tuned.unfreeze, tuned.head_lr, vgg.backbone_lr) == (100, "block5", 1e-5, 1e-5)
     assert (vgg.rotation, vgg.shift, vgg.shear, vgg.zoom, vgg.flip) == (40, 0.2, 0.2, 0.2, True)
     assert network.head.widths == (256, 6)
 
@@ -76,8 +76,8 @@ def test_a_recipe_survives_being_written_and_read(tmp_path: Path) -> None:
         ('classes = "king"', "classes king: give a list"),
         ("epochs = ", "cannot be read"),
         ("classes = " + "[" * 5000, "cannot be read"),
-        ("head_rate = inf", "give a finite number"),
-        ("head_rate = 1" + "0" * 400, "give a finite number"),
+        ("head_lr = inf", "give a finite number"),
+        ("head_lr = 1" + "0" * 400, "give a finite number"),
         ("[train]\nepochs = 3", "unknown key 'train'"),
     ],
 )
@@ -89,6 +89,18 @@ def test_a_recipe_with_a_mistake_is_one_clear_error(text: str, message: str, tmp
     assert message in str(error.value)
     assert "mine.toml" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_recipe_with_the_earlier_names_of_the_learning_rates_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "old.toml"
+    path.write_text("head_rate = 1e-3\nfrozen_rate = 2e-3\nbase_rate = 3e-3\n")
+    assert read_recipe(str(path)) == TrainOptions(head_lr=1e-3, frozen_head_lr=2e-3, backbone_lr=3e-3)
+    path.write_text("head_rate = 1e-3\nhead_lr = 2e-3\n")
+    with pytest.raises(UsageError, match="head_rate and head_lr are the same option"):
+        read_recipe(str(path))
+    path.write_text("base_rate = -1\n")
+    with pytest.raises(UsageError, match=r"old\.toml: base_rate -1\.0: give 0 or more"):
+        read_recipe(str(path))
 
 
 def test_a_misspelt_recipe_name_names_the_nearest() -> None:

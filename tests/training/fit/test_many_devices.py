@@ -90,7 +90,7 @@ def test_a_gpu_learns_the_same_task(
     precision: str, class_folders: Path, tmp_path: Path, edgeclf_child: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     done = edgeclf_child(
-        "train", class_folders, *FLAGS, "--epochs", 8, "--head-rate", "2e-3", "--device", "cuda",
+        "train", class_folders, *FLAGS, "--epochs", 8, "--head-lr", "2e-3", "--device", "cuda",
         "--precision", precision, "--out", tmp_path / "run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

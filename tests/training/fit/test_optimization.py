@@ -33,8 +33,8 @@ def rate_of(groups: list[dict[str, object]], parameter: torch.Tensor) -> tuple[o
 
 
 def test_earlier_stages_learn_slower_and_norms_are_not_decayed(network: Network) -> None:
-    options = replace(OPTIONS, base_rate=1e-3, stage_decay=0.5, weight_decay=0.1)
-    groups = parameter_groups(network, options, head_rate=7e-3)
+    options = replace(OPTIONS, backbone_lr=1e-3, stage_decay=0.5, weight_decay=0.1)
+    groups = parameter_groups(network, options, head_lr=7e-3)
     assert rate_of(groups, network.head.linears[0].weight) == (7e-3, 0.1)
     assert rate_of(groups, network.head.linears[0].bias) == (7e-3, 0.0)
     assert rate_of(groups, network.features.layer4[1].conv2.weight) == (1e-3, 0.1)
@@ -57,7 +57,7 @@ def test_frozen_stages_are_in_no_group(network: Network) -> None:
 def test_optimisers_learn(name: str, kind: str, network: Network) -> None:
     torch.manual_seed(0)
     rate = 1e-2 if name == "sgd" else 1e-3
-    groups = parameter_groups(network, replace(OPTIONS, base_rate=rate), rate)
+    groups = parameter_groups(network, replace(OPTIONS, backbone_lr=rate), rate)
     optimizer = make_optimizer(groups, replace(OPTIONS, optimizer=name))
     assert type(optimizer).__name__ == kind
     photos, labels = torch.randint(0, 255, (6, 32, 32, 3), dtype=torch.uint8), torch.tensor([0, 1, 2, 0, 1, 2])

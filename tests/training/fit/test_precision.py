@@ -18,7 +18,7 @@ from edgeclf_training.evaluation.predictions import predict
 from edgeclf_training.fit.train import train
 from edgeclf_training.run.run_folder import Run, load_run, load_run_or_checkpoint
 
-QUICK = TrainOptions(arch="cnn4", weights="none", epochs=3, image_size=64, batch_size=8, workers=0, head_rate=2e-3)
+QUICK = TrainOptions(arch="cnn4", weights="none", epochs=3, image_size=64, batch_size=8, workers=0, head_lr=2e-3)
 
 
 @pytest.fixture(scope="module")

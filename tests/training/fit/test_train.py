@@ -148,7 +148,7 @@ def test_going_on_from_a_run_with_more_photos_and_a_new_class(run: Run, class_fo
 
 
 def test_going_on_never_ends_worse_than_it_began(run: Run, class_folders: Path, tmp_path: Path) -> None:
-    wild = TrainOptions(epochs=1, batch_size=8, workers=0, head_rate=0.5, base_rate=0.5)
+    wild = TrainOptions(epochs=1, batch_size=8, workers=0, head_lr=0.5, backbone_lr=0.5)
     on = train([class_folders], tmp_path / "on", wild, start=run)
     assert on.metrics == run.metrics
     for name, tensor in run.network().state_dict().items():
@@ -245,7 +245,7 @@ def test_deep_networks_overfit_32_real_photos_and_export_agrees(
         workers=0,
     )
     if weights != "none":  # random weights in a file: nothing pretrained that low rates would have to spare
-        options = replace(options, freeze_epochs=0, head_rate=1e-4, base_rate=1e-4)
+        options = replace(options, freeze_epochs=0, head_lr=1e-4, backbone_lr=1e-4)
     run = train([tmp_path / "data"], tmp_path / "run", options)
     assert run.metrics[0].correct >= 31
     exported = export_run(run, tmp_path / "model.onnx")

@@ -46,10 +46,8 @@ def test_a_loss_that_ran_away_is_known(losses: list[float], kept: int, classes: 
 
 
 def test_a_run_whose_kept_weights_are_ruined_says_diverged_and_fails(class_folders: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"training diverged: the validation loss of epoch 1.*lower --head-rate"
-    ) as error:
-        train(class_folders, tmp_path / "run", replace(QUICK, head_rate=1e2, base_rate=1e2))
+    with pytest.raises(DataError, match=r"training diverged: the validation loss of epoch 1.*lower --head-lr") as error:
+        train(class_folders, tmp_path / "run", replace(QUICK, head_lr=1e2, backbone_lr=1e2))
     assert error.value.exit_code == 5
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["diverged"] == error.value.message
@@ -62,7 +60,7 @@ def test_a_run_that_diverged_after_the_kept_epoch_says_so(
 ) -> None:
     real = fine_tuning.rate_factor
     monkeypatch.setattr(fine_tuning, "rate_factor", lambda step, *more: real(step, *more) if step < 9 else 1e9)
-    run = train(class_folders, tmp_path / "run", replace(QUICK, epochs=4, head_rate=2e-3), on_event=Console().listener)
+    run = train(class_folders, tmp_path / "run", replace(QUICK, epochs=4, head_lr=2e-3), on_event=Console().listener)
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "training diverged" in line]
     assert f"the weights of epoch {run.best_epoch}, from before that, are kept" in line
     assert json.loads((run.folder / "metrics.json").read_text())["diverged"] in line
@@ -76,7 +74,7 @@ def test_what_the_accuracy_hides_is_told_by_train_and_the_report(
     for label, kept in (("gentoo", 2), ("king", 1)):
         for path in sorted((root / label).iterdir())[kept:]:
             path.unlink()
-    run = train(root, tmp_path / "run", replace(QUICK, balance=False, head_rate=1e-5), on_event=Console().listener)
+    run = train(root, tmp_path / "run", replace(QUICK, balance=False, head_lr=1e-5), on_event=Console().listener)
     said = capsys.readouterr().err
     assert run.metrics[0].confusion == ((6, 0, 0), (1, 0, 0), (0, 0, 0))
     told = json.loads((run.folder / "metrics.json").read_text())["splits"]["validation"]

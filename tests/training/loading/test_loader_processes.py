@@ -20,7 +20,7 @@ from edgeclf_training.loading.loader_processes import BatchLoader, loader_errors
 from edgeclf_training.loading.photo_dataset import PhotoDataset
 from torch.utils.data import Dataset
 
-QUICK = TrainOptions(arch="cnn4", weights="none", epochs=2, image_size=64, batch_size=8, workers=2, head_rate=2e-3)
+QUICK = TrainOptions(arch="cnn4", weights="none", epochs=2, image_size=64, batch_size=8, workers=2, head_lr=2e-3)
 # No main guard: a process that ran this script once more would start processes of its own.
 SCRIPT = """
 import multiprocessing, sys

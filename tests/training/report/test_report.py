@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 HOSTILE = {"adelie": "<script>alert(1)", "gentoo": "\"'><img src=x onerror=y>", "king": "$a_b$ & ペンギン"}
 QUICK = TrainOptions(
-    arch="cnn4", weights="none", epochs=3, image_size=64, resize="pad", batch_size=8, workers=0, head_rate=2e-3
+    arch="cnn4", weights="none", epochs=3, image_size=64, resize="pad", batch_size=8, workers=0, head_lr=2e-3
 )
 
 

@@ -202,3 +202,12 @@ def test_older_runs_come_back_and_are_written_in_this_version(trained: tuple[Pat
     values = json.loads((tmp_path / "run" / "run.json").read_text())
     (tmp_path / "run" / "run.json").write_text(json.dumps({**values, "schema_version": 2}))
     assert replace(load_run(tmp_path / "run"), folder=trained[0]) == load_run(trained[0])
+
+
+def test_a_run_with_the_earlier_names_of_the_learning_rates_is_read(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copytree(trained[0], tmp_path / "run")
+    values = json.loads((tmp_path / "run" / "run.json").read_text())
+    for old, new in (("head_rate", "head_lr"), ("frozen_rate", "frozen_head_lr"), ("base_rate", "backbone_lr")):
+        values["options"][old] = values["options"].pop(new)
+    (tmp_path / "run" / "run.json").write_text(json.dumps(values))
+    assert load_run(tmp_path / "run").options == load_run(trained[0]).options

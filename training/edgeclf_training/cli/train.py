@@ -13,7 +13,7 @@ import typer
 from edgeclf.cli.extras import require
 from edgeclf.errors import DataError, UsageError
 
-from edgeclf_training.config.options import MACHINE, TrainOptions, flag, value_type, with_values
+from edgeclf_training.config.options import MACHINE, RENAMED, TrainOptions, flag, value_type, with_values
 from edgeclf_training.config.recipes import recipe_and_start, recipe_names
 
 _LIST_HINT = """separate names by commas; put a name that contains a comma in double quotes: --classes 'A,"B, small"'"""
@@ -71,6 +71,8 @@ def train(
     Then: edgeclf export RUN -o MODEL.onnx
     """
     chosen = {name: value for name, value in given.items() if value is not None}
+    for old in [name for name in RENAMED if name in chosen]:
+        typer.echo(f"note: {flag(old)} is now called {flag(RENAMED[old])}", err=True)
     if "classes" in chosen:
         chosen["classes"] = _names(chosen["classes"])
     base, start_of_recipe = recipe_and_start(recipe)
@@ -172,6 +174,9 @@ def _add_flags() -> None:
         option = typer.Option(*names, help=help_text, show_default=False, **extra)
         hint: Any = Annotated[(str if kind is tuple else kind) | None, option]
         parameters.append(inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint))
+    for old, name in RENAMED.items():
+        hint = Annotated[value_type(name)[0] | None, typer.Option(flag(old), hidden=True)]
+        parameters.append(inspect.Parameter(old, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint))
     train.__signature__ = shape.replace(parameters=parameters)  # type: ignore[attr-defined]
     train.__annotations__ = {p.name: p.annotation for p in parameters}
 

@@ -12,6 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 from edgeclf.errors import UsageError
 
 MACHINE = ("device", "workers", "precision", "devices", "num_nodes")  # where a run is computed, not what it computes
+RENAMED = {"head_rate": "head_lr", "frozen_rate": "frozen_head_lr", "base_rate": "backbone_lr"}
+"""Earlier name of an option -> its name. Recipes, runs and command lines with the earlier names are still read."""
 
 
 def _key(default: Any, says: str, value: str = "N", low: float | None = None, high: float | None = None) -> Any:
@@ -49,7 +51,7 @@ class TrainOptions:
 
     epochs: int = _key(8, "Epochs in all, the frozen ones included.", "N", 1, 100_000)
     freeze_epochs: int | None = _key(
-        None, "First epochs, base frozen; default: 1 of several, if pretrained.", "N", 0, 100_000
+        None, "First epochs, backbone frozen; default: 1 of several, if pretrained.", "N", 0, 100_000
     )
     unfreeze: str = _key("all", "First stage trained after that.", "STAGE|all")
     frozen_views: int = _key(
@@ -61,11 +63,13 @@ class TrainOptions:
     )
     batch_size: int = _key(32, "Photos per step, on all devices together.", "N", 2, 65_536)
     optimizer: Literal["adamw", "sgd", "rmsprop"] = _key("adamw", "Optimiser.")
-    head_rate: float | None = _key(
+    head_lr: float | None = _key(
         None, "Peak learning rate of the head; default: 3e-3 if pretrained, else 1e-3.", "R", 0
     )
-    frozen_rate: float | None = _key(None, "The head's rate while the base is frozen; default: --head-rate.", "R", 0)
-    base_rate: float | None = _key(
+    frozen_head_lr: float | None = _key(
+        None, "Peak learning rate of the head while the backbone is frozen; default: --head-lr.", "R", 0
+    )
+    backbone_lr: float | None = _key(
         None, "Peak learning rate of the last stage; default: 3e-4 if pretrained, else 1e-3.", "R", 0
     )
     stage_decay: float = _key(1.0, "Each earlier stage learns slower by this factor; 1: all at one rate.", "F", 0.01, 1)
@@ -145,14 +149,21 @@ def with_values(options: TrainOptions, values: typing.Mapping[str, Any], where: 
 
     Args:
         options: what is not given in ``values``.
-        values: field name -> value.
+        values: field name -> value; earlier names of fields (``RENAMED``) are understood.
         where: "" if the values are flags, else the recipe file they come from.
 
     Raises:
-        UsageError: a value of the wrong type, outside its range, or not one of the choices.
+        UsageError: a value of the wrong type, outside its range, or not one of the choices; or one option under its
+            earlier and its present name.
     """
+    said: dict[str, str] = {}
+    for name in values:
+        field_name = RENAMED.get(name, name)
+        if field_name in said:
+            raise UsageError(f"{said[field_name]} and {name} are the same option", f"leave {name} out")
+        said[field_name] = f"{where}: {name}" if where else flag(name)
+    values = {RENAMED.get(name, name): value for name, value in values.items()}
     known = {f.name: f for f in fields(TrainOptions)}
-    said = {name: f"{where}: {name}" if where else flag(name) for name in values}
     return replace(options, **{name: _checked(known[name], value, said[name]) for name, value in values.items()})
 
 

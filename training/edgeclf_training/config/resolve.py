@@ -51,9 +51,9 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
             image_size=_or(options.image_size, spec.image_size),
             crop_fraction=_or(options.crop_fraction, 0.875) if options.resize == "crop" else 1.0,
             freeze_epochs=_or(options.freeze_epochs, min(1 if pretrained else 0, options.epochs - 1)),
-            head_rate=_or(options.head_rate, 3e-3 if pretrained else spec.scratch_rate),
-            frozen_rate=_or(options.frozen_rate, _or(options.head_rate, 3e-3 if pretrained else spec.scratch_rate)),
-            base_rate=_or(options.base_rate, 3e-4 if pretrained else spec.scratch_rate),
+            head_lr=_or(options.head_lr, 3e-3 if pretrained else spec.scratch_lr),
+            frozen_head_lr=_or(options.frozen_head_lr, _or(options.head_lr, 3e-3 if pretrained else spec.scratch_lr)),
+            backbone_lr=_or(options.backbone_lr, 3e-4 if pretrained else spec.scratch_lr),
             batch_norm=options.batch_norm or ("keep" if pretrained else "update"),
             mix_share=_or(options.mix_share, 0.0 if short or options.augment == "none" else 0.5),
             crop_scale=_or(options.crop_scale, 0.8 if short else 0.5),
@@ -105,9 +105,9 @@ def phases_of(options: TrainOptions, network: Network) -> list[Phase]:
             f"give all, or one of {', '.join(network.stages)}",
         )
     frozen = options.freeze_epochs or 0
-    phases = [Phase("frozen", frozen, None, options.frozen_rate or 0.0)] if frozen else []
+    phases = [Phase("frozen", frozen, None, options.frozen_head_lr or 0.0)] if frozen else []
     if options.epochs > frozen:
-        phases.append(Phase("fine-tune", options.epochs - frozen, options.unfreeze, options.head_rate or 0.0))
+        phases.append(Phase("fine-tune", options.epochs - frozen, options.unfreeze, options.head_lr or 0.0))
     return phases
 
 

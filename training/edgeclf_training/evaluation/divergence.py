@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LOWER_LEARNING_RATE = "train again with a lower --head-rate and --base-rate"
+LOWER_LEARNING_RATE = "train again with a lower --head-lr and --backbone-lr"
 # Multiples of the loss of guessing, ln(classes). No network reaches this loss by learning.
 _DIVERGED_LOSS_RATIO = 10.0
 _LATE_DIVERGED_LOSS_RATIO = 2.0  # of the last epoch, if its loss is also far above the lowest one:

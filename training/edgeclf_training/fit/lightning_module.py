@@ -31,13 +31,13 @@ class Phase:
         name: "frozen" or "fine-tune"; shown and recorded.
         epochs: at least 1.
         unfreeze: first trainable stage, "all", or None for the head alone.
-        head_rate: peak learning rate of the head; the stages' come from the options.
+        head_lr: peak learning rate of the head; the stages' come from the options.
     """
 
     name: str
     epochs: int
     unfreeze: str | None
-    head_rate: float
+    head_lr: float
 
 
 class FineTuning(pl.LightningModule):
@@ -131,7 +131,7 @@ class FineTuning(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The schedule steps every batch and spans the phase."""
-        optimizer = make_optimizer(parameter_groups(self.network, self._options, self.phase.head_rate), self._options)
+        optimizer = make_optimizer(parameter_groups(self.network, self._options, self.phase.head_lr), self._options)
         steps, o = max(1, int(self.trainer.estimated_stepping_batches)), self._options
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate_factor(step, steps, o.schedule, o.warmup)

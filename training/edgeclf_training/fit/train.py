@@ -215,7 +215,7 @@ def _finish(run: Run, network: Network, history: History, on_event: Listener, re
     if len(epochs) < o.epochs:
         say(on_event, f"{len(epochs)} of {o.epochs} epochs: --early-stopping, {o.early_stopping} without a better one")
     if history.best.phase != epochs[-1].phase and o.keep != "last":
-        say(on_event, f"no {epochs[-1].phase} epoch did better: more --epochs, or a lower --base-rate, may")
+        say(on_event, f"no {epochs[-1].phase} epoch did better: more --epochs, or a lower --backbone-lr, may")
     which = f"epoch {history.best.epoch}" if history.best.epoch else "what the run started from"
     say(on_event, f"{run.options.keep}: {which}; its weights are kept")
     divergence = diverged([e.val_loss for e in epochs], history.best.epoch, len(run.classes))

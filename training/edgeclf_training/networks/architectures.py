@@ -28,7 +28,7 @@ class Architecture:
         image_size: default input height and width in pixels.
         mlp_hidden: hidden widths of ``--head mlp``.
         default_head: "linear" or "mlp".
-        scratch_rate: learning rate from random weights.
+        scratch_lr: learning rate from random weights.
         imagenet: where the ImageNet weights come from, or None.
     """
 
@@ -40,7 +40,7 @@ class Architecture:
     image_size: int = 224
     mlp_hidden: tuple[int, ...] = (256,)
     default_head: str = "linear"
-    scratch_rate: float = 1e-3
+    scratch_lr: float = 1e-3
     imagenet: TorchvisionWeights | PackagedWeights | None = None
 
 
@@ -119,7 +119,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         torchvision.models.vgg16,
         _cut_at(block1=0, block2=5, block3=10, block4=17, block5=24, pool=30),
         classifier="classifier.",
-        scratch_rate=1e-4,  # a deep network without batch norm only starts to learn at a low rate
+        scratch_lr=1e-4,  # a deep network without batch norm only starts to learn at a low rate
         imagenet=TorchvisionWeights("VGG16_Weights.IMAGENET1K_V1"),
     ),
     # Below, as in EfficientNet-Lite0, a stage is what the papers' tables give one line: blocks of one output width.

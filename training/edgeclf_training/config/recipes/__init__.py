@@ -10,7 +10,7 @@ from typing import Any
 
 from edgeclf.errors import UsageError
 
-from edgeclf_training.config.options import MACHINE, TrainOptions, with_values
+from edgeclf_training.config.options import MACHINE, RENAMED, TrainOptions, with_values
 from edgeclf_training.dataset.text_files import decoded
 
 _SHIPPED = Path(__file__).parent
@@ -63,8 +63,8 @@ def check_keys(values: Mapping[str, Any], where: str) -> None:
     """
     known = [*(f.name for f in fields(TrainOptions)), START]
     for key in values:
-        if key not in known:
-            raise UsageError(f"{where}: unknown key {key!r}", _nearest(key, known))
+        if key not in known and key not in RENAMED:
+            raise UsageError(f"{where}: unknown key {key!r}", _nearest(key, [*known, *RENAMED]))
 
 
 def write_recipe(options: TrainOptions, path: Path, start: Path | None = None, quarantined: int = 0) -> None:
@@ -106,4 +106,6 @@ def _toml(value: Any) -> str:
 
 def _nearest(name: str, known: Any) -> str:
     close = difflib.get_close_matches(name, known, 1, 0.5)
-    return f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
+    if close:
+        return f"did you mean {RENAMED.get(close[0], close[0])}?"
+    return f"choose from {', '.join(each for each in known if each not in RENAMED)}"
