@@ -100,6 +100,7 @@ def test_the_quarantine_list_names_what_is_better_left_out(troubled: Path) -> No
     assert sum("quarantined, " in s.reason for s in split.skipped) == 8
 
 
+@pytest.mark.campaign
 @pytest.mark.shared
 def test_every_known_quirk_of_the_shared_photos_is_found(shared: Path) -> None:
     insects = cases(check_data([shared / "data" / "hymenoptera"]))
