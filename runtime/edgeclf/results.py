@@ -185,7 +185,7 @@ class Explanation:
         return 1 - inside / total if total > 0 else 0.0
 
     def overlay(self, *, strength: float = 0.55, caption: bool = True) -> Image.Image:
-        """The photo with the heat map on it, RGB; saved as JPEG it carries a mark (``edgeclf.images.overlay_mark``).
+        """The photo with the heat map on it, RGB; saved as JPEG it carries a mark (``edgeclf.images.heatmap_mark``).
 
         Parts that were cropped away are dimmed and separated by a frame; padding is drawn around the photo, hatched.
 
@@ -197,7 +197,7 @@ class Explanation:
             An RGB image.
         """
         from edgeclf.heatmaps import overlay
-        from edgeclf.images.overlay_mark import marked
+        from edgeclf.images.heatmap_mark import marked
 
         answer = f"{self.label.name}  {self.label.probability:.1%}"
         text = f"unknown ({answer})" if self.prediction.unknown else answer

@@ -81,7 +81,7 @@ def _photos(words: list[str]) -> "Photos":
     from edgeclf.device.benchmark import Photos
     from edgeclf.errors import PhotoError
     from edgeclf.files.photo_names import FoundPath
-    from edgeclf.images.overlay_mark import is_overlay
+    from edgeclf.images.heatmap_mark import is_overlay
 
     sources = []
     for found in find_photos(words):

@@ -21,7 +21,7 @@ from edgeclf.files.photo_names import FoundPath, is_photo_name
 from edgeclf.files.timed_io import reason, with_time_limit
 from edgeclf.files.walk import image_files
 from edgeclf.images.camera_raw import Tally
-from edgeclf.images.overlay_mark import OVERLAY_ENDING, is_overlay, save_marked
+from edgeclf.images.heatmap_mark import OVERLAY_ENDING, is_overlay, save_marked
 from edgeclf.images.photo_bytes import read_photo_file
 
 STDIN = "-"
@@ -64,7 +64,7 @@ def _expand(argument: str, raws: Tally, alone: bool) -> Iterator[Found]:
             data = read_photo_file(sys.stdin.buffer)
         except OSError as error:
             raise PhotoError("unreadable", f"{STDIN}: {reason(error)}", "check what is piped in", STDIN) from error
-        from edgeclf.images.second_photo import holds_second  # imported here: few photos come from standard input
+        from edgeclf.images.two_photos_in_file import holds_second  # imported here: few photos come from standard input
 
         if holds_second(data):
             remedy = "name the files instead, or pipe in one photo at a time"

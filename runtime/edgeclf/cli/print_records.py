@@ -44,7 +44,7 @@ def print_line(record: "Record", console: Console) -> None:
 
 def is_heat_map(record: "Record") -> bool:
     """Whether the photo is not a photo, but a heat map that edgeclf made."""
-    from edgeclf.images.overlay_mark import OVERLAY_KIND  # loads Pillow
+    from edgeclf.images.heatmap_mark import OVERLAY_KIND  # loads Pillow
 
     return record.error is not None and record.error.kind == OVERLAY_KIND
 

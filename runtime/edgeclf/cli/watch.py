@@ -165,7 +165,7 @@ class _Work:
         from edgeclf.field.record import Record
         from edgeclf.field.record_file import TEMPORARY
         from edgeclf.files.photo_names import FoundPath
-        from edgeclf.images.overlay_mark import OVERLAY_KIND
+        from edgeclf.images.heatmap_mark import OVERLAY_KIND
 
         def found() -> Iterator[tuple["PhotoFile", str]]:
             for photo in watcher.scan():

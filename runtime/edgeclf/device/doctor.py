@@ -1,7 +1,7 @@
 """Checks whether this device can run a model, and gives the same results as the machine that exported it.
 
 Everything that could crash (numpy, Pillow, onnxruntime, the network) runs in a child process
-(``edgeclf.device.probe``): a crash is a finding. This module imports the standard library only.
+(``edgeclf.device.doctor_child``): a crash is a finding. This module imports the standard library only.
 """
 
 import json
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from edgeclf.device.probe import MARK
+from edgeclf.device.doctor_child import MARK
 from edgeclf.errors import BackendError, ModelError
 from edgeclf.hardware import Memory, Processor, memory, processor
 from edgeclf.model.session import usable_threads
@@ -35,7 +35,7 @@ _WINDOWS_EXITS = {
 }
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from edgeclf.device.probe import main; main(*sys.argv[2:])"
+    "from edgeclf.device.doctor_child import main; main(*sys.argv[2:])"
 )
 
 
@@ -122,7 +122,7 @@ def diagnose(model: str | None) -> Diagnosis:
 
 
 def probe(model: str | None, timeout: float = TIMEOUT_SECONDS) -> Probed:
-    """Run ``edgeclf.device.probe`` in a child process with the same module search path."""
+    """Run ``edgeclf.device.doctor_child`` in a child process with the same module search path."""
     command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), *([] if model is None else [model])]
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL)

@@ -15,10 +15,10 @@ from edgeclf.class_names import finder
 from edgeclf.classifier import Classifier
 from edgeclf.concurrency import in_order
 from edgeclf.errors import PhotoError, UsageError
-from edgeclf.evaluation.class_folders import class_of_path
+from edgeclf.evaluation.folder_name_rules import class_of_path
 from edgeclf.evaluation.metrics import paired_interval
 from edgeclf.heatmaps.similarity import correlation
-from edgeclf.images.overlay_mark import OVERLAY_KIND
+from edgeclf.images.heatmap_mark import OVERLAY_KIND
 from edgeclf.images.preprocess import Photo, fit, upright_with_size
 from edgeclf.results import RankedLabel
 

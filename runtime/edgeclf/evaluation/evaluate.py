@@ -20,7 +20,7 @@ from edgeclf.evaluation.metrics import (
     remarks,
     wilson_interval,
 )
-from edgeclf.images.overlay_mark import OVERLAY_KIND
+from edgeclf.images.heatmap_mark import OVERLAY_KIND
 from edgeclf.model.manifest import Metrics
 
 

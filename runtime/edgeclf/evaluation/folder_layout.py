@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeclf.class_names import several
-from edgeclf.evaluation.class_folders import SPLITS, ErrorType, IsClass, holds_photos, list_folder, split_of
+from edgeclf.evaluation.folder_name_rules import SPLITS, ErrorType, IsClass, holds_photos, list_folder, split_of
 
 
 @dataclass(frozen=True)

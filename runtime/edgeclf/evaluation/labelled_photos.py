@@ -8,7 +8,8 @@ from typing import NoReturn
 
 from edgeclf.class_names import finder, several
 from edgeclf.errors import UsageError
-from edgeclf.evaluation.class_folders import (
+from edgeclf.evaluation.folder_layout import Layout, read_layout
+from edgeclf.evaluation.folder_name_rules import (
     SPLITS,
     check_sorted,
     list_folder,
@@ -16,7 +17,6 @@ from edgeclf.evaluation.class_folders import (
     read_class_folders,
     unreadable_folder,
 )
-from edgeclf.evaluation.folder_layout import Layout, read_layout
 from edgeclf.files.walk import image_files
 from edgeclf.images.camera_raw import Tally
 

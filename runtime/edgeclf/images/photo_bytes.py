@@ -10,7 +10,7 @@ from PIL import Image
 from edgeclf.files.photo_names import FoundPath
 from edgeclf.files.timed_io import read_regular, too_many_bytes
 from edgeclf.images import limits
-from edgeclf.images.overlay_mark import is_marked, not_a_photo
+from edgeclf.images.heatmap_mark import is_marked, not_a_photo
 
 Photo: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8]
 

@@ -16,7 +16,7 @@ import pytest
 from edgeclf import Classifier
 from edgeclf.cli.photo_sources import find_photos
 from edgeclf.errors import PhotoError, UsageError
-from edgeclf.images.overlay_mark import save_marked
+from edgeclf.images.heatmap_mark import save_marked
 from edgeclf.images.preprocess import upright_rgb
 from helpers import CLASSES, draw
 from PIL import Image

@@ -15,7 +15,7 @@ from edgeclf.field.record import Record
 from edgeclf.field.record_file import RecordFile
 from edgeclf.field.review import ReviewFolder
 from edgeclf.files.atomic_write import may_write, write_atomically, write_new, write_over
-from edgeclf.images.overlay_mark import is_overlay
+from edgeclf.images.heatmap_mark import is_overlay
 from edgeclf.model.file import is_model_file
 from helpers import OLD_MODELS, draw
 from PIL import Image

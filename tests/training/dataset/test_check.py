@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeclf.errors import DataError
-from edgeclf.images.overlay_mark import save_marked
+from edgeclf.images.heatmap_mark import save_marked
 from edgeclf_training.dataset.check import check_data
 from edgeclf_training.dataset.findings import Report
 from edgeclf_training.dataset.scan import scan_one

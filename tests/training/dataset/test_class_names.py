@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from edgeclf.class_names import natural
 from edgeclf.errors import DataError
-from edgeclf.evaluation.class_folders import split_of
+from edgeclf.evaluation.folder_name_rules import split_of
 from edgeclf.evaluation.labelled_photos import find_labelled_photos
 from edgeclf_training.dataset.find_photos import Found, find_photos
 from folder_trees import tree

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from edgeclf.images.overlay_mark import OVERLAY_MARK
+from edgeclf.images.heatmap_mark import OVERLAY_MARK
 from edgeclf_training.dataset.exclusion_counts import count_left_out, counts_text
 from edgeclf_training.dataset.samples import read_lists, write_lists
 from edgeclf_training.dataset.split import read_split

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from edgeclf.errors import DataError, UsageError
-from edgeclf.evaluation.class_folders import split_of
+from edgeclf.evaluation.folder_name_rules import split_of
 from edgeclf.evaluation.labelled_photos import find_labelled_photos
 from edgeclf_training.dataset.find_photos import Found, find_photos
 from folder_trees import PAIR, both, tree

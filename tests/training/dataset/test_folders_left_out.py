@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from edgeclf.errors import EdgeclfError, UsageError
 from edgeclf.evaluation.labelled_photos import find_labelled_photos
-from edgeclf.images.overlay_mark import OVERLAY_MARK
+from edgeclf.images.heatmap_mark import OVERLAY_MARK
 from edgeclf_training.dataset.find_photos import Found, find_photos
 from folder_trees import PAIR, both, tree
 

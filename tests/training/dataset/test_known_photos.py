@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeclf.errors import DataError
-from edgeclf.evaluation.class_folders import SPLITS
+from edgeclf.evaluation.folder_name_rules import SPLITS
 from edgeclf_training.dataset.known_photos import KnownPhoto, read_known, write_known
 from edgeclf_training.dataset.samples import KNOWN_PHOTOS_FILE, Split, write_lists
 from edgeclf_training.dataset.scan import scan_one

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeclf.class_names import natural
-from edgeclf.evaluation.class_folders import SPLITS
+from edgeclf.evaluation.folder_name_rules import SPLITS
 from edgeclf.files.paths import PathLike, as_paths
 
 from edgeclf_training.dataset.class_sizes import held_out, uneven

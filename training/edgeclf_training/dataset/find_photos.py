@@ -13,7 +13,8 @@ from pathlib import Path
 
 from edgeclf.class_names import alike, finder, natural, several
 from edgeclf.errors import DataError
-from edgeclf.evaluation.class_folders import (
+from edgeclf.evaluation.folder_layout import read_layout
+from edgeclf.evaluation.folder_name_rules import (
     HELD_OUT,
     SPLITS,
     check_sorted,
@@ -22,7 +23,6 @@ from edgeclf.evaluation.class_folders import (
     split_of,
     unreadable_folder,
 )
-from edgeclf.evaluation.folder_layout import read_layout
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.files.photo_names import UNSORTED, has_raw_suffix, is_ignored, is_photo_name
 from edgeclf.files.walk import image_files
@@ -86,8 +86,8 @@ def find_photos(
     """Find the photos under one or more data folders.
 
     A data folder holds splits (``train/``, and optionally ``val/`` and ``test/``, or other names of
-    ``edgeclf.evaluation.class_folders.SPLIT_NAMES``), each with one folder per class; or class folders alone; or one
-    outer folder around all this. Of several data folders, some may be splits themselves
+    ``edgeclf.evaluation.folder_name_rules.SPLIT_NAMES``), each with one folder per class; or class folders alone; or
+    one outer folder around all this. Of several data folders, some may be splits themselves
     (``edgeclf train photos/train photos/val``). ``_unsorted`` folders (see `edgeclf watch --review`) are left out:
     their classes are predictions that nobody has checked.
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeclf.evaluation.class_folders import SPLITS
-from edgeclf.images.overlay_mark import OVERLAY_KIND
+from edgeclf.evaluation.folder_name_rules import SPLITS
+from edgeclf.images.heatmap_mark import OVERLAY_KIND
 
 from edgeclf_training.dataset.duplicates import exact_groups, near_groups
 from edgeclf_training.dataset.findings import Finding, Item, finding, item_per_path

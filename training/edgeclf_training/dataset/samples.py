@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from edgeclf.errors import DataError
-from edgeclf.evaluation.class_folders import SPLITS
+from edgeclf.evaluation.folder_name_rules import SPLITS
 from edgeclf.files.atomic_write import write_atomically
 
 if TYPE_CHECKING:

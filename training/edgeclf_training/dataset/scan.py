@@ -15,9 +15,9 @@ from edgeclf.files.photo_names import FoundPath
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.deep_grey import is_deep
 from edgeclf.images.file_format import file_format
+from edgeclf.images.heatmap_mark import OVERLAY_KIND
 from edgeclf.images.limits import MAX_DECODED_PIXELS
 from edgeclf.images.open_image import deep_grey, open_photo
-from edgeclf.images.overlay_mark import OVERLAY_KIND
 from edgeclf.images.preprocess import upright_rgb, upright_with_size
 from edgeclf.images.resize import resized
 from edgeclf.model.session import usable_threads

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgeclf.errors import DataError
-from edgeclf.evaluation.class_folders import HELD_OUT, SPLITS
+from edgeclf.evaluation.folder_name_rules import HELD_OUT, SPLITS
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.images.contract import ImageContract
 

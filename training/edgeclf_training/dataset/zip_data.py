@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from edgeclf.errors import DataError
-from edgeclf.evaluation.class_folders import HELD_OUT, split_of
+from edgeclf.evaluation.folder_name_rules import HELD_OUT, split_of
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.files.photo_names import is_ignored, is_photo_name
 from edgeclf.images.limits import MAX_FILE_BYTES

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgeclf.errors import DataError
-from edgeclf.evaluation.class_folders import SPLITS
+from edgeclf.evaluation.folder_name_rules import SPLITS
 
 from edgeclf_training.dataset.known_photos import KnownPhoto, as_known, merge_known, read_known
 from edgeclf_training.dataset.samples import KNOWN_PHOTOS_FILE

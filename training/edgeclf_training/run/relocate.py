@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgeclf.errors import DataError
-from edgeclf.evaluation.class_folders import SPLITS
+from edgeclf.evaluation.folder_name_rules import SPLITS
 from edgeclf.events import Listener, log, progress, say
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.files.walk import image_files

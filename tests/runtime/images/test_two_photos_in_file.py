@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgeclf.images.second_photo import holds_second
+from edgeclf.images.two_photos_in_file import holds_second
 from helpers import draw
 
 

@@ -14,7 +14,7 @@ from edgeclf.class_names import alike, several
 from edgeclf.errors import EdgeclfError
 from edgeclf.files.photo_names import UNSORTED, is_ignored, is_photo_name
 from edgeclf.files.walk import image_files, is_folder, lies_in
-from edgeclf.images.overlay_mark import is_overlay
+from edgeclf.images.heatmap_mark import is_overlay
 
 SPLIT_NAMES = {
     "train": ("train", "training"),
