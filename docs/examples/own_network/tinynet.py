@@ -1,6 +1,6 @@
 """A small residual network for edgeclf."""
 
-from edgeclf_training.networks import Architecture
+from edgeclf_training import Architecture
 from torch import Tensor, nn
 
 

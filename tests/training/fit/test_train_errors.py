@@ -88,4 +88,4 @@ def test_a_run_folder_that_is_none_or_damaged_is_one_clear_error(run: Run, tmp_p
 
 def test_training_that_diverges_is_one_clear_error(class_folders: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="diverged"):
-        train([class_folders], tmp_path / "run", replace(QUICK, epochs=1, head_rate=1e30, base_rate=1e30))
+        train([class_folders], tmp_path / "run", replace(QUICK, epochs=1, head_lr=1e30, backbone_lr=1e30))

@@ -25,7 +25,7 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
 
     Raises:
         UsageError: a value makes no sense.
-        BackendError: the device is not to be had.
+        BackendError: the device is not available.
     """
     check(options)
     if start is not None:
@@ -70,11 +70,11 @@ def resolve_machine(options: TrainOptions) -> TrainOptions:
 
     Raises:
         UsageError: the precision, or the number of devices, does not go with the rest.
-        BackendError: the device is not to be had.
+        BackendError: the device is not available.
     """
     has_gpu = torch.cuda.is_available()
     if options.device == "cuda" and not has_gpu:
-        raise BackendError("device cuda is not to be had: torch sees no GPU", "check the driver, or use --device cpu")
+        raise BackendError("device cuda is not available: torch sees no GPU", "check the driver, or use --device cpu")
     device = "cuda" if has_gpu and options.device != "cpu" else "cpu"
     precision = options.precision
     if precision == "auto":

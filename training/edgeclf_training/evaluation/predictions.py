@@ -72,6 +72,9 @@ def predict(
 
     Returns:
         Logits and labels of the photos that were read, in the order of ``samples``.
+
+    Raises:
+        RuntimeError: torch cannot compute on the device.
     """
     network.eval().to(device)
     index = {name: i for i, name in enumerate(classes)}

@@ -68,11 +68,14 @@ def train(
         on_event: gets a ``Message`` for what a person should know, an ``EpochEnd`` after each epoch, and ``Progress``
             while something takes long; what it raises ends the run like Ctrl-C does.
 
+    Returns:
+        The finished run, as ``load_run`` reads it from ``out``.
+
     Raises:
         DataError: the photos or weights cannot be used; or training diverged and the weights kept are ruined: the run
             folder is complete all the same, to look at.
         UsageError: an option makes no sense, or ``out`` is taken or cannot be written.
-        BackendError: the device or tensorboard is not to be had.
+        BackendError: the device or tensorboard is not available.
     """
     data, out = as_paths(data), Path(out)
     start = start if isinstance(start, Run) or start is None else load_run(start)
@@ -139,11 +142,14 @@ def resume(
         machine: options of ``MACHINE`` to go on with; those left out stay the run's own.
         logger, report, on_event: as in ``train``.
 
+    Returns:
+        The finished run.
+
     Raises:
         DataError: not a run folder, many of its photos are gone or changed, or its checkpoint is damaged or no
             checkpoint; or training diverged, as in ``train``.
         UsageError: the run has finished.
-        BackendError: the device or tensorboard is not to be had.
+        BackendError: the device or tensorboard is not available.
     """
     folder, data = Path(folder), as_paths(data)
     on_event = on_event if trainer_rank() == 0 else ignore

@@ -48,6 +48,9 @@ def register_architecture(name: str, architecture: Architecture) -> None:
 def architecture_names() -> tuple[str, ...]:
     """Names of all networks: edgeclf's own first, then others by alphabet. Imports no package to find them.
 
+    Returns:
+        Every value that ``TrainOptions.arch`` takes.
+
     Example:
         >>> from edgeclf_training import architecture_names
         >>> architecture_names()[:3]

@@ -140,6 +140,12 @@ def _best_weights(checkpoint: Path) -> dict[str, Tensor]:
 def load_run(folder: PathLike) -> Run:
     """Read a run folder.
 
+    Args:
+        folder: as ``train`` makes it, of this version of edgeclf or an earlier one.
+
+    Returns:
+        The run; without metrics if it is unfinished. Its network is read when ``Run.network`` is called.
+
     Raises:
         DataError: it is not one, or not of this version.
     """

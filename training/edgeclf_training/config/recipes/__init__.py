@@ -23,7 +23,17 @@ def recipe_names() -> tuple[str, ...]:
 
 
 def read_recipe(name: str) -> TrainOptions:
-    """Read the options of a recipe; see ``recipe_and_start``."""
+    """Read the options of a recipe.
+
+    Args:
+        name: one of ``recipe_names()``, or the path of a TOML file.
+
+    Returns:
+        The options; keys that the recipe leaves out keep their defaults.
+
+    Raises:
+        UsageError: as ``recipe_and_start``.
+    """
     return recipe_and_start(name)[0]
 
 
