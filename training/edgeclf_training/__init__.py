@@ -29,6 +29,7 @@ Needs ``pip install "edgeclf[train]"``. Two classes of noise, one epoch of a sma
     (2, 2)
     >>> "splits" in write_report(again)
     True
+    >>> temporary.cleanup()
 
 A script needs no ``if __name__ == "__main__"``: the processes that load photos never run the script again, whichever
 way they are started. Names are imported when first used, so ``import edgeclf_training`` does not import torch.
