@@ -1,6 +1,7 @@
 """Networks of others: registered in a program, or provided by an installed package."""
 
 import json
+import re
 import shutil
 import subprocess
 import tomllib
@@ -73,6 +74,12 @@ def test_the_example_trains_explains_and_exports(
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["predictions"][0]["label"] in ("adelie", "gentoo", "king")
         assert overlay.stat().st_size > 0
+
+
+def test_the_lines_of_the_guide_register_a_network() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "your-network.md").read_text("utf-8"), re.DOTALL)
+    exec(compile(code, "your-network.md", "exec"), {"__name__": "__main__"})
+    assert build_network("cnn4_small", 2)[0].head.widths == (512, 2)
 
 
 def test_a_network_registered_in_a_program_has_its_defaults() -> None:
