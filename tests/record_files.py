@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edgeclf.field.csv_columns import unescaped
 from edgeclf.field.photo_id import PhotoFile
-from edgeclf.field.record import Failure, Record, RecordedClass, unescaped
+from edgeclf.field.record import Failure, Record, RecordedClass
 from edgeclf.field.record_file import RecordFile
 
 SHA = "0123456789abcdef" * 4

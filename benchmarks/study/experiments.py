@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeclf_samples import write_sample_data
 from edgeclf_training.config.options import TrainOptions
-from edgeclf_training.config.recipes import read_recipe
+from edgeclf_training.config.recipe_file import read_recipe
 from edgeclf_training.networks import get_architecture, register_architecture
 
 SEEDS = (0, 1, 2)

@@ -17,8 +17,8 @@ from PIL import Image
 from edgeclf.errors import EdgeclfError, PhotoError, UsageError
 from edgeclf.files.atomic_write import check_writable, write_new, write_over
 from edgeclf.files.glob_patterns import is_pattern, matching
+from edgeclf.files.hanging_disk import reason, with_time_limit
 from edgeclf.files.photo_names import FoundPath, is_photo_name
-from edgeclf.files.timed_io import reason, with_time_limit
 from edgeclf.files.walk import image_files
 from edgeclf.images.camera_raw import Tally
 from edgeclf.images.heatmap_mark import OVERLAY_ENDING, is_overlay, save_marked

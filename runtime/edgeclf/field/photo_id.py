@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgeclf.errors import PhotoError
-from edgeclf.files.timed_io import with_time_limit
+from edgeclf.files.hanging_disk import with_time_limit
 
 _MAX_UNSORTED = 1024  # digests in the set, before they are merged into the sorted array
 

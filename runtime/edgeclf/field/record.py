@@ -11,17 +11,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeclf.errors import ExplainError, PhotoError
+from edgeclf.field.csv_columns import escaped, unescaped
 from edgeclf.field.photo_id import PhotoFile
 
 if TYPE_CHECKING:
     from edgeclf.results import Prediction
 
-_FIRST_COLUMNS = ("error", "message", "cam", "cam_class", "padding_share", "copy", "size", "modified", "model")
-# The columns behind the ranking, the newest version's first: a file keeps the columns that it was begun with.
-LAST_COLUMNS = ((*_FIRST_COLUMNS, "folder", "threshold", "maps_of"), _FIRST_COLUMNS)
 NO_HEAT_MAP = "no-heat-map"  # the kind of error where a class was predicted, but its heat map is not in the model
-_CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]|\\\\(?=u[0-9a-f]{4})")
-_FORMULA = tuple("=+-@'\uff1d\uff0b\uff0d\uff20")  # and their full-width twins
 _MODEL = re.compile("[0-9a-f]{16}")
 
 
@@ -242,28 +238,6 @@ _PLAIN_KEYS = (
     *("path", "unknown", "cam", "cam_class", "padding_share", "copy", "device"),
     *("size", "modified", "model", "folder"),
 )
-
-
-def csv_columns(ranks: int, last: Sequence[str] = LAST_COLUMNS[0]) -> tuple[str, ...]:
-    """The columns of a CSV record file.
-
-    Args:
-        ranks: how many classes are ranked for a photo.
-        last: the columns behind the ranking, one of ``LAST_COLUMNS``.
-    """
-    ranking = (f"{what}_{rank}" for rank in range(1, ranks + 1) for what in ("label", "probability"))
-    return ("path", "unknown", *ranking, *last)
-
-
-def escaped(text: str) -> str:
-    """Text as it stands in a CSV record file: control characters as ``\\uXXXX``, formulas behind an apostrophe."""
-    text = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def unescaped(text: str) -> str:
-    """The original text of what ``escaped`` returned."""
-    return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text.removeprefix("'"))
 
 
 def _ranked_dict(one: RecordedClass) -> dict[str, Any]:

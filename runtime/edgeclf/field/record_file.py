@@ -33,8 +33,9 @@ from types import TracebackType
 from typing import IO
 
 from edgeclf.errors import RecordError, UsageError
+from edgeclf.field.csv_columns import csv_columns
 from edgeclf.field.photo_id import Digests, PhotoFile
-from edgeclf.field.record import PredictSettings, Record, csv_columns
+from edgeclf.field.record import PredictSettings, Record
 from edgeclf.field.record_lines import BOM, different_settings, from_line, read_header, to_line
 from edgeclf.files.atomic_write import flush, sync_folder
 from edgeclf.files.lock import lock

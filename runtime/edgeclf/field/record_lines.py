@@ -6,7 +6,8 @@ import io
 import re
 from collections.abc import Sequence
 
-from edgeclf.field.record import LAST_COLUMNS, PredictSettings, Record, csv_columns
+from edgeclf.field.csv_columns import LAST_COLUMNS, csv_columns
+from edgeclf.field.record import PredictSettings, Record
 
 BOM = b"\xef\xbb\xbf"  # without it spreadsheets take UTF-8 for another encoding
 _ROUNDED = 1e-6  # of probabilities in records

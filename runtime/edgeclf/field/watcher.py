@@ -21,8 +21,8 @@ from typing import NamedTuple, TypeVar
 
 from edgeclf.errors import PhotoError
 from edgeclf.field.photo_id import Digests, PhotoFile, photo_file
+from edgeclf.files.hanging_disk import with_time_limit
 from edgeclf.files.photo_names import UNSORTED, has_raw_suffix, is_ignored, is_photo_name
-from edgeclf.files.timed_io import with_time_limit
 from edgeclf.files.walk import Tree, is_folder, is_linked
 
 T = TypeVar("T")

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
+from edgeclf.files.hanging_disk import with_time_limit
 from edgeclf.files.photo_names import FoundPath, has_raw_suffix, is_ignored, is_photo_name
-from edgeclf.files.timed_io import with_time_limit
 
 T = TypeVar("T")
 

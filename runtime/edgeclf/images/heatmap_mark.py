@@ -10,7 +10,7 @@ from typing import IO, Any
 from PIL import Image
 
 from edgeclf.errors import PhotoError
-from edgeclf.files.timed_io import read_ends
+from edgeclf.files.hanging_disk import read_ends
 
 OVERLAY_ENDING = "-cam.jpg"
 OVERLAY_MARK = b"edgeclf heat map"

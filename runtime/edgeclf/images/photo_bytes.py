@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from edgeclf.files.hanging_disk import read_regular, too_many_bytes
 from edgeclf.files.photo_names import FoundPath
-from edgeclf.files.timed_io import read_regular, too_many_bytes
 from edgeclf.images import limits
 from edgeclf.images.heatmap_mark import is_marked, not_a_photo
 

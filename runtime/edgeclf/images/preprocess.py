@@ -25,7 +25,7 @@ The rules:
   limits (``edgeclf.images.open_image``); files of very many small parts are refused (``edgeclf.images.file_format``).
   A file is read completely, at most ``MAX_FILE_BYTES``, before anything is decoded. Pillow's own global limit is not
   changed.
-* Reading a file from a disk that does not respond ends after a time limit (``edgeclf.files.timed_io``).
+* Reading a file from a disk that does not respond ends after a time limit (``edgeclf.files.hanging_disk``).
 """
 
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from edgeclf.errors import PhotoError
-from edgeclf.files.timed_io import reason
+from edgeclf.files.hanging_disk import reason
 from edgeclf.images import limits
 from edgeclf.images.camera_raw import is_raw
 from edgeclf.images.contract import ImageContract

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, TypeAlias
 
 from edgeclf.errors import ModelDamagedError, ModelError, NotAModelError, PhotoError
-from edgeclf.files.timed_io import read_ends
+from edgeclf.files.hanging_disk import read_ends
 from edgeclf.model.manifest import Manifest
 from edgeclf.model.onnx_scan import Buffer, scan_model
 from edgeclf.model.verified_bytes import ModelBytes, sealed_copy

@@ -77,7 +77,7 @@ def test_other_commands_leave_heat_maps_out_too(suffix: str, edgeclf: Run, model
 def test_reading_a_photo_tells_a_heat_map_without_a_second_look(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgeclf.files import timed_io as reading
+    from edgeclf.files import hanging_disk as reading
 
     put(tmp_path / "a.jpg")
     put_map(tmp_path / "b.jpg")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from edgeclf.classifier import Classifier
-from edgeclf.field.record import csv_columns
+from edgeclf.field.csv_columns import csv_columns
 from helpers import OLD_MODELS, draw
 from record_files import recorded
 

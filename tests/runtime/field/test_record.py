@@ -7,17 +7,9 @@ from typing import Any
 
 import pytest
 from edgeclf.errors import ExplainError, PhotoError
+from edgeclf.field.csv_columns import LAST_COLUMNS, csv_columns, escaped, unescaped
 from edgeclf.field.photo_id import PhotoFile
-from edgeclf.field.record import (
-    LAST_COLUMNS,
-    Failure,
-    PredictSettings,
-    Record,
-    RecordedClass,
-    csv_columns,
-    escaped,
-    unescaped,
-)
+from edgeclf.field.record import Failure, PredictSettings, Record, RecordedClass
 from edgeclf.results import Prediction, RankedLabel
 from record_files import of, prediction
 

@@ -9,12 +9,9 @@ from typing import Any
 
 import pytest
 from edgeclf.errors import RecordError, UsageError
+from edgeclf.field.csv_columns import unescaped
 from edgeclf.field.photo_id import PhotoFile
-from edgeclf.field.record import (
-    Record,
-    RecordedClass,
-    unescaped,
-)
+from edgeclf.field.record import Record, RecordedClass
 from edgeclf.field.record_file import RecordFile
 from edgeclf.files.atomic_write import sync_folder
 from record_files import SHA, failure, of, prediction, written

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 from edgeclf.errors import RecordError
-from edgeclf.field.record import (
-    PredictSettings,
-)
+from edgeclf.field.record import PredictSettings
 from edgeclf.field.record_file import RecordFile
 from record_files import SHA, failure, of, prediction, recorded, written
 

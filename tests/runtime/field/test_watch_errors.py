@@ -13,7 +13,7 @@ from edgeclf.cli import watch as watch_command
 from edgeclf.cli.console import Console
 from edgeclf.field.record_file import RecordFile
 from edgeclf.field.watcher import FolderWatch
-from edgeclf.files import timed_io as reading
+from edgeclf.files import hanging_disk as reading
 from helpers import OLD_MODELS, draw
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

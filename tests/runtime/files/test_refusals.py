@@ -17,7 +17,7 @@ from edgeclf.cli.photo_sources import Found, find_photos
 from edgeclf.errors import BackendError, PhotoError
 from edgeclf.field.photo_id import Digests, look_at
 from edgeclf.field.watcher import FolderWatch
-from edgeclf.files import timed_io as reading
+from edgeclf.files import hanging_disk as reading
 from helpers import OLD_MODELS, draw
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

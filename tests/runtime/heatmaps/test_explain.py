@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from edgeclf import Classifier
 from edgeclf.errors import ExplainError, UsageError
-from edgeclf.files.timed_io import read_regular
+from edgeclf.files.hanging_disk import read_regular
 from edgeclf.images import jpeg_scale, photo_bytes, preprocess
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.jpeg_complete import decode_complete

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from edgeclf.errors import UsageError
 from edgeclf_training.config.options import MACHINE, TrainOptions, flag, value_type, with_values
-from edgeclf_training.config.recipes import read_recipe, recipe_and_start, recipe_names, write_recipe
+from edgeclf_training.config.recipe_file import read_recipe, recipe_and_start, recipe_names, write_recipe
 from edgeclf_training.config.resolve import phases_of, resolve
 from edgeclf_training.networks import ARCHITECTURES, build_network
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from edgeclf.errors import DataError, UsageError
 from edgeclf_training.cli.train import _names
-from edgeclf_training.config.recipes import read_recipe
+from edgeclf_training.config.recipe_file import read_recipe
 from edgeclf_training.dataset.find_photos import find_photos
 from edgeclf_training.dataset.quarantine import is_list, read_quarantine
 from edgeclf_training.fit.messages import _classes_since

@@ -107,7 +107,7 @@ def test_loader_processes_change_nothing(whole: Run, class_folders: Path, tmp_pa
 
 
 def test_the_resolved_recipe_trains_the_same_network(whole: Run, class_folders: Path, tmp_path: Path) -> None:
-    from edgeclf_training.config.recipes import read_recipe
+    from edgeclf_training.config.recipe_file import read_recipe
 
     recipe = read_recipe(str(whole.folder / "recipe.toml"))
     assert_same_weights(train([class_folders], tmp_path / "run", replace(recipe, workers=0)), whole)

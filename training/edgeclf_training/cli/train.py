@@ -14,7 +14,7 @@ from edgeclf.cli.extras import require
 from edgeclf.errors import DataError, UsageError
 
 from edgeclf_training.config.options import MACHINE, RENAMED, TrainOptions, flag, value_type, with_values
-from edgeclf_training.config.recipes import recipe_and_start, recipe_names
+from edgeclf_training.config.recipe_file import recipe_and_start, recipe_names
 
 _LIST_HINT = """separate names by commas; put a name that contains a comma in double quotes: --classes 'A,"B, small"'"""
 

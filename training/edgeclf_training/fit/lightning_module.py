@@ -11,7 +11,7 @@ from torchmetrics.aggregation import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from edgeclf_training.config.options import TrainOptions
-from edgeclf_training.fit.optimization import (
+from edgeclf_training.fit.optimizer_and_schedule import (
     Mixer,
     class_weights,
     loss,

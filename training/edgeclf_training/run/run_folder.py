@@ -29,7 +29,7 @@ from edgeclf.model.manifest import Calibration, Metrics, Provenance
 from torch import Tensor
 
 from edgeclf_training.config.options import TrainOptions, with_values
-from edgeclf_training.config.recipes import write_recipe
+from edgeclf_training.config.recipe_file import write_recipe
 from edgeclf_training.dataset.exclusion_counts import QUARANTINED, count_left_out
 from edgeclf_training.dataset.samples import Split, read_lists
 from edgeclf_training.networks import Network, build_network, read_state

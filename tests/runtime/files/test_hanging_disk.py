@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from edgeclf import Classifier
 from edgeclf.errors import PhotoError, UsageError
-from edgeclf.files import timed_io as reading
+from edgeclf.files import hanging_disk as reading
 from edgeclf.files import walk
-from edgeclf.files.timed_io import read_ends, read_regular, with_time_limit
+from edgeclf.files.hanging_disk import read_ends, read_regular, with_time_limit
 from edgeclf.files.walk import image_files
 from edgeclf.images.preprocess import upright_rgb
 from helpers import OLD_MODELS, draw
@@ -111,7 +111,7 @@ def test_slow_read_that_gets_on_is_waited_for(monkeypatch: pytest.MonkeyPatch) -
 
 CHILD = """
 import sys, time
-from edgeclf.files import timed_io as reading
+from edgeclf.files import hanging_disk as reading
 from edgeclf.errors import PhotoError
 if sys.argv[2] == "hang":
     reading._open = lambda name, flags: time.sleep(3600)

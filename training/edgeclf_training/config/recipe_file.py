@@ -1,4 +1,4 @@
-"""Recipes: TOML files whose keys are the fields of ``TrainOptions``. Those beside this module come with edgeclf."""
+"""Recipes: TOML files whose keys are the fields of ``TrainOptions``. Those in ``recipes`` come with edgeclf."""
 
 import difflib
 import json
@@ -13,7 +13,7 @@ from edgeclf.errors import UsageError
 from edgeclf_training.config.options import MACHINE, RENAMED, TrainOptions, with_values
 from edgeclf_training.dataset.text_files import decoded
 
-_SHIPPED = Path(__file__).parent
+_SHIPPED = Path(__file__).parent / "recipes"
 START = "from"  # the one key that is no field: what --from says
 
 

@@ -7,7 +7,7 @@ import torch
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.config.resolve import resolve
 from edgeclf_training.fit.lightning_module import FineTuning, Phase
-from edgeclf_training.fit.optimization import (
+from edgeclf_training.fit.optimizer_and_schedule import (
     Mixer,
     class_weights,
     loss,
