@@ -43,7 +43,7 @@ from edgeclf.telemetry import disable_telemetry
 
 if TYPE_CHECKING:
     from edgeclf_training.config.options import TrainOptions
-    from edgeclf_training.config.recipes import read_recipe
+    from edgeclf_training.config.recipe_file import read_recipe
     from edgeclf_training.dataset.check import check_data
     from edgeclf_training.dataset.samples import Split
     from edgeclf_training.dataset.split import read_split
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "TrainOptions": "config.options",
-    "read_recipe": "config.recipes",
+    "read_recipe": "config.recipe_file",
     "check_data": "dataset.check",
     "Split": "dataset.samples",
     "read_split": "dataset.split",
