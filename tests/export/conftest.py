@@ -2,12 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
+import onnx
 import pytest
 import torch
 from edgeclf_export.api.export_network import export_network
+from edgeclf_export.graph.to_onnx import to_onnx
 from edgeclf_training.networks import Network, build_network
 from helpers import manifest_for
+
+Once = Callable[[str, Callable[[Path], object]], Path]
 
 UNTRAINED_SIZE = 96
 UNTRAINED_CLASSES = ("a", "b", "c", "d")
@@ -32,16 +38,38 @@ def untrained() -> Callable[[str, str], Network]:
 
 
 @pytest.fixture(scope="session")
-def exported_untrained(
-    untrained: Callable[[str, str], Network], once: Callable[[str, Callable[[Path], object]], Path]
-) -> Callable[[str, str], Path]:
-    """The FP32 file of ``untrained``, each exported once for all processes of a run."""
+def float_graph(untrained: Callable[[str, str], Network], once: Once) -> Callable[[str, str], onnx.ModelProto]:
+    """What ``to_onnx`` makes of ``untrained``, once for all processes: torch's exporter is most of every export."""
+
+    def trace(architecture: str, head: str) -> onnx.ModelProto:
+        def make(path: Path) -> None:
+            onnx.save(to_onnx(untrained(architecture, head), UNTRAINED_SIZE), path)
+
+        return onnx.load(once(f"{architecture}-{head}.float", make))
+
+    return trace
+
+
+@pytest.fixture(scope="session")
+def export_untrained(
+    untrained: Callable[[str, str], Network], float_graph: Callable[[str, str], onnx.ModelProto]
+) -> Callable[..., bytes]:
+    """``export_network`` of ``untrained`` with that graph: export_untrained("cnn4", "mlp", calibration=photos)."""
+
+    def export(architecture: str, head: str, **options: Any) -> bytes:
+        graph = float_graph(architecture, head)
+        with patch("edgeclf_export.api.export_network.to_onnx", lambda network, size: graph):
+            manifest = manifest_for(UNTRAINED_SIZE, UNTRAINED_CLASSES)
+            return export_network(untrained(architecture, head), manifest, **options)
+
+    return export
+
+
+@pytest.fixture(scope="session")
+def exported_untrained(export_untrained: Callable[..., bytes], once: Once) -> Callable[[str, str], Path]:
+    """The FP32 file of ``untrained``, once for all processes."""
 
     def export(architecture: str, head: str) -> Path:
-        def make(path: Path) -> None:
-            manifest = manifest_for(UNTRAINED_SIZE, UNTRAINED_CLASSES)
-            path.write_bytes(export_network(untrained(architecture, head), manifest))
-
-        return once(f"{architecture}-{head}.onnx", make)
+        return once(f"{architecture}-{head}.onnx", lambda path: path.write_bytes(export_untrained(architecture, head)))
 
     return export

@@ -43,6 +43,7 @@ def test_cam_equals_the_grad_cam_package(
     name: str,
     head: str,
     untrained: Callable[[str, str], Network],
+    export_untrained: Callable[..., bytes],
     exported_untrained: Callable[[str, str], Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -53,7 +54,7 @@ def test_cam_equals_the_grad_cam_package(
     else:  # maps of all classes, though a wide head makes them dear
         monkeypatch.setattr("edgeclf_export.graph.gradcam.COST_SHARE", 1e9)
         path = tmp_path / "model.onnx"
-        path.write_bytes(export_network(network, manifest_for(size, CLASSES)))
+        path.write_bytes(export_untrained(name, head))
     classifier = Classifier(path)
     last = network.features[-1]
     photos = np.stack([np.asarray(draw(i, 200, 200).resize((size, size))) for i in range(3)])

@@ -42,7 +42,7 @@ def in_one_piece(cam: NDArray[np.float32], placement: Placement) -> NDArray[np.f
 @pytest.mark.parametrize("block", [2**20, 1000])
 @pytest.mark.parametrize("resize", ["crop", "pad", "squash"])
 def test_maps_in_parts_are_maps_in_one_piece(resize: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overlay, "_BLOCK", block)
+    monkeypatch.setattr(overlay, "_ENLARGED_PIXELS", block)
     rng = np.random.default_rng(3)
     for cells in ((7, 7), (4, 9), (1, 1), (32, 32)):
         cam = rng.random(cells, dtype=np.float32)

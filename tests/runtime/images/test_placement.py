@@ -137,7 +137,7 @@ def test_digest_is_the_one_in_files_already_shipped() -> None:
 )
 def test_contract_that_makes_no_sense_is_refused(values: dict[str, Any]) -> None:
     (name,) = values
-    with pytest.raises(ModelError, match="rules" if name == "door" else name) as caught:
+    with pytest.raises(ModelError, match="preprocessing version" if name == "door" else name) as caught:
         ImageContract(**{"size": 32, **values})
     assert "image contract" in str(caught.value)
 
