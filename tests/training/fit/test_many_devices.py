@@ -58,7 +58,7 @@ def test_two_processes_get_the_metrics_of_one(
         "train", data, *FLAGS, "--batch-size", 9, "--device", "cpu", "--devices", 2, "--out", tmp_path / "x"
     )
     assert uneven.returncode == 2
-    assert "cannot be shared by 2 processes" in uneven.stderr
+    assert "cannot be divided among 2 processes" in uneven.stderr
 
 
 def test_sigterm_in_the_second_phase_ends_all_processes(class_folders: Path, tmp_path: Path) -> None:

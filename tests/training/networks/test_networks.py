@@ -158,7 +158,7 @@ class _Attack:
 def test_weights_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
     path = tmp_path / "diverged.pt"
     torch.save({"good": torch.zeros(3), "layer.bias": torch.tensor([0.0, value]), "steps": torch.tensor(7)}, path)
-    with pytest.raises(WeightsError, match=r"layer\.bias holds numbers that are not finite"):
+    with pytest.raises(WeightsError, match=r"layer\.bias has values that are not finite"):
         read_state(path)
 
 

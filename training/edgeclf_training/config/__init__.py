@@ -1,1 +1,1 @@
-"""What a user decides about a run: options, recipes, and the defaults of what was left open."""
+"""Options of a training run, recipe files, and defaults of options that were not set."""

@@ -1,6 +1,6 @@
-"""What a user decides about a run. One table: the keys of a recipe file, the flags of ``edgeclf train``, their help.
+"""The options of a training run. One table defines recipe keys, the flags of ``edgeclf train`` and their help texts.
 
-Imports nothing heavy, so that a typo is answered before torch is loaded.
+Imports nothing heavy, so that a wrong option is reported before torch is imported.
 """
 
 import math
@@ -11,22 +11,22 @@ from typing import Any, Literal, get_args, get_origin
 
 from edgeclf.errors import UsageError
 
-MACHINE = ("device", "workers", "precision", "devices", "num_nodes")  # where a run is computed, not what it computes
+MACHINE = ("device", "workers", "precision", "devices", "num_nodes")  # describe the machine; not written to recipes
 RENAMED = {"head_rate": "head_lr", "frozen_rate": "frozen_head_lr", "base_rate": "backbone_lr"}
 """Earlier name of an option -> its name. Recipes, runs and command lines with the earlier names are still read."""
 
 
-def _key(default: Any, says: str, value: str = "N", low: float | None = None, high: float | None = None) -> Any:
-    """A field with its help, its metavar and the closed range of its values."""
-    return field(default=default, metadata={"help": says, "metavar": value, "low": low, "high": high})
+def _key(default: Any, help_text: str, value: str = "N", low: float | None = None, high: float | None = None) -> Any:
+    """A field with its help text, its metavar and the closed range ``low``..``high`` of its values."""
+    return field(default=default, metadata={"help": help_text, "metavar": value, "low": low, "high": high})
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """A recipe and what it is applied to; the defaults suit a hundred to a thousand photos per class.
+    """All options of a training run; the defaults suit a hundred to a thousand photos per class.
 
-    None means: chosen when the run starts, by what the architecture, its weights and the resize rule ask for
-    (``resolve.resolve``). Rates of change are per optimiser step, shares are 0..1.
+    None means: ``resolve.resolve`` chooses the value when the run starts, from the architecture, its weights and the
+    resize rule. Learning rates are per optimiser step; fractions are 0..1.
     """
 
     arch: str = _key(
@@ -35,33 +35,37 @@ class TrainOptions:
         " or one of an installed package.",
         "NAME",
     )
-    weights: str | None = _key(None, "First weights; default: imagenet where there are.", "imagenet|FILE|none")
-    head: Literal["linear", "mlp"] | None = _key(None, "Default: linear; mlp for cnn4.")
-    dropout: float = _key(0.2, "Of the inputs of the last layer.", "P", 0, 0.95)
-    normalize: Literal["weights", "unit"] = _key(
-        "weights", "Input scaling: what the weights were trained with, or plain 0..1."
+    weights: str | None = _key(
+        None, "Initial weights; default: imagenet if the network has them.", "imagenet|FILE|none"
     )
+    head: Literal["linear", "mlp"] | None = _key(None, "Default: linear; mlp for cnn4.")
+    dropout: float = _key(0.2, "Dropout probability at the inputs of the last layer.", "P", 0, 0.95)
+    normalize: Literal["weights", "unit"] = _key("weights", "Input scaling: as the weights were trained, or 0..1.")
     image_size: int | None = _key(None, "Network input, pixels; default: 224; 128 for cnn4.", "N", 32, 1024)
     resize: Literal["crop", "pad", "squash"] = _key(
         "crop", "crop: centre square; pad: letterbox in black; squash: ignore the aspect ratio. Default: crop."
     )
     crop_fraction: float | None = _key(
-        None, "Side of the centre square, share of the short side; default: 0.875.", "F", 0.1, 1
+        None, "Side of the centre square, fraction of the short side; default: 0.875.", "F", 0.1, 1
     )
 
-    epochs: int = _key(8, "Epochs in all, the frozen ones included.", "N", 1, 100_000)
+    epochs: int = _key(8, "Total number of epochs, including the frozen ones.", "N", 1, 100_000)
     freeze_epochs: int | None = _key(
-        None, "First epochs, backbone frozen; default: 1 of several, if pretrained.", "N", 0, 100_000
+        None,
+        "Epochs at the start with a frozen backbone; default: 1 if pretrained and --epochs > 1, else 0.",
+        "N",
+        0,
+        100_000,
     )
-    unfreeze: str = _key("all", "First stage trained after that.", "STAGE|all")
+    unfreeze: str = _key("all", "After the frozen epochs: train this stage and all later ones.", "STAGE|all")
     frozen_views: int = _key(
         4,
-        "Augmented views of each photo that frozen epochs take turns with; their features are computed once.",
+        "Augmented views of each photo for the frozen epochs; the features of each view are computed once.",
         "N",
         1,
         1000,
     )
-    batch_size: int = _key(32, "Photos per step, on all devices together.", "N", 2, 65_536)
+    batch_size: int = _key(32, "Photos per training step, summed over all devices.", "N", 2, 65_536)
     optimizer: Literal["adamw", "sgd", "rmsprop"] = _key("adamw", "Optimiser.")
     head_lr: float | None = _key(
         None, "Peak learning rate of the head; default: 3e-3 if pretrained, else 1e-3.", "R", 0
@@ -72,59 +76,61 @@ class TrainOptions:
     backbone_lr: float | None = _key(
         None, "Peak learning rate of the last stage; default: 3e-4 if pretrained, else 1e-3.", "R", 0
     )
-    stage_decay: float = _key(1.0, "Each earlier stage learns slower by this factor; 1: all at one rate.", "F", 0.01, 1)
-    momentum: float = _key(0.9, "Of SGD and RMSprop.", "M", 0, 0.999)
-    schedule: Literal["cosine", "constant"] = _key("cosine", "Learning rate over the steps of a phase.")
-    warmup: float = _key(0.15, "Share of a phase in which the rate rises from 0.", "F", 0, 0.9)
-    weight_decay: float = _key(1e-2, "Weight decay.", "D", 0, 10)
-    decay_norms: bool = _key(False, "Weight decay on norms and biases too.")
-    clip: float = _key(1.0, "Largest norm of the gradient; 0: no limit.", "NORM", 0)
-    batch_norm: Literal["keep", "update"] | None = _key(
-        None, "Statistics of batch norms: keep the pretrained ones (default if pretrained), or update."
+    stage_decay: float = _key(
+        1.0, "Learning-rate factor from each stage to the one before it; 1: same rate.", "F", 0.01, 1
     )
-    label_smoothing: float = _key(0.1, "Share of each label spread over all classes.", "F", 0, 0.9)
+    momentum: float = _key(0.9, "Momentum of SGD and RMSprop.", "M", 0, 0.999)
+    schedule: Literal["cosine", "constant"] = _key("cosine", "Learning-rate schedule over the steps of a phase.")
+    warmup: float = _key(0.15, "Fraction of a phase in which the learning rate rises from 0.", "F", 0, 0.9)
+    weight_decay: float = _key(1e-2, "Weight decay.", "D", 0, 10)
+    decay_norms: bool = _key(False, "Apply weight decay to norm layers and biases too.")
+    clip: float = _key(1.0, "Gradient clipping: maximum norm; 0: off.", "NORM", 0)
+    batch_norm: Literal["keep", "update"] | None = _key(
+        None, "Batch-norm statistics: keep the pretrained ones (default if pretrained), or update."
+    )
+    label_smoothing: float = _key(0.1, "Fraction of each label that is spread over all classes.", "F", 0, 0.9)
     mixup: float = _key(0.2, "MixUp: alpha of the Beta distribution; 0: off.", "A", 0, 100)
     cutmix: float = _key(1.0, "CutMix: alpha of the Beta distribution; 0: off.", "A", 0, 100)
     mix_share: float | None = _key(
         None,
-        "Share of batches that are mixed; default: 0.5; 0 in < 50 epochs or without augmentation.",
+        "Fraction of batches with MixUp or CutMix; default: 0.5; 0 if --epochs < 50 or without augmentation.",
         "F",
         0,
         1,
     )
-    balance: bool = _key(True, "Weigh rare classes more in the loss, by the root of their rarity.")
+    balance: bool = _key(True, "Weight each class in the loss by 1 / sqrt(its number of photos).")
     ema: float = _key(
-        0.998, "Decay of the moving average of the weights that is validated and kept; 0: off.", "D", 0, 0.99999
+        0.998, "Decay of the moving average of the weights, which is validated and saved; 0: off.", "D", 0, 0.99999
     )
-    early_stopping: int = _key(10, "Stop a phase after so many epochs without a better one; 0: off.", "N", 0, 100_000)
-    keep: Literal["best", "last"] = _key("best", "Which epoch's weights: best by validation, or last.")
+    early_stopping: int = _key(10, "Stop a phase after this many epochs without improvement; 0: off.", "N", 0, 100_000)
+    keep: Literal["best", "last"] = _key("best", "Which epoch's weights are saved: best by validation, or last.")
 
-    augment: Literal["default", "none"] = _key("default", "Augmentation of training photos; none turns all of it off.")
+    augment: Literal["default", "none"] = _key("default", "Augmentation of training photos; none: no augmentation.")
     crop_scale: float | None = _key(
         None,
-        "Smallest share of the area a random crop keeps; 1: no crops; default: 0.5; 0.8 in < 50 epochs.",
+        "Minimum area of a random crop, fraction of the photo; 1: no crops; default: 0.5; 0.8 if --epochs < 50.",
         "F",
         0.05,
         1,
     )
-    flip: bool = _key(True, "Flip left and right.")
-    rotation: float | None = _key(None, "Largest rotation, degrees.", "DEG", 0, 180)
-    shift: float | None = _key(None, "Largest shift, share of the side.", "F", 0, 0.9)
-    shear: float | None = _key(None, "Largest shear, degrees.", "DEG", 0, 80)
-    zoom: float | None = _key(None, "Largest change of scale: 0.2 is 0.8 to 1.2.", "F", 0, 0.9)
-    color: float = _key(0.25, "Largest change of brightness, contrast and saturation.", "F", 0, 0.9)
+    flip: bool = _key(True, "Flip photos left-right at random.")
+    rotation: float | None = _key(None, "Maximum rotation, degrees.", "DEG", 0, 180)
+    shift: float | None = _key(None, "Maximum shift, fraction of the side.", "F", 0, 0.9)
+    shear: float | None = _key(None, "Maximum shear, degrees.", "DEG", 0, 80)
+    zoom: float | None = _key(None, "Maximum change of scale: 0.2 means 0.8 to 1.2.", "F", 0, 0.9)
+    color: float = _key(0.25, "Maximum change of brightness, contrast and saturation.", "F", 0, 0.9)
 
     classes: tuple[str, ...] = _key((), "Use these class folders only; quote a name with a comma.", "A,B,C")
     max_per_class: int | None = _key(None, "Use at most this many photos per class.", "N", 2, 2**31)
     val_split: Literal["random", "first"] = _key(
-        "random", "Without val/: validate on a random fifth of each class, or on the first fifth by name."
+        "random", "Without val/: validate on a random fifth of each class, or on the first fifth by file name."
     )
-    group_near_duplicates: bool = _key(True, "Keep photos that are nearly the same on one side of the split.")
-    seed: int = _key(0, "Of every random decision.", "N", 0, 2**32 - 1)
+    group_near_duplicates: bool = _key(True, "Keep near-duplicate photos on the same side of the split.")
+    seed: int = _key(0, "Random seed.", "N", 0, 2**32 - 1)
 
-    device: Literal["auto", "cpu", "cuda"] = _key("auto", "What to train on.")
-    workers: int | None = _key(None, "Loader processes; default: as many as CPUs, up to 8.", "N", 0, 1024)
-    precision: Literal["auto", "32", "bf16", "fp16"] = _key("auto", "auto: bf16 on GPUs that have it, else 32.")
+    device: Literal["auto", "cpu", "cuda"] = _key("auto", "Device to train on.")
+    workers: int | None = _key(None, "Loader processes; default: number of CPUs, at most 8.", "N", 0, 1024)
+    precision: Literal["auto", "32", "bf16", "fp16"] = _key("auto", "auto: bf16 on GPUs that support it, else 32.")
     devices: int = _key(1, "GPUs (or CPU processes) per machine.", "N", 1, 1024)
     num_nodes: int = _key(1, "Machines; start the command on each, with torchrun or SLURM.", "N", 1, 10_000)
 
@@ -148,23 +154,23 @@ def with_values(options: TrainOptions, values: typing.Mapping[str, Any], where: 
     """Options with some fields replaced, each checked.
 
     Args:
-        options: what is not given in ``values``.
-        values: field name -> value; earlier names of fields (``RENAMED``) are understood.
+        options: values of all other fields.
+        values: field name -> value; earlier names of fields (``RENAMED``) are accepted.
         where: "" if the values are flags, else the recipe file they come from.
 
     Raises:
-        UsageError: a value of the wrong type, outside its range, or not one of the choices; or one option under its
-            earlier and its present name.
+        UsageError: a value has the wrong type, is outside its range, or is not one of the choices; or an option is
+            given under both its earlier and its present name.
     """
-    said: dict[str, str] = {}
+    labels: dict[str, str] = {}  # field name -> how error messages name it
     for name in values:
         field_name = RENAMED.get(name, name)
-        if field_name in said:
-            raise UsageError(f"{said[field_name]} and {name} are the same option", f"leave {name} out")
-        said[field_name] = f"{where}: {name}" if where else flag(name)
+        if field_name in labels:
+            raise UsageError(f"{labels[field_name]} and {name} are the same option", f"leave {name} out")
+        labels[field_name] = f"{where}: {name}" if where else flag(name)
     values = {RENAMED.get(name, name): value for name, value in values.items()}
     known = {f.name: f for f in fields(TrainOptions)}
-    return replace(options, **{name: _checked(known[name], value, said[name]) for name, value in values.items()})
+    return replace(options, **{name: _checked(known[name], value, labels[name]) for name, value in values.items()})
 
 
 def check(options: TrainOptions) -> None:
@@ -189,7 +195,7 @@ def _checked(known: Any, value: Any, name: str) -> Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise UsageError(f"{name} {value!r}: give {_KINDS[kind]}")
     low, high = known.metadata["low"], known.metadata["high"]
-    if not ((low is None or value >= low) and (high is None or value <= high)):  # so put that NaN does not pass
+    if not ((low is None or value >= low) and (high is None or value <= high)):  # written this way, NaN is refused
         raise UsageError(
             f"{name} {value}: " + (f"not within {low}..{high}" if high is not None else f"give {low} or more")
         )

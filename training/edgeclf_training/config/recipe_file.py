@@ -1,4 +1,4 @@
-"""Recipes: TOML files whose keys are the fields of ``TrainOptions``. Those in ``recipes`` come with edgeclf."""
+"""Recipes: TOML files whose keys are the fields of ``TrainOptions``. The folder ``recipes`` holds edgeclf's own."""
 
 import difflib
 import json
@@ -14,7 +14,7 @@ from edgeclf_training.config.options import MACHINE, RENAMED, TrainOptions, with
 from edgeclf_training.dataset.text_files import decoded
 
 _SHIPPED = Path(__file__).parent / "recipes"
-START = "from"  # the one key that is no field: what --from says
+START = "from"  # the only key that is not a field of TrainOptions; same meaning as --from
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -44,10 +44,10 @@ def recipe_and_start(name: str) -> tuple[TrainOptions, Path | None]:
         name: one of ``recipe_names()``, or the path of a TOML file. Keys that it leaves out keep their defaults.
 
     Returns:
-        The options, and the run that the recipe goes on from, as ``--from`` would; None if it begins anew.
+        The options, and the folder of the run to start from (as with ``--from``), or None.
 
     Raises:
-        UsageError: no such recipe, not TOML, an unknown key (the nearest one is named), or a value that makes no sense.
+        UsageError: no such recipe, not TOML, an unknown key (the message names the nearest one), or an invalid value.
     """
     path = _SHIPPED / f"{name}.toml" if name in recipe_names() else Path(name)
     try:
@@ -66,10 +66,10 @@ def recipe_and_start(name: str) -> tuple[TrainOptions, Path | None]:
 
 
 def check_keys(values: Mapping[str, Any], where: str) -> None:
-    """Refuse unknown keys and name the nearest known one.
+    """Refuse unknown keys.
 
     Raises:
-        UsageError: there is one.
+        UsageError: a key is unknown; the message names the nearest known one.
     """
     known = [*(f.name for f in fields(TrainOptions)), START]
     for key in values:
@@ -78,28 +78,31 @@ def check_keys(values: Mapping[str, Any], where: str) -> None:
 
 
 def write_recipe(options: TrainOptions, path: Path, start: Path | None = None, quarantined: int = 0) -> None:
-    """Write options as a recipe that gives the same training anywhere: all but what belongs to the machine.
+    """Write options as a recipe that repeats this training; the options in ``MACHINE`` are left out.
 
     Args:
         options: resolved.
-        path: of the file.
-        start: the run that was gone on from.
-        quarantined: photos that a quarantine list left out; the recipe says that the list must be given again.
+        path: of the file to write.
+        start: folder of the run that this run started from (``--from``), or None.
+        quarantined: number of photos that a quarantine list left out; above 0, a comment in the recipe says that the
+            list must be given again.
     """
-    lines = ["# The resolved recipe of this run: `edgeclf train DATA --recipe recipe.toml` trains likewise.\n"]
+    lines = ["# The resolved recipe of this run: `edgeclf train DATA --recipe recipe.toml` repeats the training.\n"]
     if quarantined:
         photos = "1 photo" if quarantined == 1 else f"{quarantined} photos"
         lines.append(
             f"# A quarantine list left out {photos}, see split/skipped.txt: give it again with --quarantine.\n"
         )
     if start is not None:
-        lines.append("# Network and weights are those of this run; if it was moved, give it with --from.\n")
+        lines.append(
+            "# Starts from the network of this run; if its folder was moved, give the new folder with --from.\n"
+        )
         lines.append(f"{START} = {_toml(str(start))}\n")
     for f in fields(options):
         value = getattr(options, f.name)
         if f.name not in MACHINE and value is not None and not (start and f.name == "weights"):
             lines.append(f"{f.name} = {_toml(value)}\n")
-    from edgeclf.files.atomic_write import write_atomically  # not needed to list the flags: --help loads no Pillow
+    from edgeclf.files.atomic_write import write_atomically  # imported late: --help must not import Pillow
 
     write_atomically(path, lambda file: file.write("".join(lines).encode("utf-8", "surrogateescape")))
 

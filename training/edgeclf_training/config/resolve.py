@@ -1,4 +1,4 @@
-"""What the user left open is decided here, once, before anything is written."""
+"""Chooses values for all options that the user did not set: once, before anything is written."""
 
 import os
 from dataclasses import replace
@@ -13,18 +13,18 @@ from edgeclf_training.fit.lightning_module import Phase
 from edgeclf_training.networks import Network, get_architecture
 
 T = TypeVar("T")
-_LONG = 50  # epochs
+_LONG_RUN_EPOCHS = 50  # runs of at least this many epochs get mixed batches and smaller random crops by default
 
 
 def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOptions:
     """Fill in every None and every "auto".
 
     Args:
-        options: what the user decided.
-        start: the options of the run to go on from: its network and preprocessing hold.
+        options: as the user set them.
+        start: options of the run to start from; network and preprocessing are taken from them.
 
     Raises:
-        UsageError: a value makes no sense.
+        UsageError: a value is invalid.
         BackendError: the device is not available.
     """
     check(options)
@@ -34,13 +34,13 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
     spec = get_architecture(options.arch)
     weights = options.weights or ("imagenet" if spec.imagenet else "none")
     if weights not in ("imagenet", "none"):
-        weights = os.path.abspath(weights)  # a run is resumed from anywhere
+        weights = os.path.abspath(weights)  # the run may be resumed from another working directory
     pretrained = weights != "none" or start is not None
     if (options.freeze_epochs or 0) > options.epochs:
         raise UsageError(f"--freeze-epochs {options.freeze_epochs}: more than --epochs {options.epochs}")
-    # Strong augmentation is for networks that would else learn the photos by heart: not for short runs (docs/study.md).
-    short = options.epochs < _LONG
-    # A crop already moves, shears and scales; letterboxed and squashed photos would else always lie the same way.
+    # Strong augmentation prevents overfitting in long runs; short runs use less of it (docs/study.md).
+    short = options.epochs < _LONG_RUN_EPOCHS
+    # Random crops already vary position and scale; padded and squashed photos get an affine transform for that.
     moves = (0.0, 0.0, 0.0, 0.0) if options.resize == "crop" else (15.0, 0.1, 8.0, 0.2)
     rotation, shift, shear, zoom = moves
     return resolve_machine(
@@ -48,28 +48,30 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
             options,
             weights=weights,
             head=options.head or spec.default_head,  # type: ignore[arg-type]
-            image_size=_or(options.image_size, spec.image_size),
-            crop_fraction=_or(options.crop_fraction, 0.875) if options.resize == "crop" else 1.0,
-            freeze_epochs=_or(options.freeze_epochs, min(1 if pretrained else 0, options.epochs - 1)),
-            head_lr=_or(options.head_lr, 3e-3 if pretrained else spec.scratch_lr),
-            frozen_head_lr=_or(options.frozen_head_lr, _or(options.head_lr, 3e-3 if pretrained else spec.scratch_lr)),
-            backbone_lr=_or(options.backbone_lr, 3e-4 if pretrained else spec.scratch_lr),
+            image_size=_value_or(options.image_size, spec.image_size),
+            crop_fraction=_value_or(options.crop_fraction, 0.875) if options.resize == "crop" else 1.0,
+            freeze_epochs=_value_or(options.freeze_epochs, min(1 if pretrained else 0, options.epochs - 1)),
+            head_lr=_value_or(options.head_lr, 3e-3 if pretrained else spec.scratch_lr),
+            frozen_head_lr=_value_or(
+                options.frozen_head_lr, _value_or(options.head_lr, 3e-3 if pretrained else spec.scratch_lr)
+            ),
+            backbone_lr=_value_or(options.backbone_lr, 3e-4 if pretrained else spec.scratch_lr),
             batch_norm=options.batch_norm or ("keep" if pretrained else "update"),
-            mix_share=_or(options.mix_share, 0.0 if short or options.augment == "none" else 0.5),
-            crop_scale=_or(options.crop_scale, 0.8 if short else 0.5),
-            rotation=_or(options.rotation, rotation),
-            shift=_or(options.shift, shift),
-            shear=_or(options.shear, shear),
-            zoom=_or(options.zoom, zoom),
+            mix_share=_value_or(options.mix_share, 0.0 if short or options.augment == "none" else 0.5),
+            crop_scale=_value_or(options.crop_scale, 0.8 if short else 0.5),
+            rotation=_value_or(options.rotation, rotation),
+            shift=_value_or(options.shift, shift),
+            shear=_value_or(options.shear, shear),
+            zoom=_value_or(options.zoom, zoom),
         )
     )
 
 
 def resolve_machine(options: TrainOptions) -> TrainOptions:
-    """Fill in what belongs to this machine: device, workers, precision.
+    """Fill in the options of this machine: device, workers, precision.
 
     Raises:
-        UsageError: the precision, or the number of devices, does not go with the rest.
+        UsageError: the precision or the number of devices does not fit the other options.
         BackendError: the device is not available.
     """
     has_gpu = torch.cuda.is_available()
@@ -86,7 +88,7 @@ def resolve_machine(options: TrainOptions) -> TrainOptions:
     processes = options.devices * options.num_nodes
     if options.batch_size % processes:
         raise UsageError(
-            f"--batch-size {options.batch_size} cannot be shared by {processes} processes",
+            f"--batch-size {options.batch_size} cannot be divided among {processes} processes",
             f"give a multiple of {processes}",
         )
     workers = min(8, usable_threads()) if options.workers is None else options.workers
@@ -94,7 +96,7 @@ def resolve_machine(options: TrainOptions) -> TrainOptions:
 
 
 def phases_of(options: TrainOptions, network: Network) -> list[Phase]:
-    """The phases that resolved options ask for.
+    """The training phases of resolved options.
 
     Raises:
         UsageError: the network has no stage of that name.
@@ -111,5 +113,5 @@ def phases_of(options: TrainOptions, network: Network) -> list[Phase]:
     return phases
 
 
-def _or(value: T | None, default: T) -> T:
+def _value_or(value: T | None, default: T) -> T:
     return default if value is None else value

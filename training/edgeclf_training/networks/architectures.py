@@ -18,7 +18,7 @@ _IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network as edgeclf knows it.
+    """How to build one network, and its defaults.
 
     Attributes:
         skeleton: makes the randomly initialised network with the published tensor names.
@@ -28,7 +28,7 @@ class Architecture:
         image_size: default input height and width in pixels.
         mlp_hidden: hidden widths of ``--head mlp``.
         default_head: "linear" or "mlp".
-        scratch_lr: learning rate from random weights.
+        scratch_lr: default learning rate for training from random weights.
         imagenet: where the ImageNet weights come from, or None.
     """
 
@@ -51,7 +51,7 @@ def _cut_resnet(net: nn.Module) -> Parts:
 
 
 def _cut_at(**starts: int) -> Callable[[nn.Module], Parts]:
-    """Cuts the published ``features`` list into stages, given the index each starts at; one named pool is no stage."""
+    """A ``cut`` that splits the list ``features`` at these start indices; the part named ``pool`` is not a stage."""
 
     def cut(net: nn.Module) -> Parts:
         layers = list(net.get_submodule("features").children())
@@ -71,11 +71,11 @@ def _cut_lite(net: nn.Module) -> Parts:
 
 
 def _cnn4() -> nn.Module:
-    """The walk-through's small CNN: four valid 3x3 convolutions, each followed by a 2x2 max-pool."""
+    """The small CNN of the Keras tutorials: four unpadded 3x3 convolutions, each followed by a 2x2 max-pool."""
     net = nn.Module()
     for number, (a, b) in enumerate(((3, 32), (32, 64), (64, 128), (128, 128)), 1):
         conv = nn.Conv2d(a, b, 3)
-        nn.init.xavier_uniform_(conv.weight)  # Keras' default, which the walk-through used
+        nn.init.xavier_uniform_(conv.weight)  # Keras' default, which the tutorials use
         nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         net.add_module(f"conv{number}", conv)
     return net
@@ -114,7 +114,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         _cut_resnet,
         imagenet=TorchvisionWeights("ResNet18_Weights.IMAGENET1K_V1"),
     ),
-    # A block ends with its max-pool; the fifth is the network's pool.
+    # Blocks 1 to 4 include their max-pool; the fifth max-pool is the network's pool.
     "vgg16": Architecture(
         torchvision.models.vgg16,
         _cut_at(block1=0, block2=5, block3=10, block4=17, block5=24, pool=30),
@@ -122,7 +122,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         scratch_lr=1e-4,  # a deep network without batch norm only starts to learn at a low rate
         imagenet=TorchvisionWeights("VGG16_Weights.IMAGENET1K_V1"),
     ),
-    # Below, as in EfficientNet-Lite0, a stage is what the papers' tables give one line: blocks of one output width.
+    # Here and in EfficientNet-Lite0, a stage is one row of the paper's table: the blocks with one output width.
     "mobilenet_v2": Architecture(
         torchvision.models.mobilenet_v2,
         _cut_at(stem=0, stage1=1, stage2=2, stage3=4, stage4=7, stage5=11, stage6=14, stage7=17, top=18),

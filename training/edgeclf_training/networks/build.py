@@ -1,4 +1,4 @@
-"""A network from its name: skeleton, weights, stages, pool and head."""
+"""Builds a network by name: skeleton, weights, stages, pool and head."""
 
 from bisect import bisect_left
 
@@ -33,7 +33,7 @@ def build_network(
         weights: "imagenet", "none", or a file with a state dict in the published (torchvision's) names.
         normalize: "weights" scales the input as the published weights expect it, "unit" to 0..1.
         dropout: probability of dropping an input of the last layer in training.
-        keep_classifier: also take over the file's own linear classifier, which must have ``classes`` outputs.
+        keep_classifier: also load the linear classifier of the weight file, which must have ``classes`` outputs.
 
     Returns:
         The network (in training mode, nothing frozen) and what was loaded, None for ``weights="none"``.
@@ -59,7 +59,7 @@ def build_network(
 
 
 def _pooled_shape(stages: Stages, pool: nn.Module | None, name: str, size: int) -> tuple[int, int]:
-    """Channels and positions of the pooled activation, found by passing one black photo."""
+    """Channels and number of positions of the pooled activation, from a forward pass of one black photo."""
     modules = nn.Sequential(*(stage for _, stage in stages), pool or nn.Identity())
     was_training = modules.training
     modules.eval()
@@ -68,7 +68,7 @@ def _pooled_shape(stages: Stages, pool: nn.Module | None, name: str, size: int) 
         try:
             with torch.no_grad():
                 pooled = modules(torch.zeros(1, 3, side, side))
-        except RuntimeError:  # nothing is left of so small a photo
+        except RuntimeError:  # the photo is too small for the strides of the network
             return 0, 0
         if not isinstance(pooled, torch.Tensor) or pooled.ndim != 4:
             shape = tuple(getattr(pooled, "shape", ()))
@@ -78,7 +78,7 @@ def _pooled_shape(stages: Stages, pool: nn.Module | None, name: str, size: int) 
 
     channels, cells = pooled_shape(size)
     if not cells:
-        larger = range(size, get_architecture(name).image_size + 1)  # its usual size does
+        larger = range(size, get_architecture(name).image_size + 1)  # the default size is large enough
         least = larger[bisect_left(larger, True, key=lambda side: bool(pooled_shape(side)[1]))]
         what = f"{name} cannot take photos of {size} x {size} pixels"
         raise UsageError(what, f"give --image-size {least} or more")

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0: EfficientNet-B0 without squeeze-excite and with ReLU6, made for INT8 inference.
 
 Tan and Le 2019 (arXiv:1905.11946); the lite variant is the one published with TensorFlow. Its ImageNet weights
-expect TensorFlow's "SAME" padding, which is asymmetric where a convolution strides.
+expect TensorFlow's "SAME" padding, which is asymmetric in convolutions with a stride above 1.
 """
 
 from torch import Tensor, nn
@@ -26,13 +26,13 @@ class _SameConv2d(nn.Conv2d):
         super().__init__(channels_in, channels_out, kernel, stride, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = (self._missing(size, i) for i, size in enumerate(x.shape[-2:]))
+        height, width = (self._total_padding(size, i) for i, size in enumerate(x.shape[-2:]))
         if height or width:
             x = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
         y: Tensor = super().forward(x)
         return y
 
-    def _missing(self, size: int, axis: int) -> int:
+    def _total_padding(self, size: int, axis: int) -> int:
         stride = self.stride[axis]
         return max((-(-size // stride) - 1) * stride + self.kernel_size[axis] - size, 0)
 
@@ -66,9 +66,9 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """The published network with the checkpoint's tensor names (less their leading underscores).
+    """The published network with the checkpoint's tensor names, without their leading underscores.
 
-    It only holds the parts: edgeclf cuts it into stages and never calls it whole.
+    It has no ``forward``: edgeclf splits it into stages.
     """
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class EfficientNetLite0(nn.Module):
         self.fc = nn.Linear(1280, 1000)
 
     def stages(self) -> list[tuple[str, nn.Module]]:
-        """(name, module) in forward order: the stem, the seven stages, the 1x1 convolution on top."""
+        """(name, module) in forward order: the stem, the seven stages, the last 1x1 convolution."""
         cut: list[tuple[str, nn.Module]] = [("stem", nn.Sequential(self.conv_stem, self.bn0, nn.ReLU6()))]
         start = 0
         for number, (*_, repeats) in enumerate(_STAGES, 1):

@@ -1,4 +1,4 @@
-"""The one shape every edgeclf network has: normalise -> features -> pool -> head."""
+"""The structure of every edgeclf network: normalise -> features -> pool -> head."""
 
 import itertools
 from collections import OrderedDict
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 
 class Head(nn.Module):
-    """What turns the pooled activation into logits.
+    """The classifier: from the pooled activation to logits.
 
     ``hidden == ()`` is the *linear* head: global average pool, one Linear. Otherwise it is the *MLP* head: flatten,
-    (Linear, ReLU) for each hidden width, Linear. Both are simple enough for the heat map's gradient to be written as
-    forward operations at export, so no other kind of layer belongs here.
+    (Linear, ReLU) for each hidden width, Linear. The export writes the heat map's gradient as
+    forward operations of these layers, so the head must not contain other layers.
 
     Args:
         channels: channels of the pooled activation.
@@ -45,10 +45,10 @@ class Head(nn.Module):
 
 
 class Network(nn.Module):
-    """An image classifier that takes photos as the runtime's door hands them over.
+    """An image classifier; its input is the output of the runtime's preprocessing.
 
-    ``features`` is a sequence of named stages and ends in the last convolution's activation, the tensor on which heat
-    maps are drawn; ``pool`` is what the architecture puts between it and the head (VGG16's pool5), or nothing.
+    ``features`` is a sequence of named stages. Its output, the activation of the last convolution, is the tensor from
+    which heat maps are computed. ``pool`` is the layer between features and head (VGG16's pool5), or an identity.
 
     Args:
         stages: (name, module) in forward order.
@@ -72,17 +72,17 @@ class Network(nn.Module):
         self.features = nn.Sequential(OrderedDict(stages))
         self.pool = pool if pool is not None else nn.Identity()
         self.head = head
-        # The statistics belong to the architecture, not to the run: they are rebuilt, never loaded.
+        # mean and std belong to the architecture: they are set here and never loaded from a state dict.
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Names of the stages in forward order; what ``--unfreeze`` takes."""
+        """Names of the stages in forward order: the values of ``--unfreeze``."""
         return tuple(name for name, _ in self.features.named_children())
 
     def normalize(self, image: Tensor) -> Tensor:
-        """uint8 ``[N, H, W, 3]`` RGB -> float32 ``[N, 3, H, W]``, as the weights expect it."""
+        """uint8 ``[N, H, W, 3]`` RGB -> normalised float32 ``[N, 3, H, W]``."""
         return ((image.float() - self.mean) / self.std).permute(0, 3, 1, 2)
 
     def trace(self, image: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -97,21 +97,21 @@ class Network(nn.Module):
 
 
 def freeze(network: Network, unfreeze_from: str | None) -> None:
-    """Leave only the head and the stages from ``unfreeze_from`` on trainable.
+    """Make the head and the stages from ``unfreeze_from`` on trainable, and freeze all earlier stages.
 
     Args:
         network: changed in place.
-        unfreeze_from: name of the first trainable stage; ``"all"`` frees everything, None freezes every stage.
+        unfreeze_from: name of the first trainable stage; ``"all"``: all stages are trainable; None: no stage is.
 
     Raises:
         ValueError: the network has no stage of that name.
     """
     if unfreeze_from not in (None, "all", *network.stages):
         raise ValueError(f"no stage {unfreeze_from!r}; this network has {', '.join(network.stages)}")
-    free = unfreeze_from == "all"
+    trainable = unfreeze_from == "all"
     for name, stage in network.features.named_children():
-        free = free or name == unfreeze_from
-        stage.requires_grad_(free)
+        trainable = trainable or name == unfreeze_from
+        stage.requires_grad_(trainable)
 
 
 def train_mode(network: Network, *, keep_statistics: bool = False) -> None:
@@ -119,9 +119,9 @@ def train_mode(network: Network, *, keep_statistics: bool = False) -> None:
 
     Args:
         network: changed in place.
-        keep_statistics: leave every batch norm in eval mode, so that it goes on with the statistics it was pretrained
-            with. A few dozen steps are too few to learn new ones: the network would be trained with the batches'
-            statistics and asked with half-learned averages.
+        keep_statistics: leave every batch norm in eval mode, so that it keeps its pretrained statistics. A few dozen
+            steps are too few for new running averages: training would use the statistics of each batch, inference
+            the inaccurate averages.
     """
     network.train()
     for stage in network.features.children():

@@ -16,19 +16,19 @@ _registered: dict[str, Architecture] = {}
 def register_architecture(name: str, architecture: Architecture) -> None:
     """Make a network available under a name, in this process: to ``train``, ``load_run`` and ``export_run``.
 
-    A package makes it available to every process and to the command line by an entry point instead, whose value names
-    an ``Architecture``::
+    A package makes it available to every process and to the command line by an entry point instead. Its value
+    names an ``Architecture``::
 
         [project.entry-points."edgeclf.architectures"]
         tinynet = "tinynet:TINYNET"
 
     Args:
         name: 1 to 64 of a-z, 0-9, ``_``, ``.`` and ``-``; runs and model files keep it.
-        architecture: how to build the network, and its defaults. Registered again, as when a notebook's cell is run
-            again, it replaces the one before.
+        architecture: how to build the network, and its defaults. If the name was registered before, as when a
+            notebook cell runs again, this one replaces it.
 
     Raises:
-        UsageError: edgeclf or a package has a network of that name, or it has other characters.
+        UsageError: edgeclf or a package has a network of that name, or the name has other characters.
 
     Example:
         >>> from dataclasses import replace
@@ -46,7 +46,7 @@ def register_architecture(name: str, architecture: Architecture) -> None:
 
 
 def architecture_names() -> tuple[str, ...]:
-    """Names of all networks: edgeclf's own first, then others by alphabet. Imports no package to find them.
+    """Names of all networks: edgeclf's own first, then others in alphabetical order. Imports no package.
 
     Returns:
         Every value that ``TrainOptions.arch`` takes.
@@ -60,7 +60,7 @@ def architecture_names() -> tuple[str, ...]:
 
 
 def get_architecture(name: str) -> Architecture:
-    """The architecture of that name. A package that provides it is imported now; edgeclf's own names come first.
+    """The architecture of that name. A package that provides it is imported now; edgeclf's own names take precedence.
 
     Returns:
         How to build the network, and its defaults.
@@ -91,7 +91,7 @@ def _plugins() -> dict[str, list[EntryPoint]]:
 def _loaded(entry: EntryPoint) -> Architecture:
     try:
         found = entry.load()
-    except Exception as error:  # whatever code of others raises when it is imported
+    except Exception as error:  # third-party code may raise anything when it is imported
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         what = f"the network {entry.name!r} of the package {_package(entry)} cannot be loaded ({reason})"
         raise UsageError(what, f"pip install --upgrade {_package(entry)}, or choose another network") from error

