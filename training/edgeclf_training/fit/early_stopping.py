@@ -16,8 +16,8 @@ def is_better(epoch: AccuracyAndLoss, earlier: Iterable[AccuracyAndLoss]) -> boo
 
     Args:
         epoch: its validation accuracy (0..1) and loss.
-        earlier: those of the epochs before it, in all phases, as far as their loss is finite; and of the weights that
-            the run started from, with an infinite loss.
+        earlier: accuracy and loss of the epochs before it, in all phases, if the loss is finite; and of the initial
+            weights of the run, with an infinite loss.
 
     Returns:
         True also if there is no earlier one; False if the epoch's loss is infinite or NaN.
@@ -31,7 +31,7 @@ def stops_early(epochs_since_best: int, epochs_in_phase: int, patience: int) -> 
 
     Args:
         epochs_since_best: epochs since the best one of the run; 0 right after it.
-        epochs_in_phase: epochs of this phase that are done. Each phase gets at least ``patience`` epochs.
+        epochs_in_phase: number of finished epochs of this phase. Each phase gets at least ``patience`` epochs.
         patience: the option ``--early-stopping``, in epochs; 0 never stops early.
     """
     return patience > 0 and min(epochs_since_best, epochs_in_phase) >= patience

@@ -1,4 +1,4 @@
-"""A frozen base is run once: its pooled activations are computed, kept, and the head is trained on them."""
+"""Trains the head on stored features: the frozen backbone runs once per photo and view, not once per epoch."""
 
 import math
 import os
@@ -18,19 +18,19 @@ from edgeclf_training.networks import Network
 
 
 class PooledFeatures(Dataset[tuple[Tensor, int]]):
-    """What the head takes, float32 ``[C, h, w]`` each; asked for by (epoch, index), as photos are.
+    """The input of the head for each photo, float32 ``[C, h, w]``; the key of an item is (epoch, index), as for photos.
 
-    Epochs take turns with the views. The activations lie in a temporary file that is gone with this object: an MLP
-    head takes 100 kB a photo, which for a large folder is more than memory.
+    Epoch ``e`` uses view ``e % views``. The activations are stored in a temporary file, which is deleted with this
+    object: an MLP head needs 100 kB per photo, and a large folder would not fit in memory.
 
     Args:
         network: its features and pool are run, in eval mode.
-        photos: what is run through them; augmented or not.
-        views: how often each photo is run, each time with another epoch's augmentation.
+        photos: input photos, with or without augmentation.
+        views: number of passes over the photos, each with the augmentation of another epoch.
         batch_size, workers: of the pass over the photos.
         device: torch device to compute on.
-        folder: on the disk that is to hold them.
-        progress: called with (photos done, photos in all).
+        folder: where the temporary file is created.
+        progress: called with (photos done, total number of photos).
 
     Raises:
         OSError: the disk is too small.
@@ -79,7 +79,7 @@ class PooledFeatures(Dataset[tuple[Tensor, int]]):
 
 
 def _reserve(file: IO[bytes], size: int) -> None:
-    """Take the space now: writing to a mapping on a full disk would kill the process."""
+    """Allocate the disk space now: writing to a memory-mapped file on a full disk would kill the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)
     else:

@@ -1,4 +1,4 @@
-"""One phase of training as Lightning sees it."""
+"""The LightningModule of one training phase."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -25,7 +25,7 @@ from edgeclf_training.networks import Network, train_mode
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of epochs with one set of trainable stages.
+    """Consecutive epochs with the same trainable stages.
 
     Attributes:
         name: "frozen" or "fine-tune"; shown and recorded.
@@ -44,11 +44,11 @@ class FineTuning(pl.LightningModule):
     """One phase of training a network.
 
     Args:
-        network: what is trained, frozen as the phase asks for.
-        phase: what this phase is.
+        network: the network to train; stages are already frozen as ``phase.unfreeze`` says.
+        phase: the phase to train.
         options: resolved.
         counts: training photos per class.
-        epochs_before: of earlier phases.
+        epochs_before: number of epochs in earlier phases.
         on_features: batches hold pooled activations rather than photos, and only the head is run.
     """
 
@@ -78,13 +78,13 @@ class FineTuning(pl.LightningModule):
 
     @property
     def validated(self) -> Network:
-        """The network that validation asks, and that is kept: the moving average where there is one."""
+        """The network that is validated and saved: the moving average if there is one, else the trained network."""
         if self.averaged is None:
             return self.network
         return cast(Network, self.averaged.module)
 
     def epoch_metrics(self) -> dict[str, float]:
-        """Loss and accuracy of the epoch, ``train_`` and ``val_``; starts counting anew."""
+        """Loss and accuracy of the epoch, ``train_`` and ``val_``; resets the metrics."""
         found = {}
         for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
             metric = getattr(self, name)
@@ -116,7 +116,7 @@ class FineTuning(pl.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         inputs, labels = batch
-        with torch.autocast(inputs.device.type, enabled=False):  # as the metrics are counted, and the file answers
+        with torch.autocast(inputs.device.type, enabled=False):  # float32, as in the final metrics and the model file
             logits = self._logits(self.validated, inputs)
         self._count("val", logits, labels, loss(logits, labels, 0.0, None))
 
@@ -125,7 +125,7 @@ class FineTuning(pl.LightningModule):
         return logits.float()
 
     def _count(self, part: str, logits: Tensor, labels: Tensor, value: Tensor) -> None:
-        # Once per photo: with its NaN check disabled, torchmetrics 1.9 ignores the weight that batches would need.
+        # One value per photo: with nan_strategy="disable", torchmetrics 1.9 ignores the weight of a batch.
         getattr(self, f"{part}_loss").update(value.detach().expand(len(labels)))
         getattr(self, f"{part}_accuracy").update(logits.detach(), labels)
 

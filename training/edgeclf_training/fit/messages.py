@@ -1,4 +1,4 @@
-"""What a run tells people while it goes on."""
+"""Messages of a training run."""
 
 import shlex
 import shutil
@@ -17,7 +17,7 @@ from edgeclf_training.run.run_folder import Run
 
 
 def describe(on_event: Listener, run: Run, loaded: Loaded | None, start: Run | None = None) -> None:
-    """Network, photos, what was left out and why, and where the run will lie."""
+    """Report the network, the photos, the excluded photos with reasons, and the run folder."""
     o, split = run.options, run.split
     origin = f"from {run.start}" if run.start else f"weights: {loaded.source if loaded else 'none (from scratch)'}"
     say(on_event, f"{o.arch}, {o.head} head, {run.contract.size} px {run.contract.resize}, {origin}")
@@ -41,7 +41,7 @@ def describe(on_event: Listener, run: Run, loaded: Loaded | None, start: Run | N
 
 
 def _classes_since(before: Sequence[str], now: Sequence[str]) -> Iterator[str]:
-    """What going on from a run makes of its classes, if they are not the same."""
+    """Messages about removed, new and kept classes if a run with other classes is continued."""
     known, there = finder(before), finder(now)
     kept = [name for name in now if known(name) is not None]
     new = [name for name in now if known(name) is None]
@@ -59,7 +59,7 @@ class EpochEnd(Message):
 
     Attributes:
         epoch: its number, losses, accuracies and time.
-        epochs: how many the run has in all, if it is not stopped early.
+        epochs: total number of epochs of the run, unless it stops early.
     """
 
     epoch: Epoch = field(kw_only=True)
@@ -81,16 +81,16 @@ def _loss(value: float) -> str:
 
 
 def report_metrics(on_event: Listener, metrics: Metrics, classes: Sequence[str]) -> None:
-    """What was counted on one split, and what its accuracy hides."""
+    """Report the metrics of one split, and warnings about its accuracy."""
     say(on_event, f"{metrics.split}: {accuracy_text(metrics)}")
     for line in remarks(metrics, classes):
         say(on_event, f"{metrics.split}: {line}")
 
 
 def say_what_is_left(on_event: Listener, run: Run, history: History) -> None:
-    """After an interruption: how to go on; a run without a finished epoch is removed."""
+    """After an interruption: report how to resume; delete the folder of a run without a finished epoch."""
     if not history.epochs:
-        shutil.rmtree(run.folder)  # made by this run, and nothing in it is of use
+        shutil.rmtree(run.folder)  # this run created the folder, and it contains no weights
         say(on_event, "interrupted before the first epoch was finished: nothing is kept")
         return
     folder = shlex.quote(str(run.folder))

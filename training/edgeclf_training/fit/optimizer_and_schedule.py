@@ -1,4 +1,4 @@
-"""What changes the weights: parameter groups, optimiser, schedule, loss, mixed batches, moving average."""
+"""Parts of the training step: parameter groups, optimiser, schedule, loss, mixed batches, moving average."""
 
 import math
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def parameter_groups(network: Network, options: TrainOptions, head_lr: float) ->
 
 
 def make_optimizer(groups: list[dict[str, object]], options: TrainOptions) -> torch.optim.Optimizer:
-    """AdamW, SGD or RMSprop; RMSprop averages as Keras' does (0.9), which the walk-throughs used."""
+    """AdamW, SGD or RMSprop; RMSprop uses Keras' decay (0.9) and epsilon, as the tutorials do."""
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=options.momentum)
     if options.optimizer == "rmsprop":
@@ -56,10 +56,10 @@ def rate_factor(step: int, steps: int, schedule: str, warmup_share: float) -> fl
 
 
 def class_weights(counts: Sequence[int]) -> Tensor:
-    """Loss weights float32 ``[classes]``: by the root of a class's rarity, one on average over the photos.
+    """Loss weights float32 ``[classes]``: proportional to 1 / sqrt(photos of the class), with mean 1 over the photos.
 
-    The root lies between no weighting, under which rare classes are never named, and full weighting, under which one
-    odd photo of a rare class moves as much as a hundred of a common one.
+    This is a compromise. Without weights, rare classes are never predicted; with weights of 1 / photos, a single
+    unusual photo of a rare class changes the network as much as a hundred photos of a common class.
     """
     weights = torch.tensor(counts, dtype=torch.float).clamp(min=1).rsqrt()
     photos = torch.tensor(counts, dtype=torch.float)
@@ -92,10 +92,10 @@ def loss(logits: Tensor, labels: Tensor, smoothing: float, weights: Tensor | Non
 
 
 def moving_average(network: Network, decay: float) -> AveragedModel:
-    """An exponential moving average of weights and statistics.
+    """An exponential moving average (EMA) of weights and batch-norm statistics.
 
-    The average is shorter over the first steps, so that it never holds on to where training began: the few dozen steps
-    that fine-tuning on a few hundred photos takes would else not move it.
+    The decay is smaller in the first steps. Fine-tuning on a few hundred photos takes only a few dozen steps; with the
+    full decay the average would stay close to the initial weights.
     """
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The fit: phase after phase, each resumable after every epoch, on one device or many."""
+"""Runs the training phases in order, on one or several devices; a run can be resumed after every epoch."""
 
 import contextlib
 import logging
@@ -39,20 +39,20 @@ def fit_phases(
     on_event: Listener,
     resumed: bool = False,
 ) -> None:
-    """Train through the phases; afterwards ``network`` holds the best weights by validation, if any epoch was finite.
+    """Train through the phases; afterwards ``network`` has the best weights by validation, if any loss was finite.
 
-    Each phase is a Trainer of its own, so that the optimiser, and what data parallelism synchronises, always match
-    the stages that are trainable.
+    Each phase has its own Trainer, so that the optimiser and the parameters that DDP synchronises are exactly the
+    trainable ones.
 
     Args:
         network: changed in place.
         phases: in order.
         train, val: the photos.
-        history: what is remembered; with ``resumed``, what was.
+        history: records the epochs; with ``resumed``, it already holds those of the checkpoint.
         options: resolved.
         classes: number of classes.
         logger: Lightning's, or False.
-        on_event: gets the progress of each epoch, and of running the frozen base.
+        on_event: gets the progress of each epoch, and of the computation of frozen features.
         resumed: ``history`` and ``network`` come from a checkpoint.
 
     Raises:
@@ -64,7 +64,9 @@ def fit_phases(
     terminate = signal.getsignal(signal.SIGTERM)
     children: list[Any] = []
     if options.device == "cuda":
-        network.to(memory_format=torch.channels_last)  # photos come so already, and tensor cores want it
+        network.to(
+            memory_format=torch.channels_last
+        )  # the photos have this layout, and tensor cores are faster with it
     for number, phase in enumerate(phases):
         if resumed and (number < history.phase or (number == history.phase and history.phase_done)):
             continue
@@ -84,7 +86,7 @@ def fit_phases(
             checkpoint = history.folder / CHECKPOINT if mid_phase else None
             trainer.fit(module, *batches, ckpt_path=checkpoint, weights_only=True)
         network.cpu()
-    if torch.distributed.is_initialized():  # what comes after is done by one process alone
+    if torch.distributed.is_initialized():  # only one process does the steps that follow
         torch.distributed.destroy_process_group()
     if trainer_rank() == 0:
         history.load_best(network)
@@ -92,7 +94,7 @@ def fit_phases(
 
 
 def make_trainer(epochs: int, options: TrainOptions, callbacks: list[pl.Callback], logger: Any) -> pl.Trainer:
-    """Lightning's Trainer for one phase, on what the options name."""
+    """Lightning's Trainer for one phase, on the devices and with the precision of the options."""
     gpu = options.device == "cuda"
     many = options.devices * options.num_nodes > 1
     precision = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[options.precision]
@@ -107,17 +109,17 @@ def make_trainer(epochs: int, options: TrainOptions, callbacks: list[pl.Callback
         plugins=[AtomicCheckpoints()],
         logger=logger,
         enable_model_summary=False,
-        enable_progress_bar=False,  # it prints; `_Steps` reports
+        enable_progress_bar=False,  # `_Steps` reports progress instead
         num_sanity_val_steps=0,
         log_every_n_steps=1,
-        use_distributed_sampler=False,  # our sampler carries the epoch to the augmentation, and shares photos out
+        use_distributed_sampler=False,  # EpochSampler passes the epoch to the augmentation and divides the photos
         gradient_clip_val=options.clip or None,
     )
 
 
 @dataclass(frozen=True)
 class _Loaders:
-    """Batches to train and to validate with, for one phase: ``before`` epochs of earlier ones, ``done`` of this one."""
+    """Training and validation batches of one phase; earlier phases had ``before`` epochs, this one ``done`` so far."""
 
     network: Network
     train: PhotoDataset
@@ -164,9 +166,9 @@ class _Loaders:
 
 
 class _Supervision(pl.Callback):
-    """Keeps to our answer to SIGTERM, and notes the processes that the first phase's Trainer has started.
+    """Restores our SIGTERM handler, and records the processes that the Trainer of the first phase started.
 
-    Lightning's own answer is a broadcast that, from a second Trainer on, nobody joins.
+    Lightning's own handler starts a broadcast; from the second Trainer on, no other process takes part in it.
     """
 
     def __init__(self, terminate: Any, children: list[Any]) -> None:
@@ -205,7 +207,7 @@ class _Steps(pl.Callback):
 
 @contextlib.contextmanager
 def _ending(children: list[Any]) -> Iterator[None]:
-    """If this process fails, end those that the first phase started: they would wait for it for ever."""
+    """If this process fails, kill the processes that the first phase started: they would wait for it forever."""
     try:
         yield
     except BaseException:
@@ -219,25 +221,25 @@ def _ending(children: list[Any]) -> Iterator[None]:
 def _as_errors(history: History) -> Iterator[None]:
     try:
         yield
-    except SystemExit as error:  # what Lightning makes of Ctrl-C
+    except SystemExit as error:  # Lightning raises SystemExit on Ctrl-C
         raise KeyboardInterrupt from error
     except torch.cuda.OutOfMemoryError as error:
         raise UsageError("the GPU's memory is too small for this", "give a smaller --batch-size") from error
     except PhotoError as error:
-        raise _gone(error.message, history) from error
+        raise _photo_lost(error.message, history) from error
     except RuntimeError as error:
-        if "PhotoError" in str(error):  # what a loader process makes of one: its whole trace as the message
-            raise _gone(str(error).strip().splitlines()[-1].split(": ", 1)[-1], history) from error
+        if "PhotoError" in str(error):  # from a loader process: the message is its whole traceback
+            raise _photo_lost(str(error).strip().splitlines()[-1].split(": ", 1)[-1], history) from error
         raise
 
 
-def _gone(message: str, history: History) -> DataError:
-    """A photo that was read when the run began cannot be read any more."""
+def _photo_lost(message: str, history: History) -> DataError:
+    """The error for a photo that was readable when the run began and no longer is."""
     return DataError(message, f"bring it back, then go on with `{resume_command(history.folder)}`")
 
 
 def check_logger(kind: str) -> None:
-    """Whether a run can be logged so; call it before anything is written.
+    """Check that this kind of log can be written; call it before anything is written.
 
     Raises:
         BackendError: tensorboard is not installed.
@@ -250,7 +252,7 @@ def check_logger(kind: str) -> None:
 
 
 def make_logger(kind: str, out: Path) -> Any:
-    """Lightning's logger; False for "csv", for metrics.csv is always written."""
+    """Lightning's logger; False for "csv": metrics.csv is always written."""
     if kind == "csv":
         return False
     return pl.loggers.TensorBoardLogger(save_dir=str(out), name="tensorboard", version="")
@@ -258,7 +260,7 @@ def make_logger(kind: str, out: Path) -> Any:
 
 @contextlib.contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Its advice on worker counts, idle GPUs and step counts is for people who call it themselves."""
+    """Silence Lightning's warnings on worker counts, idle GPUs and step counts: they do not concern our users."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")

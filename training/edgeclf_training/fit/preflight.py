@@ -1,4 +1,4 @@
-"""What could cost hours if it were found late: used folders, full disks."""
+"""Checks before training starts: run folders already in use, full disks."""
 
 import contextlib
 import os
@@ -13,7 +13,11 @@ from edgeclf_training.networks import Network
 
 
 def claim(out: Path, data: Sequence[Path]) -> None:
-    """Find a used, unwritable or badly placed run folder before any work is done."""
+    """Refuse a run folder that is in use, not writable, or inside the photo folders.
+
+    Raises:
+        UsageError: it is one of these.
+    """
     if inside := [root for root in data if out.resolve().is_relative_to(root.resolve())]:
         raise UsageError(f"{out} lies inside the photos in {inside[0]}", "choose an --out elsewhere")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -24,10 +28,13 @@ def claim(out: Path, data: Sequence[Path]) -> None:
 
 
 def need_space(out: Path, network: Network) -> None:
-    """Find a full disk before training starts.
+    """Refuse to start if the disk is too small for the checkpoints.
 
-    A checkpoint holds the weights up to five times (as they are, best, averaged, and twice in the optimiser), and the
-    next one is written before the last is replaced.
+    A checkpoint contains up to five copies of the weights (current, best, averaged, and two in the optimiser). The
+    next checkpoint is written before the previous one is deleted.
+
+    Raises:
+        UsageError: the disk has too little free space.
     """
     weights = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     needed, free = 11 * weights + 2**24, shutil.disk_usage(_existing(out)).free
@@ -44,7 +51,7 @@ def _existing(path: Path) -> Path:
 
 @contextlib.contextmanager
 def writing(folder: Path, then: str = "choose another --out") -> Iterator[None]:
-    """Turn a full disk or a lost folder into one clear line that ends with ``then``."""
+    """Convert an ``OSError`` (full disk, missing folder) into a ``UsageError`` whose remedy ends with ``then``."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Training, from folders to a finished run, and going on with one that was cut off."""
+"""Training: from photo folders to a finished run, and resuming an interrupted run."""
 
 import shlex
 import shutil
@@ -54,27 +54,27 @@ def train(
 ) -> Run:
     """Fine-tune a classifier on folders of photos.
 
-    Where several processes train together, the one of rank 0 writes, talks and returns the metrics.
+    If several processes train together, only rank 0 writes files, reports events and returns the metrics.
 
     Args:
-        data: a data folder or several, see ``read_split``, and zips of such.
+        data: one or several data folders (see ``read_split``) or zip files of such folders.
         out: the run folder; must not exist, or be empty.
-        options: what the user decided; the defaults if None. With ``start``, its architecture, head, input size and
-            resize rule hold.
-        start: an earlier run to go on from, or its folder: its network; the photos it knew stay in their parts.
+        options: the defaults if None. With ``start``, architecture, head, input size and resize rule are those of
+            ``start``.
+        start: an earlier run, or its folder. Training starts from its network, and its photos stay in their splits.
         quarantine: photos to leave out, see ``read_quarantine``.
         logger: "csv", or "tensorboard" to write event files as well.
         report: write report.html and metrics.json.
-        on_event: gets a ``Message`` for what a person should know, an ``EpochEnd`` after each epoch, and ``Progress``
-            while something takes long; what it raises ends the run like Ctrl-C does.
+        on_event: gets a ``Message`` for information and warnings, an ``EpochEnd`` after each epoch, and ``Progress``
+            during long steps. An exception that it raises ends the run.
 
     Returns:
         The finished run, as ``load_run`` reads it from ``out``.
 
     Raises:
-        DataError: the photos or weights cannot be used; or training diverged and the weights kept are ruined: the run
-            folder is complete all the same, to look at.
-        UsageError: an option makes no sense, or ``out`` is taken or cannot be written.
+        DataError: the photos or weights cannot be used; or training diverged and the saved weights are unusable (the
+            run folder is still complete).
+        UsageError: an option is invalid, or ``out`` is not empty or cannot be written.
         BackendError: the device or tensorboard is not available.
     """
     data, out = as_paths(data), Path(out)
@@ -131,23 +131,23 @@ def resume(
     report: bool = True,
     on_event: Listener = log,
 ) -> Run:
-    """Go on with a run that was interrupted or killed, from its last finished epoch.
+    """Resume a run that was interrupted or killed, from its last finished epoch.
 
-    On a CPU with the same versions and photos it ends in the same weights, bit for bit, as it would have without the
-    interruption.
+    On a CPU, with the same library versions and photos, the final weights are bit-identical to those of a run without
+    the interruption.
 
     Args:
         folder: the run folder.
-        data: folders or zips where its photos are now, if not where they were.
-        machine: options of ``MACHINE`` to go on with; those left out stay the run's own.
+        data: folders or zips that contain its photos now, if they were moved.
+        machine: new values for options in ``MACHINE``; the others keep the values of the run.
         logger, report, on_event: as in ``train``.
 
     Returns:
         The finished run.
 
     Raises:
-        DataError: not a run folder, many of its photos are gone or changed, or its checkpoint is damaged or no
-            checkpoint; or training diverged, as in ``train``.
+        DataError: not a run folder, many of its photos are gone or changed, or its checkpoint is damaged or not
+            a checkpoint; or training diverged, as in ``train``.
         UsageError: the run has finished.
         BackendError: the device or tensorboard is not available.
     """
@@ -161,7 +161,7 @@ def resume(
         )
     run = going_on(run, data, on_event)
     run = replace(run, options=resolve_machine(replace(run.options, **(machine or {}))))
-    begun = (folder / CHECKPOINT).exists()  # then the weights it started from are not needed any more
+    begun = (folder / CHECKPOINT).exists()  # then its initial weights are no longer needed
     start = load_run(run.start) if run.start and not begun else None
     network, _ = _network(replace(run.options, weights="none") if begun else run.options, run.classes, start)
     need_space(folder, network)
@@ -204,7 +204,7 @@ def _fit(
         if trainer_rank() == 0:
             say_what_is_left(on_event, run, history)
         raise
-    except UsageError as error:  # the same command with another option should find its place free
+    except UsageError as error:  # so that the corrected command can use the same folder
         if trainer_rank() == 0 and not history.epochs and not isinstance(error.__cause__, OSError):
             shutil.rmtree(run.folder)
         raise
@@ -214,7 +214,7 @@ def _fit(
 
 
 def _finish(run: Run, network: Network, history: History, on_event: Listener, report: bool) -> Run:
-    """Count the metrics with the weights that are kept, and write what a finished run holds."""
+    """Compute the metrics with the saved weights, and write the files of a finished run."""
     if history.best is None:
         raise DataError("training diverged: no epoch has a finite validation loss", LOWER_LEARNING_RATE)
     o, epochs = run.options, history.epochs
@@ -252,7 +252,7 @@ def _finish(run: Run, network: Network, history: History, on_event: Listener, re
 
 
 def _network(options: TrainOptions, classes: Sequence[str], start: Run | None) -> tuple[Network, Loaded | None]:
-    pl.seed_everything(options.seed, verbose=False)  # the head's first weights
+    pl.seed_everything(options.seed, verbose=False)  # initial weights of the head
     network, loaded = build_network(
         options.arch,
         len(classes),

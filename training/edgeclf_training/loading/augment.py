@@ -1,4 +1,4 @@
-"""Augmentation of training photos, by albumentations. Validation and the field never come here."""
+"""Augmentation of training photos, by albumentations. Not used for validation or inference."""
 
 import albumentations as A
 import cv2
@@ -6,23 +6,23 @@ from edgeclf.images.contract import ImageContract
 
 from edgeclf_training.config.options import TrainOptions
 
-cv2.setNumThreads(0)  # the loader's workers are the parallelism
+cv2.setNumThreads(0)  # the loader processes already run in parallel
 
 
 def crops_at_random(contract: ImageContract, options: TrainOptions) -> bool:
-    """Whether a random part is cut out of each photo, which only the resize rule "crop" allows.
+    """Whether each photo is cropped at random; only with the resize rule "crop".
 
-    With "pad" and "squash" letterboxing and aspect ratio must stay what the field will see.
+    With "pad" and "squash", letterboxing and aspect ratio must be the same as at inference.
     """
     return contract.resize == "crop" and (options.crop_scale or 1.0) < 1
 
 
 def pipeline(contract: ImageContract, options: TrainOptions) -> A.Compose:
-    """The augmentation that resolved options name.
+    """The augmentation pipeline of resolved options.
 
     Returns:
-        Takes an upright RGB photo of any size where ``crops_at_random``, else network input; gives uint8
-        ``[size, size, 3]``. Seed it before each photo.
+        A transform whose input is an upright RGB photo of any size if ``crops_at_random``, else network input, and
+        whose output is uint8 ``[size, size, 3]``. Set its seed before each photo.
     """
     side = contract.size
     rotation, shift, shear, zoom = (getattr(options, key) or 0.0 for key in ("rotation", "shift", "shear", "zoom"))

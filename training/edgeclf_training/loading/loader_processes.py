@@ -1,7 +1,7 @@
-"""Processes that load photos: batches that come through a pipe, under any way to start them, and an end in one line.
+"""Processes that load photos: batches through pipes, any start method, and one-line errors.
 
-Batches do not pass through shared memory: containers have 64 MB of it as a rule, which eight processes fill with a few
-batches, and whoever then touches the next page is killed. A pipe costs 0.1 ms a photo.
+Batches do not use shared memory: containers usually have 64 MB of it, eight processes fill that with a few batches, and
+a process that then writes to a new page is killed. A pipe costs 0.1 ms per photo.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-TIMEOUT = 240  # seconds for the next batch; a photo that gets no further is given up after 30
+TIMEOUT = 240  # seconds to wait for the next batch; reading a single photo times out after 30
 _NAME = "edgeclf-loader"
 
 
@@ -33,8 +33,8 @@ class BatchLoader(DataLoader[Any]):
     Args:
         dataset: what to load.
         batch_size: samples at a time.
-        processes: how many; none where none can be started.
-        keep: use them for one pass after another.
+        processes: number of loader processes; 0 is used if none can be started.
+        keep: keep the processes alive between epochs.
         keywords: as for ``DataLoader``.
     """
 
@@ -59,12 +59,12 @@ def _as_arrays(samples: Sequence[tuple[Tensor, int]]) -> tuple[NDArray[Any], NDA
 
 def _as_tensors(batch: Sequence[Any]) -> tuple[Tensor, ...]:
     tensors = (torch.as_tensor(part) for part in batch)
-    # Here and not in torch's thread, which waits for ever for what a killed process has begun to send.
+    # Not in torch's pinning thread: it waits forever for data that a killed process did not send completely.
     return tuple(tensor.pin_memory() if torch.cuda.is_available() else tensor for tensor in tensors)
 
 
 def _can_start(processes: int) -> bool:
-    """Not from a process that may have no children, nor where there is no room for the locks of their queues."""
+    """False in a daemon process, which may not have children, and if the locks of the queues cannot be created."""
     if multiprocessing.current_process().daemon:
         return False
     try:
@@ -75,9 +75,9 @@ def _can_start(processes: int) -> bool:
 
 
 def _context() -> Any:
-    """How to start processes: by fork where that is the way here, else by spawn, and without the caller's script.
+    """The multiprocessing context: fork if that is the start method, else spawn without the caller's script.
 
-    Everything a loader needs lies in modules. So a script without ``if __name__ == "__main__"`` is not run once more.
+    A loader needs only importable modules, so a script without ``if __name__ == "__main__"`` is not run again.
     """
     method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
     context: Any = type(multiprocessing.get_context("fork" if method == "fork" else "spawn"))()
@@ -97,11 +97,11 @@ class _WithoutMain(SpawnProcess):
 
 @contextlib.contextmanager
 def loader_errors(resume: str, processes: int) -> Iterator[None]:
-    """What ends a loader process as one clear line; the others are ended too.
+    """Convert the death of a loader process into a one-line error, and kill the other loader processes.
 
     Args:
-        resume: the command that goes on with the run.
-        processes: how many there are.
+        resume: the command that resumes the run, for the message.
+        processes: number of loader processes.
 
     Raises:
         BackendError: a loader process was killed, or does not answer, or could not be started.
@@ -118,7 +118,7 @@ def loader_errors(resume: str, processes: int) -> Iterator[None]:
 
 
 def _kill_loaders() -> None:
-    """The rest of them, without torch's handler, which would raise once more for each."""
+    """Kill all loader processes, without torch's SIGCHLD handler, which would raise an error for each."""
     mine = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
     handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if mine else None
     for child in multiprocessing.active_children():
@@ -130,7 +130,7 @@ def _kill_loaders() -> None:
 
 
 def _what_ended(error: Exception) -> str | None:
-    """What happened to a loader process, None if nothing did."""
+    """What happened to a loader process; None if the error has another cause."""
     text = f"{error} {error.__cause__}"
     if isinstance(error, OSError):
         if error.errno in (errno.ENOMEM, errno.EAGAIN) and error.filename is None:

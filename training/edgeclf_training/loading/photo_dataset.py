@@ -18,16 +18,16 @@ Key = tuple[int, int]  # epoch, index
 
 
 class PhotoDataset(Dataset[tuple[Tensor, int]]):
-    """Samples through the runtime's own door.
+    """Photos after the runtime's own preprocessing.
 
-    Items are asked for by (epoch, index), which is all that augmentation depends on: results are the same for any
-    number of workers, and in a resumed run.
+    The key of an item is (epoch, index). Augmentation depends only on the key and the seed, so results are the same
+    for any number of workers and in a resumed run.
 
     Args:
         samples: the photos.
         classes: class names in index order.
         contract: how photos become network input.
-        augmentation: resolved options to augment by; None for photos as the field will see them.
+        augmentation: resolved options of the augmentation; None: photos as at inference.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
         self.labels = [index[s.label] for s in samples]
         self._contract = contract
         self._augment = pipeline(contract, augmentation) if augmentation is not None else None
-        # A random crop cuts from the whole photo; any other augmentation starts from what the field will see.
+        # A random crop needs the whole photo; any other augmentation starts from network input, as at inference.
         self._whole = augmentation is not None and crops_at_random(contract, augmentation)
         self._seed = augmentation.seed if augmentation is not None else 0
 
@@ -67,18 +67,18 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
 
 
 class EpochSampler(Sampler[Key]):
-    """Yields (epoch, index): shuffled anew each epoch, by (seed, epoch) only, or in order.
+    """Yields (epoch, index): in order, or shuffled for each epoch with a seed from (seed, epoch).
 
-    Several processes take turns, so that together each step sees the photos that one process alone would see. In
-    training all get equally many, which leaves out fewer photos than there are processes; in validation every photo is
-    given once.
+    Process ``rank`` of ``world`` gets every ``world``-th photo, so that each step uses the same photos as with one
+    process. In training all processes get equally many photos, and fewer than ``world`` photos are left out; in
+    validation every photo is used once.
     """
 
     def __init__(
         self, count: int, seed: int, *, shuffle: bool, epochs_before: int, rank: int, world: int, epochs_done: int = 0
     ) -> None:
         self._count, self._seed, self._shuffle = count, seed, shuffle
-        self._epochs_before = epochs_before  # of earlier phases: no phase repeats another's augmentation
+        self._epochs_before = epochs_before  # epochs of earlier phases, so that no phase repeats their augmentation
         # In a resumed phase Lightning starts the loader, whose processes read ahead, before it sets the epoch.
         self._epoch = epochs_before + epochs_done
         self._rank, self._world = rank, world
@@ -115,13 +115,13 @@ def loader(
     """Batches of (uint8 ``[N, size, size, 3]``, int64 ``[N]``).
 
     Args:
-        dataset: asked for by (epoch, index).
-        batch_size: of all processes together.
+        dataset: its keys are (epoch, index).
+        batch_size: photos per step, summed over all training processes.
         workers: loader processes.
-        shuffle: for training.
-        seed: of the order.
-        epochs_before, epochs_done: of earlier phases, and of this one before it was resumed.
-        rank, world: number of this process, and how many there are.
+        shuffle: True for training.
+        seed: of the shuffled order.
+        epochs_before, epochs_done: epochs of earlier phases, and of this phase before it was resumed.
+        rank, world: index of this training process, and their number.
     """
     size = len(dataset)  # type: ignore[arg-type]
     sampler = EpochSampler(

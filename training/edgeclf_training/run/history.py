@@ -1,4 +1,4 @@
-"""What a run remembers after every epoch: metrics, the best weights, and all it takes to go on."""
+"""What a run saves after every epoch: metrics, the best weights, and a checkpoint to resume from."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ WEIGHTS = "network.pt"
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch measured; a row of metrics.csv. Accuracies are shares, 0..1; ``seconds`` is wall time.
+    """Metrics of one epoch; a row of metrics.csv. Accuracies are shares, 0..1; ``seconds`` is wall time.
 
     The training metrics are of augmented and mixed photos under the smoothed loss, taken while the weights change.
     """
@@ -49,14 +49,14 @@ class History(pl.callbacks.Checkpoint):
     Args:
         folder: the run folder; gets ``checkpoint.pt``, ``network.pt`` and ``metrics.csv``.
         keep: "best", or "last" to count every epoch as better than the one before.
-        patience: a phase stops early after so many epochs without a better one; 0 never stops early.
+        patience: a phase stops after this many epochs without improvement; 0: never early.
         report: called after each finished epoch.
     """
 
     def __init__(self, folder: Path, keep: str, patience: int, report: Callable[[Epoch], None]) -> None:
         self.epochs: list[Epoch] = []
         self.best: Epoch | None = None
-        self.phase = 0  # index of the phase under way
+        self.phase = 0  # index of the current phase
         self.phase_done = False
         self._better = 0  # the last epoch that was better than all before it
         self._weights: dict[str, Tensor] = {}
@@ -64,11 +64,11 @@ class History(pl.callbacks.Checkpoint):
         self._started = 0.0
 
     def start_from(self, network: Network, accuracy: float) -> None:
-        """Count the weights the run starts from as epoch 0: going on may only make a network better.
+        """Record the initial weights as epoch 0, so that the run never saves weights that are worse than these.
 
         Args:
-            network: holds them.
-            accuracy: their share of validation photos right, 0..1.
+            network: has these weights.
+            accuracy: their validation accuracy, 0..1.
         """
         self.best = Epoch(0, "before", math.inf, 0.0, math.inf, accuracy, 0.0)
         self._weights = _copy(network)
@@ -101,7 +101,7 @@ class History(pl.callbacks.Checkpoint):
             self._report(epoch)
 
     def _earlier(self) -> list[Epoch]:
-        """What an epoch must beat: all before it, and what the run started from."""
+        """The epochs that a new epoch is compared with: all before it, and the initial weights."""
         start = [self.best] if self.best and self.best.epoch == 0 else []
         return [*start, *(e for e in self.epochs[:-1] if math.isfinite(e.val_loss))]
 
@@ -132,9 +132,9 @@ class History(pl.callbacks.Checkpoint):
         self._better = state_dict["better"]
 
     def resume(self, network: Network) -> bool:
-        """Go on from the run folder's checkpoint, if there is one; says whether there is.
+        """Load the checkpoint of the run folder; returns whether there is one.
 
-        Files that a kill left half a step ahead of the checkpoint are brought back to it.
+        If the run was killed while it wrote, the other files are rewritten to match the checkpoint.
 
         Raises:
             DataError: the checkpoint is damaged, or holds anything but tensors and plain values.
@@ -177,7 +177,7 @@ class History(pl.callbacks.Checkpoint):
 
 
 class AtomicCheckpoints(CheckpointIO):
-    """How Lightning writes and reads checkpoints: whole or not at all, beside the run's other files, without code."""
+    """Lets Lightning write checkpoints atomically, and read them without unpickling code."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         write_atomically(Path(path), partial(_save, checkpoint))
@@ -190,14 +190,14 @@ class AtomicCheckpoints(CheckpointIO):
 
 
 def _save(state: dict[str, Any], file: IO[bytes]) -> None:
-    """By way of memory: torch makes an error of its own of a full disk."""
+    """Serialise in memory first: torch hides the ``OSError`` of a full disk."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     file.write(buffer.getbuffer())
 
 
 def trainer_rank() -> int:
-    """The number of this process among those that train together; 0 does all the writing and talking."""
+    """The rank of this training process; only rank 0 writes files and reports events."""
     return int(getattr(pl.utilities.rank_zero_only, "rank", 0) or 0)
 
 

@@ -1,4 +1,4 @@
-"""A few held-out photos, small, that a run keeps: what its network answers can be checked without its photos."""
+"""Small copies of a few held-out photos in the run folder: an export can be checked without the original photos."""
 
 import io
 import math
@@ -20,17 +20,17 @@ from edgeclf_training.dataset.samples import Sample, choose_evenly
 MOST = 32  # photos
 FOLDER = "kept"
 _LIST = "kept.txt"
-_QUALITY, _SHAPE = 90, 2.0  # long side to short, at most
+_QUALITY, _SHAPE = 90, 2.0  # JPEG quality, 1..95; maximum aspect ratio (long side / short side)
 
 
 def keep_photos(samples: Sequence[Sample], contract: ImageContract, run: Path, seed: int) -> None:
-    """Write at most ``MOST`` of the photos, spread over the classes, as small JPEGs of pixels and nothing else.
+    """Write at most ``MOST`` of the photos, spread over the classes, as small JPEGs without metadata.
 
     Args:
-        samples: held-out photos; what cannot be read any more is passed over.
-        contract: they are kept at the size it needs.
+        samples: held-out photos; unreadable ones are skipped.
+        contract: sets the size of the copies.
         run: the run folder; gets ``kept/000.jpg``, ... and a list of their classes.
-        seed: of the choice.
+        seed: of the random choice.
 
     Raises:
         OSError: the folder cannot be written.
@@ -50,10 +50,10 @@ def keep_photos(samples: Sequence[Sample], contract: ImageContract, run: Path, s
 
 
 def small_jpeg(photo: Photo, side: int, quality: int) -> bytes:
-    """A photo as a small JPEG, upright, of pixels and nothing else: no EXIF, place, comment or profile.
+    """A photo as a small JPEG, upright and without metadata: no EXIF, GPS position, comment or colour profile.
 
     Args:
-        photo: anything the door takes. Of a panorama the middle is kept.
+        photo: any input of the preprocessing. A panorama is cropped to its centre.
         side: the short side, pixels, unless the photo is smaller.
         quality: of the JPEG, 1..95.
 
@@ -68,13 +68,13 @@ def small_jpeg(photo: Photo, side: int, quality: int) -> bytes:
     size = (round(width * scale), round(height * scale))
     small = resized(image, size, (left, top, left + width, top + height))
     file = io.BytesIO()
-    # By way of an array: Pillow carries comments and XMP along with an image into what it saves.
+    # Through an array: Pillow would write the comments and XMP data of the image into the new file.
     Image.fromarray(np.asarray(small)).save(file, "JPEG", quality=quality, optimize=True)
     return file.getvalue()
 
 
 def kept_photos(run: Path) -> list[Sample]:
-    """What ``keep_photos`` wrote and is still there; nothing in a run of an older version."""
+    """The photos that ``keep_photos`` wrote and that still exist; empty for a run of an older version."""
     try:
         text = (run / FOLDER / _LIST).read_bytes().decode("utf-8", "surrogateescape")
     except OSError:

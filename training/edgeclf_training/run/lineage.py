@@ -1,4 +1,4 @@
-"""Every photo that a run and the runs before it have used, so that none of them is taken for a new one."""
+"""The photos that a run and its earlier runs have used, so that none of them is treated as new."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +15,13 @@ Progress = Callable[[int, int], None]
 
 
 def known_photos(run: Run, progress: Progress | None = None) -> tuple[tuple[KnownPhoto, ...], tuple[str, ...]]:
-    """The photos of a run and of those it went on from, and what cannot be known, a line each.
+    """The photos of a run and of those it went on from, and notes on missing information.
 
-    A run of an older version kept no content: it is read from the photos that are where that run found them.
+    A run of an older version did not record the content of its photos: the photos themselves are read if they still
+    exist.
 
     Args:
-        run: a run; only its folder, lists and start are looked at.
+        run: a run; only its folder, lists and start are used.
         progress: called with (photos looked at, photos in all) for a run of an older version.
 
     Raises:
@@ -50,7 +51,7 @@ def known_photos(run: Run, progress: Progress | None = None) -> tuple[tuple[Know
 
 
 def run_of_weights(weights: str | None) -> Run | None:
-    """The run that a file of weights lies in the folder of: its photos are known to a network that starts from these.
+    """The run whose folder contains a weight file: a network with these weights was trained on its photos.
 
     Args:
         weights: "imagenet", "none", or a file.

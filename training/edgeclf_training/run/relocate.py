@@ -1,4 +1,4 @@
-"""Where a run's photos are now: data folders are moved, zips unpacked anew, single photos deleted."""
+"""Finds the photos of a run again after folders were moved, zips unpacked again, or photos deleted."""
 
 import contextlib
 import functools
@@ -20,15 +20,15 @@ from edgeclf_training.dataset.scan import Progress, Scanned, absolute, scan
 from edgeclf_training.dataset.zip_data import is_zip, open_data
 from edgeclf_training.run.run_folder import Run, resume_command, save_run
 
-_MAY_BE_GONE = 0.05  # share of the photos without which a run still goes on
+_MAY_BE_GONE = 0.05  # fraction of the photos that may be missing when a run is resumed
 
 
 def relocated(run: Run, data: PathLike | Sequence[PathLike] = (), on_event: Listener = log) -> Run:
     """The run with its photos where they are now, as far as they can be found; the others stay where they were.
 
     A photo is where it was, or else where its content is found: under ``data``, or in the zip that the run was trained
-    from. What is found elsewhere is written into the run's lists. A run of an older version kept no content: names and
-    sizes count then.
+    from. What is found elsewhere is written into the run's lists. A run of an older version recorded no content:
+    then names and sizes are compared.
 
     Args:
         run: a run.
@@ -68,7 +68,7 @@ def relocated(run: Run, data: PathLike | Sequence[PathLike] = (), on_event: List
         replace(k, name=called[key].path.name, size=called[key].size) if (key := _key(k)) in called else k
         for k in known
     ]
-    with contextlib.suppress(OSError):  # a run that can only be read is as good
+    with contextlib.suppress(OSError):  # a read-only run folder can still be used
         write_lists(run.split, run.folder / "split")
         if known:
             write_known(known, run.folder / "split" / KNOWN_PHOTOS_FILE)
@@ -77,7 +77,7 @@ def relocated(run: Run, data: PathLike | Sequence[PathLike] = (), on_event: List
 
 
 def with_photos(run: Run, data: PathLike | Sequence[PathLike] = (), on_event: Listener = log) -> Run:
-    """``relocated``; what cannot be found is told and left out.
+    """``relocated``; photos that are not found are reported and left out.
 
     Raises:
         DataError: see ``relocated``.
@@ -97,10 +97,10 @@ def with_photos(run: Run, data: PathLike | Sequence[PathLike] = (), on_event: Li
 
 
 def going_on(run: Run, data: Sequence[Path], on_event: Listener) -> Run:
-    """``with_photos`` for a run that goes on: it may miss a few photos, but not many.
+    """``with_photos`` for a run that is resumed: a few photos may be missing, but not many.
 
     Raises:
-        DataError: see ``with_photos``; or more than one photo and a twentieth of them is gone.
+        DataError: see ``with_photos``; or more than one photo and more than 5 % of them are missing.
     """
     before = sum(len(run.split.part(part)) for part in SPLITS)
     found = with_photos(run, data, on_event)
@@ -163,7 +163,7 @@ def _find(
             places[sample] = replace(sample, path=place)
         elif not is_there(sample):
             left |= {scan.pixels: sample for scan in scans}
-    if left:  # edited, but for the pixels
+    if left:  # file edited, same pixels
         taken = {place.path for place in places.values()}
         rest = [path for path in (*files, *(s.path for s in left.values() if s.path.is_file())) if path not in taken]
         for path, look in scan(rest, progress=progress).items():
@@ -173,7 +173,7 @@ def _find(
 
 
 def _key(photo: Sample | KnownPhoto) -> tuple[str, str, int]:
-    """What ties the photos of a run's lists to what it knows of them."""
+    """The key that joins the photos in a run's lists with the recorded content of photos."""
     return photo.label, photo.path.name if isinstance(photo, Sample) else photo.name, photo.size
 
 

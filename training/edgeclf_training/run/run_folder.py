@@ -1,15 +1,15 @@
 """The run folder: everything a training run leaves behind, and reading it back.
 
 run.json         data, options, classes, preprocessing, seed, versions, metrics
-recipe.toml      the options as a recipe that trains likewise
+recipe.toml      the options as a recipe that repeats the training
 network.pt       state dict of the best weights by validation
-checkpoint.pt    all it takes to go on, until the run has finished
+checkpoint.pt    state to resume from; deleted when the run has finished
 metrics.csv      one row per epoch
 split/*.txt      which photo was trained on, validated with, tested, skipped; notes on duplicates
-split/known.jsonl  the content of these photos and of all that the runs before used, to know them again
-kept/*.jpg       a few held-out photos, small, to check an export with where the photos are not
+split/known.jsonl  content hashes of these photos and of those of earlier runs, to recognise them
+kept/*.jpg       small copies of a few held-out photos, to check an export without the originals
 confusion.csv    counts on the test photos, or on the validation photos where there is no test folder
-report.html      what to look at: metrics, mistakes with heat maps, calibration; one self-contained file
+report.html      metrics, mistakes with heat maps, calibration; one self-contained file
 metrics.json     the report's metrics, for programs
 """
 
@@ -51,10 +51,10 @@ class Run:
         split: the photos.
         metrics: counted with the best weights: validation, and test where there is a test folder.
         provenance: date, seed, data fingerprint, weights, versions.
-        start: the folder of the run this one went on from, None for none.
+        start: folder of the run that this one started from, or None.
         calibration: temperature and "unknown" threshold, chosen on the validation photos; None if interrupted.
-        checkpoint: where to take the best weights so far from in place of ``network.pt``.
-        best_epoch: whose weights were kept, 0 for those the run started from; None if interrupted, or not recorded.
+        checkpoint: checkpoint to read the best weights from, instead of ``network.pt``.
+        best_epoch: epoch whose weights were saved, 0 for the initial weights; None if interrupted, or not recorded.
     """
 
     folder: Path
@@ -110,7 +110,7 @@ def save_run(run: Run) -> None:
 
 
 def load_run_or_checkpoint(path: PathLike) -> Run:
-    """Read a run folder, or the checkpoint of an unfinished run in its folder: the best weights so far count then.
+    """Read a run folder, or the checkpoint of an unfinished run in its folder: then the best weights so far are used.
 
     Raises:
         DataError: as ``load_run``.
@@ -147,7 +147,7 @@ def load_run(folder: PathLike) -> Run:
         The run; without metrics if it is unfinished. Its network is read when ``Run.network`` is called.
 
     Raises:
-        DataError: it is not one, or not of this version.
+        DataError: it is not a run folder, or its version is not supported.
     """
     folder = Path(folder)
     path = folder / "run.json"
@@ -182,11 +182,11 @@ def load_run(folder: PathLike) -> Run:
 
 
 def copy_known_classes(network: Network, earlier: Network, classes: Sequence[str], known: Sequence[str]) -> None:
-    """Start ``network`` from an earlier one: all weights, and the last layer's rows of the classes it knew.
+    """Start ``network`` from an earlier one: all weights, and in the last layer the rows of classes that both have.
 
     Args:
         network: changed in place; same architecture and head as ``earlier``.
-        earlier: the network to go on from.
+        earlier: the network to copy from.
         classes, known: class names in index order of each.
     """
     state = earlier.state_dict()
@@ -202,7 +202,7 @@ def copy_known_classes(network: Network, earlier: Network, classes: Sequence[str
 
 
 def versions() -> dict[str, str]:
-    """Versions of what takes part in training."""
+    """Versions of Python and of the libraries used in training."""
     import platform
 
     import albumentations
@@ -232,5 +232,5 @@ def _first_line(error: Exception) -> str:
 
 
 def resume_command(folder: Path) -> str:
-    """What goes on with a run, to be pasted into a shell."""
+    """The shell command that resumes a run."""
     return f"edgeclf train --resume {shlex.quote(str(folder))}"
