@@ -79,9 +79,9 @@ def test_recipes_and_lists_of_any_editor_are_read(encoding: str, tmp_path: Path)
 def test_going_on_says_which_classes_are_new_gone_and_kept() -> None:
     told = list(_classes_since(("Käuze", "gull", "auk"), (APART, "gull", "skua")))
     assert [line.split(":")[0] for line in told] == [
-        "classes gone, no photos of them here",
-        "classes new, learned from the start",
-        "classes kept, with what was learned of them",
+        "classes removed, no photos of them here",
+        "new classes, trained from random weights",
+        "classes kept, with their trained weights",
     ]
     assert "auk;" in told[0]
     assert told[1].endswith(": skua")
@@ -112,7 +112,9 @@ def test_a_photo_too_small_for_a_network_says_how_large_it_must_be(name: str, si
 def test_a_file_of_a_run_in_place_of_the_run_says_what_to_give(name: str, tmp_path: Path) -> None:
     for file in ("run.json", name):
         (tmp_path / file).write_text("x")
-    with pytest.raises(DataError, match=f"{name}: is a file of a run, not the run; give its folder, {tmp_path}$"):
+    with pytest.raises(
+        DataError, match=f"{name}: is a file in a run folder, not the folder; give its folder, {tmp_path}$"
+    ):
         load_run_or_checkpoint(tmp_path / name)
 
 

@@ -75,7 +75,7 @@ def test_sigterm_in_the_second_phase_ends_all_processes(class_folders: Path, tmp
                 break
         rest = main.stderr.read()
     assert main.returncode == 130
-    assert f"`edgeclf train --resume {out}` goes on" in rest
+    assert f"`edgeclf train --resume {out}` resumes it" in rest
     assert "Traceback" not in rest
     assert started, "there was another process"
     time.sleep(1)

@@ -95,7 +95,7 @@ def test_an_older_run_whose_photos_moved_is_known_by_name_and_size_and_that_is_t
         path.rename(path.with_stem(f"renamed-{path.stem}"))
     on = train([tmp_path / "moved"], tmp_path / "on", replace(QUICK, seed=8), start=load_run(run.folder), report=False)
     assert {s.path.name.removeprefix("renamed-") for s in on.split.val} == {s.path.name for s in run.split.val}
-    assert "30 of its photos are no longer where it found them" in on.split.notes[0]
+    assert "30 of its photos were moved or deleted" in on.split.notes[0]
     assert any("by file size and name only: their content was not stored" in note for note in on.split.notes)
 
 

@@ -268,7 +268,7 @@ def test_sigterm_says_how_to_go_on(
         rest = process.stderr.read()
     assert process.returncode == 130
     assert "Traceback" not in rest
-    assert f"`edgeclf train --resume {tmp_path / 'run'}` goes on" in rest
+    assert f"`edgeclf train --resume {tmp_path / 'run'}` resumes it" in rest
     assert len(load_run(tmp_path / "run").network().state_dict()) > 0
     wrong = edgeclf("train", "--resume", tmp_path / "run", "--epochs", 3)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)

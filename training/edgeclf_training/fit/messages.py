@@ -46,11 +46,11 @@ def _classes_since(before: Sequence[str], now: Sequence[str]) -> Iterator[str]:
     kept = [name for name in now if known(name) is not None]
     new = [name for name in now if known(name) is None]
     if gone := [name for name in before if there(name) is None]:
-        yield f"classes gone, no photos of them here: {several(gone)}; the new model cannot answer them"
+        yield f"classes removed, no photos of them here: {several(gone)}; the new model cannot predict them"
     if new:
-        yield f"classes new, learned from the start: {several(new)}"
+        yield f"new classes, trained from random weights: {several(new)}"
     if gone or new:
-        yield f"classes kept, with what was learned of them: {several(kept) if kept else 'none'}"
+        yield f"classes kept, with their trained weights: {several(kept) if kept else 'none'}"
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,11 @@ def say_what_is_left(on_event: Listener, run: Run, history: History) -> None:
     """After an interruption: report how to resume; delete the folder of a run without a finished epoch."""
     if not history.epochs:
         shutil.rmtree(run.folder)  # this run created the folder, and it contains no weights
-        say(on_event, "interrupted before the first epoch was finished: nothing is kept")
+        say(on_event, "interrupted before the end of the first epoch: nothing is kept")
         return
     folder = shlex.quote(str(run.folder))
     say(
         on_event,
         f"interrupted: {len(history.epochs)} of {run.options.epochs} epochs are finished; "
-        f"`edgeclf train --resume {folder}` goes on, `edgeclf export {folder}` takes the best weights so far",
+        f"`edgeclf train --resume {folder}` resumes it, `edgeclf export {folder}` exports the best weights so far",
     )

@@ -142,7 +142,7 @@ class _Loaders:
         """The pooled activations of the photos, computed now."""
         o = self.options
         views = min(phase.epochs, o.frozen_views) if o.augment != "none" else 1
-        with progress(on_event, "running the frozen base") as update:
+        with progress(on_event, "computing frozen features") as update:
             train, val = (
                 PooledFeatures(
                     self.network,
@@ -235,7 +235,7 @@ def _as_errors(history: History) -> Iterator[None]:
 
 def _photo_lost(message: str, history: History) -> DataError:
     """The error for a photo that was readable when the run began and no longer is."""
-    return DataError(message, f"bring it back, then go on with `{resume_command(history.folder)}`")
+    return DataError(message, f"restore it, then resume with `{resume_command(history.folder)}`")
 
 
 def check_logger(kind: str) -> None:

@@ -21,8 +21,8 @@ def claim(out: Path, data: Sequence[Path]) -> None:
     if inside := [root for root in data if out.resolve().is_relative_to(root.resolve())]:
         raise UsageError(f"{out} lies inside the photos in {inside[0]}", "choose an --out elsewhere")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        going_on = f", or go on with --resume {shlex.quote(str(out))}" if (out / "run.json").exists() else ""
-        raise UsageError(f"{out} already exists and is not empty", f"choose another --out{going_on}")
+        or_resume = f", or continue it with --resume {shlex.quote(str(out))}" if (out / "run.json").exists() else ""
+        raise UsageError(f"{out} already exists and is not empty", f"choose another --out{or_resume}")
     if not os.access(_existing(out), os.W_OK):
         raise UsageError(f"{out} cannot be created: {_existing(out)} is not writable", "choose another --out")
 

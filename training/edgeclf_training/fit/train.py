@@ -176,11 +176,11 @@ def _fit(
     history = History(run.folder, o.keep, o.early_stopping, partial(report_epoch, on_event, o.epochs))
     resumed = resumed and history.resume(network)
     if resumed:
-        say(on_event, f"going on after epoch {len(history.epochs)} of {o.epochs}")
+        say(on_event, f"resuming after epoch {len(history.epochs)} of {o.epochs}")
     try:
         with (
             quiet_lightning(),
-            writing(run.folder, f"then go on with `{resume_command(run.folder)}`"),
+            writing(run.folder, f"then resume with `{resume_command(run.folder)}`"),
         ):
             if start is not None and not resumed:
                 with loader_errors(resume_command(run.folder), o.workers or 0):
@@ -219,10 +219,13 @@ def _finish(run: Run, network: Network, history: History, on_event: Listener, re
         raise DataError("training diverged: no epoch has a finite validation loss", LOWER_LEARNING_RATE)
     o, epochs = run.options, history.epochs
     if len(epochs) < o.epochs:
-        say(on_event, f"{len(epochs)} of {o.epochs} epochs: --early-stopping, {o.early_stopping} without a better one")
+        say(
+            on_event,
+            f"{len(epochs)} of {o.epochs} epochs: --early-stopping, {o.early_stopping} without improvement",
+        )
     if history.best.phase != epochs[-1].phase and o.keep != "last":
-        say(on_event, f"no {epochs[-1].phase} epoch did better: more --epochs, or a lower --backbone-lr, may")
-    which = f"epoch {history.best.epoch}" if history.best.epoch else "what the run started from"
+        say(on_event, f"no {epochs[-1].phase} epoch was better; try more --epochs or a lower --backbone-lr")
+    which = f"epoch {history.best.epoch}" if history.best.epoch else "the initial weights"
     say(on_event, f"{run.options.keep}: {which}; its weights are kept")
     divergence = diverged([e.val_loss for e in epochs], history.best.epoch, len(run.classes))
     if divergence and not divergence.weights_unusable:
@@ -235,7 +238,7 @@ def _finish(run: Run, network: Network, history: History, on_event: Listener, re
     calibration = calibrate(predictions[0].logits, predictions[0].labels)
     metrics = tuple(p.metrics for p in predictions)
     run = replace(run, metrics=metrics, calibration=calibration, best_epoch=history.best.epoch)
-    with writing(run.folder, f"then go on with `{resume_command(run.folder)}`"):
+    with writing(run.folder, f"then resume with `{resume_command(run.folder)}`"):
         write_confusion_csv(run.metrics[-1], run.classes, run.folder)
         save_run(run)
         (run.folder / CHECKPOINT).unlink(missing_ok=True)

@@ -114,7 +114,7 @@ def loader_errors(resume: str, processes: int) -> Iterator[None]:
             raise
         _kill_loaders()
         fewer = f"{resume} --workers {processes // 2}"
-        raise BackendError(what, f"free some memory, or go on with fewer: `{fewer}`") from error
+        raise BackendError(what, f"free some memory, or resume with fewer processes: `{fewer}`") from error
 
 
 def _kill_loaders() -> None:

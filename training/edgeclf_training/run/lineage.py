@@ -37,15 +37,17 @@ def known_photos(run: Run, progress: Progress | None = None) -> tuple[tuple[Know
         try:
             earlier, notes = known_photos(load_run(run.start), progress)
         except DataError:
-            notes = (f"{run.start}, an earlier run, cannot be read: the photos only that one used cannot be known",)
+            notes = (
+                f"{run.start}, an earlier run, cannot be read: photos that only that run used cannot be recognised",
+            )
     used = [(part, sample) for part in SPLITS for sample in run.split.part(part)]
     there = [sample.path for _, sample in used if _as_it_was(sample.path, sample.size)]
     scans = {path: found for path, found in scan(there, progress=progress).items() if not found.kind}
     if lost := len({sample.path for _, sample in used} - set(scans)):
         notes = (
             *notes,
-            f"{run.folder} is of an older version and {lost} of its photos are no longer where it found them: these "
-            "are known by file size and name only; saved again they cannot be known",
+            f"{run.folder} is of an older version and {lost} of its photos were moved or deleted: these "
+            "are recognised by file size and name only, and not at all if saved again",
         )
     return merge_known(earlier, (as_known(part, sample, scans.get(sample.path)) for part, sample in used)), notes
 

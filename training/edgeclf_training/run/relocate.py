@@ -20,7 +20,7 @@ from edgeclf_training.dataset.scan import Progress, Scanned, absolute, scan
 from edgeclf_training.dataset.zip_data import is_zip, open_data
 from edgeclf_training.run.run_folder import Run, resume_command, save_run
 
-_MAY_BE_GONE = 0.05  # fraction of the photos that may be missing when a run is resumed
+_MAX_MISSING_SHARE = 0.05  # fraction of the photos that may be missing when a run is resumed
 
 
 def relocated(run: Run, data: PathLike | Sequence[PathLike] = (), on_event: Listener = log) -> Run:
@@ -91,7 +91,7 @@ def with_photos(run: Run, data: PathLike | Sequence[PathLike] = (), on_event: Li
         say(
             on_event,
             f"left out: {len(gone)} of {total} photos are gone or changed, the first is {gone[0]}"
-            + ("; if they were moved, say where they are now" if len(gone) > _MAY_BE_GONE * total else ""),
+            + ("; if they were moved, say where they are now" if len(gone) > _MAX_MISSING_SHARE * total else ""),
         )
     return replace(run, split=run.split.with_parts(there)) if gone else run
 
@@ -106,7 +106,7 @@ def going_on(run: Run, data: Sequence[Path], on_event: Listener) -> Run:
     found = with_photos(run, data, on_event)
     left = sum(len(found.split.part(part)) for part in SPLITS)
     labels = {sample.label for sample in found.split.train}
-    if before - left > max(1, _MAY_BE_GONE * before) or labels != set(run.classes) or not found.split.val:
+    if before - left > max(1, _MAX_MISSING_SHARE * before) or labels != set(run.classes) or not found.split.val:
         first = next(s.path for part in SPLITS for s in run.split.part(part) if not is_there(s))
         raise DataError(
             f"{before - left} of {before} photos of {run.folder} are gone or changed, the first is {first}",

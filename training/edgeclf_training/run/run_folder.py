@@ -35,7 +35,7 @@ from edgeclf_training.dataset.samples import Split, read_lists
 from edgeclf_training.networks import Network, build_network, read_state
 
 RUN_SCHEMA = 3
-_READ = (2, 3)  # 2 kept no split/known.jsonl
+_READABLE_SCHEMAS = (2, 3)  # schema 2 has no split/known.jsonl
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,9 @@ def _best_weights(checkpoint: Path) -> dict[str, Tensor]:
     except (KeyError, TypeError) as error:
         raise DataError(f"{checkpoint}: not a checkpoint of a run", "give a run folder or its checkpoint.pt") from error
     if not weights:
-        raise DataError(f"{checkpoint}: no epoch has finished well yet", "go on with `edgeclf train --resume`")
+        raise DataError(
+            f"{checkpoint}: no epoch with a finite loss has finished yet", "resume with `edgeclf train --resume`"
+        )
     return weights
 
 
@@ -153,12 +155,12 @@ def load_run(folder: PathLike) -> Run:
     path = folder / "run.json"
     if not folder.is_dir():
         if folder.exists() and (folder.parent / "run.json").is_file():
-            raise DataError(f"{folder}: is a file of a run, not the run", f"give its folder, {folder.parent}")
+            raise DataError(f"{folder}: is a file in a run folder, not the folder", f"give its folder, {folder.parent}")
         what = "is a file" if folder.exists() else "no such folder"
         raise DataError(f"{folder}: {what}", "give a run folder, as `edgeclf train` makes it")
     try:
         values = json.loads(path.read_text("utf-8"))
-        if values["schema_version"] not in _READ:
+        if values["schema_version"] not in _READABLE_SCHEMAS:
             raise DataError(f"{path}: written by another version of edgeclf", "pip install --upgrade edgeclf")
         options = with_values(TrainOptions(), {k: v for k, v in values["options"].items() if v is not None}, str(path))
         provenance = {**values["provenance"], "weights": tuple(values["provenance"]["weights"])}
