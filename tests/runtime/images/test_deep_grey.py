@@ -96,6 +96,14 @@ def test_noise_stays_noise() -> None:
         assert (grey(png(np.full((8, 8), value, np.uint16))) == expected).all()
 
 
+def test_one_value_in_a_thousand_is_left_out_at_each_end() -> None:
+    values = np.full(10_000, 25_000, np.uint16)
+    values[:11] = [10_000] * 10 + [20_000]
+    values[-11:] = [30_500] + [60_000] * 10
+    found = used_range(values)
+    assert (found.black, found.white, found.low, found.high) == (20_000, 30_500, 10_000, 60_000)
+
+
 def test_dead_pixels_and_missing_values_do_not_decide() -> None:
     clean = ramp(29_315, 30_815)
     dirty = clean.copy()
