@@ -107,6 +107,29 @@ def test_a_tie_is_unstable() -> None:
     assert is_stable(half, half, replace(half, scale=np.float32(0.5)))
 
 
+def test_the_zero_point_is_the_nearest_integer() -> None:
+    params = quant_params(-0.9, 1.6)  # zero lies at 91.8 of 255
+    assert params.zero_point == 92
+    assert params.scale == np.float32(2.5 / 255)
+
+
+def test_sums_close_to_a_tie_are_unstable_though_all_known_kernels_agree() -> None:
+    """Room for a compiler that adds the floats in yet another order."""
+    nothing, one = QuantParams(np.float32(1e-30), 0), QuantParams(np.float32(1), 0)
+    near, far = (QuantParams(np.float32(scale), 0) for scale in (0.50001, 0.5001))
+    kernels = [sums.tolist() for sums in rounding._sums_by_kernel(near, nothing, one)]
+    assert kernels[0] == kernels[1] == kernels[2]
+    assert not is_stable(near, nothing, one)
+    assert is_stable(far, nothing, one)
+
+
+def test_arm_rounds_halves_away_from_zero() -> None:
+    half, nothing = QuantParams(np.float32(0.5), 128), QuantParams(np.float32(1e-30), 0)
+    *_, neon = rounding._sums_by_kernel(half, nothing, QuantParams(np.float32(1), 10))
+    first = neon.reshape(256, 256)[:, 0]
+    assert first[[125, 127, 129, 131]].tolist() == [10 - 2, 10 - 1, 10 + 1, 10 + 2]  # -1.5, -0.5, 0.5, 1.5
+
+
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 2.0), (0.5, 3.0), (-4.0, -1.0), (0.0, 0.0)])
 def test_parameters_hold_the_range_and_zero(low: float, high: float) -> None:
     params = quant_params(low, high)
