@@ -87,6 +87,15 @@ def test_equalized_depthwise_layers_are_less_sensitive(uneven: onnx.ModelProto) 
     assert before_after[1] < 0.5 * before_after[0]
 
 
+def test_statistics_of_photos_are_those_of_each_photo_together() -> None:
+    model = float_graph("cnn4")
+    together, each = observe(model, PHOTOS[:5]), [observe(model, [photo]) for photo in PHOTOS[:5]]
+    for name, stats in together.items():
+        np.testing.assert_allclose(stats.mean, np.mean([one[name].mean for one in each], axis=0), rtol=1e-9, atol=1e-12)
+        assert (stats.low == np.min([one[name].low for one in each], axis=0)).all()
+        assert (stats.high == np.max([one[name].high for one in each], axis=0)).all()
+
+
 def test_networks_without_depthwise_filters_are_left_alone() -> None:
     model = float_graph("cnn4")
     stats = observe(model, PHOTOS[:3])
