@@ -41,6 +41,13 @@ def write_class_folders(root: Path, per_class: int, *, seed: int = 0) -> Path:
     return root
 
 
+def put(path: Path, seed: int = 1) -> Path:
+    """Write a photo of 60 x 40 pixels, its folders too, and give its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw(seed, 60, 40).save(path)
+    return path
+
+
 def manifest_for(
     size: int,
     classes: tuple[str, ...],

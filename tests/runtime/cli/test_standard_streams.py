@@ -4,26 +4,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import OLD_MODELS, draw
+from helpers import OLD_MODELS, put
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
 MODEL = OLD_MODELS / "schema2.onnx"
-SHA = "0123456789abcdef" * 4
-
-
-def put(path: Path, seed: int = 1) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw(seed, 60, 40).save(path)
-    return str(path)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is always full")
 def test_standard_output_that_takes_no_more_is_one_line(tmp_path: Path) -> None:
-    photo = put(tmp_path / "x.jpg")
+    photo = str(put(tmp_path / "x.jpg"))
     for extra in ([], ["--json"]):
         command = [sys.executable, "-m", "edgeclf", "predict", photo, "-m", str(MODEL), *extra]
         with open("/dev/full", "w") as full:

@@ -16,16 +16,10 @@ from edgeclf.evaluation.evaluate import evaluate
 from edgeclf.evaluation.labelled_photos import find_labelled_photos
 from edgeclf.evaluation.metrics import wilson_interval
 from edgeclf.model.manifest import Calibration
-from helpers import CLASSES, draw
+from helpers import CLASSES, put
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Make = Callable[..., Path]
-
-
-def put(path: Path, seed: int = 1) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw(seed, 64, 48).save(path)
-    return path
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int = 2) -> str:

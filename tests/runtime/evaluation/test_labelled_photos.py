@@ -12,16 +12,10 @@ import pytest
 from edgeclf import Classifier, UsageError
 from edgeclf.evaluation.evaluate import evaluate
 from edgeclf.evaluation.labelled_photos import find_labelled_photos
-from helpers import CLASSES, draw
+from helpers import CLASSES, put
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Make = Callable[..., Path]
-
-
-def put(path: Path, seed: int = 1) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw(seed, 64, 48).save(path)
-    return path
 
 
 def test_a_class_may_be_called_test(tmp_path: Path) -> None:

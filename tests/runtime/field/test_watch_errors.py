@@ -2,8 +2,6 @@
 
 import errno
 import os
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +12,10 @@ from edgeclf.cli.console import Console
 from edgeclf.field.record_file import RecordFile
 from edgeclf.field.watcher import FolderWatch
 from edgeclf.files import hanging_disk as reading
-from helpers import OLD_MODELS, draw
+from helpers import OLD_MODELS, put
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
 MODEL = OLD_MODELS / "schema2.onnx"
 SHA = "0123456789abcdef" * 4
-
-
-def put(path: Path, seed: int = 1) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw(seed, 60, 40).save(path)
-    return str(path)
 
 
 @pytest.mark.parametrize("once", [False, True])
@@ -32,7 +23,7 @@ def test_watch_records_a_photo_that_may_not_be_opened_once_it_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], once: bool
 ) -> None:
     put(tmp_path / "in" / "locked.jpg")
-    (tmp_path / "in" / "broken.jpg").write_bytes(Path(put(tmp_path / "whole.jpg")).read_bytes()[:300])
+    (tmp_path / "in" / "broken.jpg").write_bytes(put(tmp_path / "whole.jpg").read_bytes()[:300])
     open_file = reading._open
 
     def refusing(name: str, flags: int) -> int:

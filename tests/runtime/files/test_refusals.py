@@ -18,17 +18,10 @@ from edgeclf.errors import BackendError, PhotoError
 from edgeclf.field.photo_id import Digests, look_at
 from edgeclf.field.watcher import FolderWatch
 from edgeclf.files import hanging_disk as reading
-from helpers import OLD_MODELS, draw
+from helpers import OLD_MODELS, put
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 MODEL = OLD_MODELS / "schema2.onnx"
-SHA = "0123456789abcdef" * 4
-
-
-def put(path: Path, seed: int = 1) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw(seed, 60, 40).save(path)
-    return str(path)
 
 
 def shown(found: Iterator[Found]) -> list[tuple[str, str | None]]:
@@ -49,7 +42,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_folders_that_cannot_be_listed_are_told(tmp_path: Path, closed: None) -> None:
-    photo = put(tmp_path / "card" / "A" / "x.jpg")
+    photo = str(put(tmp_path / "card" / "A" / "x.jpg"))
     put(tmp_path / "card" / "closed" / "y.jpg")
     folder = str(tmp_path / "card" / "closed")
     assert shown(find_photos([str(tmp_path / "card")])) == [(photo, None), (folder, "unreadable")]
@@ -57,7 +50,7 @@ def test_folders_that_cannot_be_listed_are_told(tmp_path: Path, closed: None) ->
 
 
 def test_globs_that_run_in_circles_find_each_photo_once(tmp_path: Path) -> None:
-    photo = put(tmp_path / "g" / "x.jpg")
+    photo = str(put(tmp_path / "g" / "x.jpg"))
     (tmp_path / "g" / "again").symlink_to(tmp_path / "g")
     (tmp_path / "g" / "link.jpg").symlink_to(photo)
     pattern = str(tmp_path / "g" / "**" / "*.jpg")
@@ -91,7 +84,7 @@ def hanging_looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_looks_that_hang_are_given_up(tmp_path: Path, hanging_looks: None) -> None:
     put(tmp_path / "hangs" / "x.jpg")
-    good = put(tmp_path / "a" / "good.jpg")
+    good = str(put(tmp_path / "a" / "good.jpg"))
     assert look_at(str(tmp_path / "hangs")) is None
     assert look_at(good) is not None
     kinds = dict(shown(find_photos([str(tmp_path / "hangs" / "*.jpg"), good])))
@@ -100,7 +93,7 @@ def test_looks_that_hang_are_given_up(tmp_path: Path, hanging_looks: None) -> No
 
 def test_watch_goes_on_beside_a_folder_that_hangs(tmp_path: Path, hanging_looks: None) -> None:
     put(tmp_path / "in" / "hangs" / "x.jpg")
-    good = put(tmp_path / "in" / "good.jpg")
+    good = str(put(tmp_path / "in" / "good.jpg"))
     told: list[str] = []
     watch = FolderWatch(
         str(tmp_path / "in"),
@@ -117,7 +110,7 @@ def test_watch_goes_on_beside_a_folder_that_hangs(tmp_path: Path, hanging_looks:
 
 
 def test_errors_that_are_kept_do_not_keep_their_photos(tmp_path: Path) -> None:
-    data = Path(put(tmp_path / "whole.jpg")).read_bytes()[:500] + bytes(2**22)
+    data = put(tmp_path / "whole.jpg").read_bytes()[:500] + bytes(2**22)
     (tmp_path / "cut.jpg").write_bytes(data)
     photos = [str(tmp_path / "cut.jpg")] * 12
     classifier = Classifier(MODEL, threads=2)
@@ -133,7 +126,7 @@ def test_errors_that_are_kept_do_not_keep_their_photos(tmp_path: Path) -> None:
 
 
 def test_memory_that_is_not_there_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    photo = put(tmp_path / "x.jpg")
+    photo = str(put(tmp_path / "x.jpg"))
 
     def failing(*_: object) -> int:
         raise MemoryError
@@ -155,7 +148,7 @@ def test_memory_that_is_not_there_is_one_error(tmp_path: Path, monkeypatch: pyte
 
 
 def test_names_too_long_for_a_file_are_one_line(edgeclf: Run, tmp_path: Path) -> None:
-    photo, name = put(tmp_path / "x.jpg"), "n" * 300
+    photo, name = str(put(tmp_path / "x.jpg")), "n" * 300
     for arguments in (
         ("predict", photo, "-m", MODEL, "--cam", tmp_path / name),
         ("watch", tmp_path / name, "-m", MODEL, "--out", tmp_path / "o.csv", "--once"),
@@ -170,7 +163,7 @@ def test_display_names_and_unknown_reach_the_heat_map(
     make_model: Callable[..., Path], edgeclf: Run, tmp_path: Path
 ) -> None:
     model = make_model(display={"king": "K\u00f6nigspinguin"})
-    photo = put(tmp_path / "x.jpg")
+    photo = str(put(tmp_path / "x.jpg"))
     said = edgeclf("predict", photo, "-m", model, "--cam", tmp_path / "o.png", "--cam-class", "K\u00f6nigspinguin")
     assert said.returncode == 0, said.stderr
     assert "heat map of king" in said.stdout

@@ -17,18 +17,7 @@ from edgeclf_training.dataset.scan import scan_one
 from edgeclf_training.dataset.split import read_split
 from helpers import write_class_folders
 from PIL import Image
-
-
-def pixels(split: Split, *parts: str) -> set[str]:
-    return {scan_one(s.path).pixels for part in parts for s in split.part(part)}
-
-
-def photos(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*") if path.is_file())
-
-
-def rename_a_class(root: Path) -> None:
-    (root / "king").rename(root / "emperor")
+from trainings import photos, pixels, rename_a_class
 
 
 def change_case(root: Path) -> None:

@@ -10,27 +10,15 @@ import pytest
 from edgeclf.errors import DataError
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.dataset.known_photos import KnownPhoto
-from edgeclf_training.dataset.samples import KNOWN_PHOTOS_FILE, Split
-from edgeclf_training.dataset.scan import scan_one
+from edgeclf_training.dataset.samples import KNOWN_PHOTOS_FILE
 from edgeclf_training.dataset.split import read_split
 from edgeclf_training.fit.train import train
 from edgeclf_training.run.lineage import known_photos, run_of_weights
 from edgeclf_training.run.run_folder import Run, load_run
 from helpers import write_class_folders
+from trainings import photos, pixels, rename_a_class
 
 QUICK = TrainOptions(arch="cnn4", weights="none", epochs=1, image_size=64, batch_size=8, workers=0)
-
-
-def pixels(split: Split, *parts: str) -> set[str]:
-    return {scan_one(s.path).pixels for part in parts for s in split.part(part)}
-
-
-def photos(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*") if path.is_file())
-
-
-def rename_a_class(root: Path) -> None:
-    (root / "king").rename(root / "emperor")
 
 
 def renumber(root: Path) -> None:
