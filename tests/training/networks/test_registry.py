@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edgeclf import Classifier
@@ -112,6 +113,7 @@ def test_a_name_is_one_that_files_can_keep(name: str) -> None:
         ("import nowhere_to_be_found", "broken:NET", r"\(ModuleNotFoundError: No module named 'nowhere_to_be_found'\)"),
         ("raise SystemError('one\\ntwo')", "broken:NET", r"cannot be loaded \(SystemError: one\)"),
         ("", "broken:NET", "cannot be loaded .AttributeError"),
+        ("raise SystemExit", "broken:NET", r"cannot be loaded \(SystemExit: \)"),
         ("NET = 5", "broken:NET", "broken:NET of the package broken is not an edgeclf_training.Architecture"),
     ],
 )
@@ -125,6 +127,55 @@ def test_a_broken_package_is_one_line_and_others_go_on(
     assert "\n" not in str(raised.value)
     assert build_network("cnn4", 2)[0].stages == ("conv1", "conv2", "conv3", "conv4")
     assert "broken" in architecture_names()
+
+
+@pytest.mark.parametrize("name", ["../../x", "ViT-B/16", "a b"])
+def test_a_package_cannot_give_a_name_that_files_cannot_keep(name: str, site: Path) -> None:
+    install(site, "odd", "raise RuntimeError('imported')", "odd:NET", network=name)
+    with pytest.raises(UsageError, match="cannot be the name of a network"):
+        get_architecture(name)
+
+
+def broken_skeleton() -> nn.Module:
+    raise ValueError("no such block\nmore")
+
+
+def badly_wired(net: nn.Module) -> tuple[list[tuple[str, nn.Module]], None]:
+    return [("a", nn.Conv2d(3, 8, 3)), ("b", nn.Conv2d(16, 8, 3))], None
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"skeleton": broken_skeleton}, r"'bad' cannot be built \(ValueError: no such block\)"),
+        ({"cut": lambda net: net.nothing}, r"cannot be built \(AttributeError: .*nothing"),
+        ({"cut": badly_wired}, r"cannot be built \(RuntimeError: .*channels"),
+    ],
+)
+@pytest.mark.parametrize("size", [None, 40, 300])
+def test_a_network_that_cannot_be_built_is_one_line(changes: dict[str, Any], says: str, size: int | None) -> None:
+    register_architecture("bad", replace(CNN4, **changes))
+    with pytest.raises(UsageError, match=says) as raised:
+        build_network("bad", 2, image_size=size)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"mean": (0.5,)}, {"std": (0.229, 0.224, 0.225)}, {"std": (1.0, float("nan"), 1.0)}], ids=str
+)
+def test_normalisation_for_values_up_to_1_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"for RGB values 0\.\.255"):
+        replace(CNN4, **changes)
+
+
+def test_a_network_of_one_size_says_which() -> None:
+    def flat(net: nn.Module) -> tuple[list[tuple[str, nn.Module]], None]:
+        return [("all", nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 64), nn.Unflatten(1, (16, 2, 2))))], None
+
+    register_architecture("fixed", replace(CNN4, cut=flat, image_size=64))
+    assert build_network("fixed", 2)[0].head.widths == (512, 2)
+    with pytest.raises(UsageError, match="cannot take photos of 96 x 96 pixels; give --image-size 64"):
+        build_network("fixed", 2, image_size=96)
 
 
 def test_two_packages_with_one_name_are_told_apart_by_the_user(site: Path) -> None:

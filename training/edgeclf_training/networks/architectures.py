@@ -30,6 +30,9 @@ class Architecture:
         default_head: "linear" or "mlp".
         scratch_lr: default learning rate for training from random weights.
         imagenet: where the ImageNet weights come from, or None.
+
+    Raises:
+        ValueError: mean or std are not three values, or std is below 1.
     """
 
     skeleton: Callable[[], nn.Module]
@@ -42,6 +45,11 @@ class Architecture:
     default_head: str = "linear"
     scratch_lr: float = 1e-3
     imagenet: TorchvisionWeights | PackagedWeights | None = None
+
+    def __post_init__(self) -> None:
+        # Most tables give them for values 0..1. Training would not fail with these, only learn badly.
+        if (len(self.mean), len(self.std)) != (3, 3) or not all(std >= 1 for std in self.std):
+            raise ValueError(f"mean {self.mean}, std {self.std}: give three values each, for RGB values 0..255")
 
 
 def _cut_resnet(net: nn.Module) -> Parts:

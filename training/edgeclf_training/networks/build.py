@@ -1,14 +1,16 @@
 """Builds a network by name: skeleton, weights, stages, pool and head."""
 
 from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
-from edgeclf.errors import UsageError
+from edgeclf.errors import EdgeclfError, UsageError
 from torch import nn
 
 from edgeclf_training.networks.architectures import Stages
 from edgeclf_training.networks.network import Head, Network
-from edgeclf_training.networks.registry import get_architecture
+from edgeclf_training.networks.registry import get_architecture, in_one_line
 from edgeclf_training.networks.weights import Loaded, load_backbone
 
 
@@ -39,48 +41,65 @@ def build_network(
         The network (in training mode, nothing frozen) and what was loaded, None for ``weights="none"``.
 
     Raises:
-        UsageError: unknown name or head, an image too small for the network, or a network whose parts do not fit
-            together.
+        UsageError: unknown name or head, an image too small for the network, or a network that its own code
+            cannot build.
         WeightsError: the weights are not available or do not fit.
     """
     spec = get_architecture(name)
-    size = image_size or spec.image_size
-    skeleton = spec.skeleton()
+    with _blaming(name):
+        skeleton = spec.skeleton()
     loaded = load_backbone(skeleton, name, spec.imagenet, weights, spec.classifier)
-    stages, pool = spec.cut(skeleton)
-    channels, cells = _pooled_shape(stages, pool, name, size)
-    hidden = spec.mlp_hidden if (head or spec.default_head) == "mlp" else ()
-    mean, std = (spec.mean, spec.std) if normalize == "weights" else ((0.0,) * 3, (255.0,) * 3)
-    network = Network(stages, pool, Head(channels, cells, hidden, classes, dropout), mean, std)
+    with _blaming(name):
+        stages, pool = spec.cut(skeleton)
+        channels, cells = _pooled_shape(stages, pool, name, image_size or spec.image_size, spec.image_size)
+        hidden = spec.mlp_hidden if (head or spec.default_head) == "mlp" else ()
+        mean, std = (spec.mean, spec.std) if normalize == "weights" else ((0.0,) * 3, (255.0,) * 3)
+        network = Network(stages, pool, Head(channels, cells, hidden, classes, dropout), mean, std)
     if keep_classifier:
         classifier = skeleton.get_submodule(spec.classifier.rstrip("."))
         network.head.linears[0].load_state_dict(classifier.state_dict())
     return network, loaded
 
 
-def _pooled_shape(stages: Stages, pool: nn.Module | None, name: str, size: int) -> tuple[int, int]:
+@contextmanager
+def _blaming(name: str) -> Iterator[None]:
+    """Give what an architecture's own code raises, in one line that names the architecture."""
+    try:
+        yield
+    except EdgeclfError:
+        raise
+    except Exception as error:  # third-party code may raise anything
+        what = f"the network {name!r} cannot be built ({in_one_line(error)})"
+        raise UsageError(what, "report it to its authors; --debug shows where") from error
+
+
+def _pooled_shape(stages: Stages, pool: nn.Module | None, name: str, size: int, default_size: int) -> tuple[int, int]:
     """Channels and number of positions of the pooled activation, from a forward pass of one black photo."""
     modules = nn.Sequential(*(stage for _, stage in stages), pool or nn.Identity())
     was_training = modules.training
     modules.eval()
 
-    def pooled_shape(side: int) -> tuple[int, int]:
-        try:
-            with torch.no_grad():
-                pooled = modules(torch.zeros(1, 3, side, side))
-        except RuntimeError:  # the photo is too small for the strides of the network
-            return 0, 0
+    def shape(side: int) -> tuple[int, int]:
+        with torch.no_grad():
+            pooled = modules(torch.zeros(1, 3, side, side))
         if not isinstance(pooled, torch.Tensor) or pooled.ndim != 4:
-            shape = tuple(getattr(pooled, "shape", ()))
-            what = f"the stages of {name} end in {shape}, not in [N, channels, height, width]"
+            found = tuple(getattr(pooled, "shape", ()))
+            what = f"the stages of {name} end in {found}, not in [N, channels, height, width]"
             raise UsageError(what, "leave the classifier out of them: edgeclf adds its own")
         return pooled.shape[1], pooled.shape[2] * pooled.shape[3]
 
-    channels, cells = pooled_shape(size)
-    if not cells:
-        larger = range(size, get_architecture(name).image_size + 1)  # the default size is large enough
-        least = larger[bisect_left(larger, True, key=lambda side: bool(pooled_shape(side)[1]))]
-        what = f"{name} cannot take photos of {size} x {size} pixels"
-        raise UsageError(what, f"give --image-size {least} or more")
+    def fits(side: int) -> bool:
+        try:
+            return shape(side)[1] > 0
+        except RuntimeError:  # the photo is too small for the strides of the network
+            return False
+
+    if not fits(size):
+        shape(default_size)  # raises if the stages do not fit together at all
+        larger = range(min(size, default_size), default_size + 1)
+        least = larger[bisect_left(larger, True, key=fits)]
+        bounds = f"{least} or more" if size < least else str(default_size)
+        raise UsageError(f"{name} cannot take photos of {size} x {size} pixels", f"give --image-size {bounds}")
+    channels, cells = shape(size)
     modules.train(was_training)
     return channels, cells

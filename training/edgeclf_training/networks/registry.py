@@ -38,8 +38,7 @@ def register_architecture(name: str, architecture: Architecture) -> None:
         >>> get_architecture("cnn4_small").image_size
         64
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} cannot be the name of a network", "use 1 to 64 of a-z, 0-9, _ . and -")
+    _check_name(name)
     if name in ARCHITECTURES or name in _plugins():
         raise UsageError(f"there is a network {name!r} already", "choose another name")
     _registered[name] = architecture
@@ -88,17 +87,28 @@ def _plugins() -> dict[str, list[EntryPoint]]:
     return found
 
 
+def _check_name(name: str) -> None:
+    """Run folders, recipes and model files keep the name."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} cannot be the name of a network", "use 1 to 64 of a-z, 0-9, _ . and -")
+
+
 def _loaded(entry: EntryPoint) -> Architecture:
+    _check_name(entry.name)
     try:
         found = entry.load()
-    except Exception as error:  # third-party code may raise anything when it is imported
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        what = f"the network {entry.name!r} of the package {_package(entry)} cannot be loaded ({reason})"
+    except (Exception, SystemExit) as error:  # third-party code may raise anything when it is imported
+        what = f"the network {entry.name!r} of the package {_package(entry)} cannot be loaded ({in_one_line(error)})"
         raise UsageError(what, f"pip install --upgrade {_package(entry)}, or choose another network") from error
     if not isinstance(found, Architecture):
         what = f"{entry.value} of the package {_package(entry)} is not an edgeclf_training.Architecture"
         raise UsageError(what, "report it to the package's authors")
     return found
+
+
+def in_one_line(error: BaseException) -> str:
+    """The type and the first line of what third-party code raised."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _package(entry: EntryPoint) -> str:
