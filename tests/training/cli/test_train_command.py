@@ -1,5 +1,6 @@
 """`edgeclf train` and `edgeclf sample-data` as a user meets them."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -99,6 +100,9 @@ def test_the_earlier_flags_of_the_learning_rates_work_and_give_one_line_of_notic
         assert notice == f"note: {old} is now called {new}"
         assert f"{old} -1.0: give 0 or more" in error
         assert done.returncode == 2
+        twice = edgeclf("train", old, 1, new, 1).stderr.splitlines()[-1]
+        assert re.search(rf"{old} and {new} are the same option|{new} and {old} are the same option", twice)
+        assert re.search(rf"; leave ({old}|{new}) out$", twice)
 
 
 def test_sample_data_refuses_a_used_folder(edgeclf: Cli, tmp_path: Path) -> None:

@@ -166,7 +166,8 @@ def with_values(options: TrainOptions, values: typing.Mapping[str, Any], where: 
     for name in values:
         field_name = RENAMED.get(name, name)
         if field_name in labels:
-            raise UsageError(f"{labels[field_name]} and {name} are the same option", f"leave {name} out")
+            again = name if where else flag(name)
+            raise UsageError(f"{labels[field_name]} and {again} are the same option", f"leave {again} out")
         labels[field_name] = f"{where}: {name}" if where else flag(name)
     values = {RENAMED.get(name, name): value for name, value in values.items()}
     known = {f.name: f for f in fields(TrainOptions)}

@@ -157,7 +157,7 @@ def resume(
     run = load_run(folder)
     if run.metrics:
         raise UsageError(
-            f"{folder}: this run has finished", f"--from {shlex.quote(str(folder))} goes on from its weights"
+            f"{folder}: this run has finished", f"--from {shlex.quote(str(folder))} continues from its weights"
         )
     run = going_on(run, data, on_event)
     run = replace(run, options=resolve_machine(replace(run.options, **(machine or {}))))
