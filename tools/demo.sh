@@ -22,7 +22,7 @@ about="edgeclf's demo: trained on drawn penguins, not meant for real ones"
 "$edgeclf" export "$demo/run" -o "$demo/penguins.onnx" --description "$about"
 "$edgeclf" export "$demo/run" -o "$demo/penguins-int8.onnx" --int8 --description "$about"
 
-step "asking the INT8 file about photos it has never seen"
+step "predicting photos that it has never seen, with the INT8 file"
 "$edgeclf" predict "$demo"/unseen/*/*_0001.jpg -m "$demo/penguins-int8.onnx" -k 2 --cam "$demo/overlays"
 
 printf '\nLook at %s (why each was decided), %s (which classes are confused)\nand, on your own photos:  %s predict PHOTO -m %s --cam why.png\n' \
