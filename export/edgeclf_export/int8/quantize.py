@@ -20,6 +20,7 @@ from edgeclf.model.session import import_onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from edgeclf_export.graph.normalisation import exact_input_range
 from edgeclf_export.graph.to_onnx import drop_unused
 from edgeclf_export.int8.activation_ranges import OPERATORS, Ranges
 from edgeclf_export.int8.residual_add_rounding import quant_params, stable_sum_params, unstable_sums
@@ -50,7 +51,8 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] =
 
     Args:
         model: float; not changed.
-        ranges: of every activation, see ``edgeclf_export.int8.activation_ranges``.
+        ranges: of every activation, see ``edgeclf_export.int8.activation_ranges``. The photo's own range is not taken
+            from here where all its values can be held exactly.
         in_float: names of the layers (nodes of ``LAYERS``) whose weights and input stay in float.
 
     Returns:
@@ -87,7 +89,7 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] =
                 extra_options={
                     "TensorQuantOverrides": {
                         **_weight_params(model.graph, in_float),
-                        **_activation_params(model.graph, ranges, excluded),
+                        **_activation_params(model.graph, {**ranges, **exact_input_range(model.graph)}, excluded),
                     },
                     "OpTypesToExcludeOutputQuantization": ["Gemm"],
                 },

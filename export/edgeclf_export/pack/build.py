@@ -1,4 +1,4 @@
-"""A graph becomes a model file: heat maps, smaller weights, manifest, seal.
+"""A graph becomes a model file: heat maps, fast normalisation, smaller weights, manifest, seal.
 
 A file is the serialized graph, then one metadata entry with the manifest, then the seal. So a graph is serialized once:
 what the checks find out is written into the manifest later, and the file is sealed when all of it is known.
@@ -16,6 +16,7 @@ from edgeclf.model.manifest import SCHEMA_VERSION, Manifest, Provenance
 from edgeclf_export.graph.compact import compact
 from edgeclf_export.graph.fp16_weights import store_fp16_weights
 from edgeclf_export.graph.gradcam import CAM_TABLE, CamSize, attach_cam
+from edgeclf_export.graph.normalisation import speed_up_normalisation
 from edgeclf_export.graph.to_onnx import IR_VERSION, MIN_ONNXRUNTIME, OPSET, strip
 
 _UNTRAINED = Provenance("1970-01-01T00:00:00+00:00")  # of networks nobody trained
@@ -62,6 +63,7 @@ def build_model(model: onnx.ModelProto, cam: CamSize, manifest: Manifest, precis
     whole = onnx.ModelProto()
     whole.CopyFrom(model)
     attach_cam(whole, cam)
+    speed_up_normalisation(whole.graph)
     if precision != "fp32":
         # The heat maps' own table would otherwise be as large as an INT8 head, or larger.
         store_fp16_weights(whole.graph, None if precision == "fp16" else CAM_TABLE)
