@@ -71,7 +71,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 path = random_model(Path(folder, "model.onnx"), name, int8=int8, size=SIZE, classes=given.classes)
                 data = path.read_bytes()
-            sessions = [open_cpu_session(part, given.threads, spin=False) for part in (data, logits_only(data))]
+            sessions = [open_cpu_session(part, given.threads) for part in (data, logits_only(data))]
             turns = take_turns(sessions, given.seconds)
             whole, cut = (statistics.median(turn[which] * 1000 for turn in turns) for which in (0, 1))
             cost, low, high = (value - 1 for value in median_interval([a / b for a, b in turns]))

@@ -50,7 +50,7 @@ def measure(name: str, run: Run, out: Path) -> dict[str, Any]:
     for precision in PRECISIONS:
         row[precision] |= _counts(logits["fp32"], logits[precision], labels, run.classes)
     chosen = [(str(sample.path), sample.path) for sample in choose_evenly(samples, MAPS, run.options.seed)]
-    pair = (Classifier(files[precision], device="cpu", spin=False) for precision in ("fp32", "int8"))
+    pair = (Classifier(files[precision], device="cpu") for precision in ("fp32", "int8"))
     row["int8"]["maps"] = asdict(compare(*pair, chosen).maps)
     return row
 
@@ -123,7 +123,7 @@ def _at_224(run: Run, out: Path) -> list[float]:
 
 
 def _take_turns(paths: list[Path]) -> list[float]:
-    models = [Classifier(path, device="cpu", spin=False) for path in paths]
+    models = [Classifier(path, device="cpu") for path in paths]
     side = models[0].manifest.contract.size
     photo = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     times: list[list[float]] = [[] for _ in models]

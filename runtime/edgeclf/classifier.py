@@ -42,8 +42,8 @@ class Classifier:
             photo of its own. None: as many as the process may use.
         threshold: a photo is "unknown" if its best probability is below it, 0..1; with 0 none is. None: the model's
             own threshold, which is 0 if the model was not calibrated.
-        spin: CPU threads wait for the next photo in a busy loop for a while, onnxruntime's default. Turn it off if two
-            classifiers take turns, for the waiting threads of one slow down the other. Without ``wait`` it is off.
+        spin: CPU threads wait for work in a busy loop for a while, onnxruntime's own default: no faster on 2 quiet
+            cores, and much slower where other processes or classifiers need them. Without ``wait`` it is off.
         wait: return when onnxruntime has opened the file. If false, a thread opens it while the first photo is decoded;
             errors are raised by the first prediction, or by ``device``. For processes that predict once: no copy of the
             file is made, so no session can be opened after the file was overwritten in place.
@@ -64,7 +64,7 @@ class Classifier:
         threads: int | None = None,
         *,
         threshold: float | None = None,
-        spin: bool = True,
+        spin: bool = False,
         wait: bool = True,
         low_memory: bool = False,
         for_many: bool = False,

@@ -185,7 +185,7 @@ def test_one_classifier_serves_several_iterators_at_once(model: Path, files: lis
 def test_comparing_decodes_each_photo_as_the_networks_take_it(
     make_model: Callable[..., Path], files: list[Path], tmp_path: Path
 ) -> None:
-    pair = [Classifier(make_model(resize=resize), threads=2, spin=False) for resize in ("crop", "pad")]
+    pair = [Classifier(make_model(resize=resize), threads=2) for resize in ("crop", "pad")]
     photos = [*((str(path), path) for path in files), ("missing", tmp_path / "missing.png")]
     compared = compare(pair[0], pair[1], iter(photos))
     answers = [[model.predict(path, 1).best.label for model in pair] for path in files]

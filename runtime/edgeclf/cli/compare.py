@@ -54,8 +54,8 @@ def compare(
     from edgeclf.images.camera_raw import Tally
 
     models: Models = (
-        (first, Classifier(first, device, threads, spin=False)),
-        (second, Classifier(second, device, threads, spin=False)),
+        (first, Classifier(first, device, threads)),
+        (second, Classifier(second, device, threads)),
     )
     check_comparable(models[0][1], models[1][1], (first, second))
     console, raws = Console(), Tally()

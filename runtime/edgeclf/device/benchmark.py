@@ -167,7 +167,7 @@ def bench(
         PhotoError: a photo cannot be read.
     """
     count = threads or usable_threads()
-    classifiers = [Classifier(model, device, count, spin=len(models) == 1) for model in models]
+    classifiers = [Classifier(model, device, count) for model in models]
     for group in photos:
         for photo in group.photos:
             network_input(

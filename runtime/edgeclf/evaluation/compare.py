@@ -145,7 +145,7 @@ def compare(
     """Predict every photo with both models, each with its own preprocessing.
 
     The models take turns, and another one begins with each photo, so that a machine that slows down slows both. For
-    fair times they are opened with ``spin=False``, and nothing is decoded while they run: photos are decoded in
+    fair times nothing is decoded while they run (nor should they be opened with ``spin=True``): photos are decoded in
     parallel, a block at a time. The first photo is predicted once before, untimed, to warm the models up.
 
     Args:

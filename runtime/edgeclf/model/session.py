@@ -62,13 +62,13 @@ def usable_threads(root: Path = Path("/")) -> int:
     return count if quota is None else max(1, min(count, int(quota)))
 
 
-def session_options(threads: int, *, spin: bool = True, low_memory: bool = False) -> Any:
+def session_options(threads: int, *, spin: bool = False, low_memory: bool = False) -> Any:
     """The options of every onnxruntime session in edgeclf: prediction, self-test, benchmarks, INT8 export.
 
     Args:
         threads: CPU threads that work on one inference.
-        spin: after an inference the threads wait for the next one in a busy loop for a while, onnxruntime's default.
-            Measured: two sessions of 2 threads that take turns need 71 ms each with it, 33 ms without.
+        spin: the threads wait for work in a busy loop for a while, onnxruntime's default. Measured on 2 cores: no
+            faster on a machine that does nothing else, 1.7 times as slow beside one busy process (docs/design.md).
         low_memory: return memory to the system after each inference.
 
     Returns:
@@ -87,7 +87,7 @@ def session_options(threads: int, *, spin: bool = True, low_memory: bool = False
     return options
 
 
-def open_cpu_session(model: str | bytes, threads: int | None = None, *, spin: bool = True) -> Any:
+def open_cpu_session(model: str | bytes, threads: int | None = None, *, spin: bool = False) -> Any:
     """Open any ONNX model on the CPU, without the checks of a model file: for export and benchmarks.
 
     Args:
@@ -106,7 +106,7 @@ def open_cpu_session(model: str | bytes, threads: int | None = None, *, spin: bo
 
 
 def open_session(
-    model: ModelFile, device: str, threads: int | None, *, spin: bool = True, low_memory: bool = False
+    model: ModelFile, device: str, threads: int | None, *, spin: bool = False, low_memory: bool = False
 ) -> tuple[Any, str]:
     """Open a model on a device.
 

@@ -15,8 +15,10 @@ def test_options_follow_the_arguments() -> None:
     assert options.log_severity_level == 3
     assert options.enable_cpu_mem_arena
     assert options.enable_mem_pattern
-    options = session_options(1, spin=False, low_memory=True)
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    options = session_options(1, spin=True, low_memory=True)
+    with pytest.raises(RuntimeError):  # not set: onnxruntime's own default
+        options.get_session_config_entry("session.intra_op.allow_spinning")
     assert not options.enable_cpu_mem_arena
     assert not options.enable_mem_pattern
 
