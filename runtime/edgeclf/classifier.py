@@ -37,7 +37,8 @@ class Classifier:
     Args:
         model: an ``.onnx`` file made by edgeclf: its path, its bytes, or a binary file object; ``default_model()`` if
             None. The checked bytes are used even if the file is changed or deleted later.
-        device: "auto" (CUDA if it is available, else CPU), "cpu", "cuda", or any execution provider's name.
+        device: "auto" (CUDA if it is available, else CPU), "cpu", "cuda", any execution provider's name, or "openvino",
+            which is not bit-exact.
         threads: CPU threads. In ``predict`` all of them work on one inference; in ``predict_many`` each works on a
             photo of its own. None: as many as the process may use.
         threshold: a photo is "unknown" if its best probability is below it, 0..1; with 0 none is. None: the model's

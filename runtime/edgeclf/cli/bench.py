@@ -32,15 +32,20 @@ def bench(
         float, typer.Option(metavar="S", min=1, max=3600, help="About how long to measure; slow machines take longer.")
     ] = 20,
     device: Device = "auto",
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="DEVICE", help="Measure one model on this device too, such as openvino, in turns."),
+    ] = None,
     threads: Threads = None,
 ) -> None:
-    """Measure the speed of a model on this machine, or of two models in turns.
+    """Measure the speed of a model on this machine, or of two models or devices in turns.
 
     \b
     edgeclf bench
     edgeclf bench birds.onnx field-day/
     edgeclf bench birds.onnx birds-int8.onnx
     edgeclf bench birds-int8.onnx --json >> results.jsonl
+    edgeclf bench birds-int8.onnx --against openvino
 
     Prints the median and 95th percentile of each step, photos per second, the time and peak memory of
     `edgeclf predict` in a new process, inference with other threads and batches, and whether the processor got too hot.
@@ -56,11 +61,19 @@ def bench(
     words = [word for word in arguments or [] if word not in models]
     if len(models) > 2:
         raise UsageError(f"{len(models)} models are too many", "give one, or two to compare")
+    if against is not None and len(models) > 1:
+        raise UsageError("--against measures one model on two devices", "give one model, or leave out --against")
     photos = (_photos(words),) if words else drawn_photos()
     before = thermal_state()
     with Console().progress("measuring") as update:
         found = bench(
-            models or [default_model()], photos, device=device, threads=threads, seconds=seconds, progress=update
+            models or [default_model()],
+            photos,
+            device=device,
+            against=against,
+            threads=threads,
+            seconds=seconds,
+            progress=update,
         )
     after = thermal_state()
     if as_json:
@@ -123,7 +136,9 @@ def _table(one: "ModelBench") -> None:
 
 
 def _comparison(found: "tuple[ModelBench, ...]") -> str | None:
-    """Which of two models is faster here, and what to do if INT8 is not."""
+    """Which of two models or devices is faster here, and what to do if INT8 is not."""
+    from edgeclf.model.openvino_session import OPENVINO
+
     if len(found) < 2:
         return None
     first, second = (one.photos[0].steps["inference"].p50_ms for one in found)
@@ -131,6 +146,10 @@ def _comparison(found: "tuple[ModelBench, ...]") -> str | None:
     faster, ratio = (0, second / first) if first < second else (1, first / second)
     if ratio < 1.05:
         return "Both need the same time for an inference here, within 5 %."
+    if found[0].device != found[1].device:
+        device = found[faster].device
+        text = f"An inference is {ratio:.2f} times as fast with {device}."
+        return text if device != OPENVINO else f"{text} Its probabilities can differ a little from those of the others."
     text = f"An inference is {ratio:.2f} times as fast with the {('first', 'second')[faster]} ({kinds[faster]})."
     eighths = [kind in ("int8", "mixed") for kind in kinds]
     if eighths[1 - faster] and not eighths[faster]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|PROVIDER", help="The device to run on.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|openvino|PROVIDER", help="The device to run on.")]
 Threads = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: all that this process may use.")
 ]

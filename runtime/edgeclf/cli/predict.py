@@ -94,6 +94,7 @@ def predict(
     from edgeclf.classifier import Classifier
     from edgeclf.cli.photo_sources import STDIN, OverlayFiles, are_several, counting, find_photos
     from edgeclf.images.camera_raw import Tally
+    from edgeclf.model.openvino_session import OPENVINO
 
     if models := [photo for photo in photos if photo.endswith(".onnx")]:
         raise UsageError(f"{models[0]}: a model file among the photos", f"give it with -m {models[0]}")
@@ -151,6 +152,8 @@ def predict(
             raise KeyboardInterrupt
     for line in raws.lines:
         console.line(line)
+    if classifier.device == OPENVINO:
+        console.line("OpenVINO computed this: its probabilities can differ a little from those of other devices")
     if failed:
         raise typer.Exit(PhotoError.exit_code)
 

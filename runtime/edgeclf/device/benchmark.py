@@ -145,29 +145,34 @@ def bench(
     photos: Sequence[Photos],
     *,
     device: str = "auto",
+    against: str | None = None,
     threads: int | None = None,
     seconds: float = 20.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[ModelBench, ...]:
-    """Measure one or two models on photos.
+    """Measure one or two models on photos, or one model on two devices.
 
     Args:
         models: model files.
         photos: at least one group.
         device, threads: as for ``Classifier``.
+        against: another device, for one model: the two take turns with the same number of threads.
         seconds: approximate total time: a fifth for new processes, half for the steps, the rest for the sweep. On slow
             machines it is exceeded, for everything except the sweep is measured at least three times.
         progress: called with the number of completed and of all parts.
 
     Returns:
-        The measurements of each model, in the order given.
+        The measurements of each model, in the order given, or on each device.
 
     Raises:
         ModelError, BackendError, UsageError: as ``Classifier``.
         PhotoError: a photo cannot be read.
     """
     count = threads or usable_threads()
-    classifiers = [Classifier(model, device, count) for model in models]
+    devices = [device] * len(models)
+    if against is not None:
+        models, devices = [*models, *models], [device, against]
+    classifiers = [Classifier(model, on, count) for model, on in zip(models, devices, strict=True)]
     for group in photos:
         for photo in group.photos:
             network_input(
@@ -183,7 +188,10 @@ def bench(
 
     progress(0, total)
     share = seconds / len(models)
-    starts = [next_one(_cold_start(model, photos[0].photos[0], device, count, share / 5)) for model in models]
+    starts = [
+        next_one(_cold_start(model, photos[0].photos[0], on, count, share / 5))
+        for model, on in zip(models, devices, strict=True)
+    ]
     rows = [next_one(_measure(classifiers, group, seconds / 2 / len(photos))) for group in photos]
     files = [read_model_file(model) for model in models]
     providers = [classifier.device for classifier in classifiers]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from edgeclf.errors import EdgeclfError
 from edgeclf.model.default_model import DEFAULT_MODEL
 from edgeclf.model.file import read_model_file
+from edgeclf.model.openvino_session import OPENVINO, openvino_installed
 from edgeclf.model.session import CPU, automatic, import_onnxruntime, offered, open_session, short_name
 
 
@@ -38,6 +39,8 @@ def find_devices() -> tuple[Device, ...]:
         ModelError: the package is damaged.
     """
     available = offered(import_onnxruntime().get_available_providers())
+    if openvino_installed():
+        available = [*available, OPENVINO]
     file, failures = read_model_file(DEFAULT_MODEL), {}
     for provider in available:
         try:

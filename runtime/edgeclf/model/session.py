@@ -10,6 +10,7 @@ from edgeclf.hardware import cpu_quota
 from edgeclf.model import fork_safety
 from edgeclf.model.file import ModelFile
 from edgeclf.model.manifest import Manifest
+from edgeclf.model.openvino_session import OPENVINO, open_openvino_session
 from edgeclf.telemetry import disable_telemetry
 
 CPU = "CPUExecutionProvider"
@@ -112,7 +113,8 @@ def open_session(
 
     Args:
         model: a checked model file.
-        device: "auto" (CUDA if it is available, else CPU), "cpu", "cuda", or the name of any execution provider.
+        device: "auto" (CUDA if it is available, else CPU), "cpu", "cuda", the name of any execution provider, or
+            "openvino" (see ``edgeclf.model.openvino_session``).
         threads: CPU threads that work on one inference; ``usable_threads()`` if None.
         spin, low_memory: as for ``session_options``.
 
@@ -126,6 +128,8 @@ def open_session(
         ModelDamagedError: the file was overwritten after it was checked.
     """
     with fork_safety.opening:
+        if device.lower() == OPENVINO.lower():
+            return open_openvino_session(model, threads or usable_threads()), OPENVINO
         return _open_session(model, device, threads, spin, low_memory)
 
 

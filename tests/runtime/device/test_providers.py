@@ -12,6 +12,7 @@ from edgeclf import Classifier
 from edgeclf.device.providers import find_devices
 from edgeclf.errors import BackendError, ModelError, PhotoError
 from edgeclf.images.preprocess import network_input
+from edgeclf.model.openvino_session import OPENVINO, openvino_installed
 from edgeclf.model.session import CPU, CUDA, automatic, offered, short_name
 from helpers import draw
 
@@ -20,7 +21,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 def test_every_device_listed_is_accepted_by_its_name(edgeclf: Run, model: Path) -> None:
     found = find_devices()
-    assert {device.provider for device in found} == set(offered(onnxruntime.get_available_providers()))
+    others = {OPENVINO} if openvino_installed() else set()
+    assert {device.provider for device in found} == {*offered(onnxruntime.get_available_providers()), *others}
     assert sum(device.auto for device in found) == 1
     for device in found:
         if device.works:
