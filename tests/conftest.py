@@ -18,7 +18,9 @@ from helpers import SHARED, draw, write_class_folders
 from small_models import Small, committed, exported
 
 if TYPE_CHECKING:  # the runtime's tests run without torch
+    import onnx
     from edgeclf_training.config.options import TrainOptions
+    from edgeclf_training.networks import Network
     from edgeclf_training.run.run_folder import Run
 
 Once = Callable[[str, Callable[[Path], object]], Path]
@@ -167,6 +169,32 @@ def trained(class_folders: Path, once: Once) -> "Callable[..., Run]":
         return load_run(once(name, lambda path: train([class_folders], path, wanted)))
 
     return get
+
+
+@pytest.fixture(scope="session")
+def traced(once: Once) -> "Callable[[Network, int], onnx.ModelProto]":
+    """``to_onnx``, once for all processes of a run for the same network with the same weights: seconds each."""
+    from edgeclf_export.graph.to_onnx import to_onnx
+
+    def trace(network: "Network", size: int) -> "onnx.ModelProto":
+        import onnx
+
+        known = sha256(f"{size} {network.training} {network!r}".encode())
+        for module in network.modules():
+            known.update(type(module).forward.__code__.co_code)
+        for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+            known.update(name.encode())
+            known.update(tensor.detach().contiguous().numpy().tobytes())
+        return onnx.load(once(f"{known.hexdigest()[:16]}.traced", lambda path: onnx.save(to_onnx(network, size), path)))
+
+    return trace
+
+
+@pytest.fixture
+def share_traces(traced: "Callable[[Network, int], onnx.ModelProto]", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports of this process take the graphs of ``traced``."""
+    for module in ("export_network", "export_run"):
+        monkeypatch.setattr(f"edgeclf_export.api.{module}.to_onnx", traced)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """Models for the tests of the export."""
 
 from collections.abc import Callable
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -9,7 +11,6 @@ import onnx
 import pytest
 import torch
 from edgeclf_export.api.export_network import export_network
-from edgeclf_export.graph.to_onnx import to_onnx
 from edgeclf_training.networks import Network, build_network
 from helpers import manifest_for
 
@@ -25,40 +26,40 @@ def make_model(export_model: Callable[..., Path]) -> Callable[..., Path]:
     return export_model
 
 
+@pytest.fixture(autouse=True)
+def _share_traces(share_traces: None) -> None:
+    """Torch's exporter is most of every export."""
+
+
 @pytest.fixture(scope="session")
 def untrained() -> Callable[[str, str], Network]:
     """A network of four classes for 96 px with random weights, always the same: untrained("resnet18", "linear")."""
 
-    def build(architecture: str, head: str) -> Network:
+    @lru_cache(maxsize=1)  # seconds of random numbers for the largest
+    def built(architecture: str, head: str) -> Network:
         torch.manual_seed(0)
         network, _ = build_network(architecture, len(UNTRAINED_CLASSES), head=head, image_size=UNTRAINED_SIZE)
         return network.eval()
 
-    return build
+    return lambda architecture, head: deepcopy(built(architecture, head))
 
 
 @pytest.fixture(scope="session")
-def float_graph(untrained: Callable[[str, str], Network], once: Once) -> Callable[[str, str], onnx.ModelProto]:
-    """What ``to_onnx`` makes of ``untrained``, once for all processes: torch's exporter is most of every export."""
-
-    def trace(architecture: str, head: str) -> onnx.ModelProto:
-        def make(path: Path) -> None:
-            onnx.save(to_onnx(untrained(architecture, head), UNTRAINED_SIZE), path)
-
-        return onnx.load(once(f"{architecture}-{head}.float", make))
-
-    return trace
+def float_graph(
+    untrained: Callable[[str, str], Network], traced: Callable[[Network, int], onnx.ModelProto]
+) -> Callable[[str, str], onnx.ModelProto]:
+    """What ``to_onnx`` makes of ``untrained``."""
+    return lambda architecture, head: traced(untrained(architecture, head), UNTRAINED_SIZE)
 
 
 @pytest.fixture(scope="session")
 def export_untrained(
-    untrained: Callable[[str, str], Network], float_graph: Callable[[str, str], onnx.ModelProto]
+    untrained: Callable[[str, str], Network], traced: Callable[[Network, int], onnx.ModelProto]
 ) -> Callable[..., bytes]:
     """``export_network`` of ``untrained`` with that graph: export_untrained("cnn4", "mlp", calibration=photos)."""
 
     def export(architecture: str, head: str, **options: Any) -> bytes:
-        graph = float_graph(architecture, head)
-        with patch("edgeclf_export.api.export_network.to_onnx", lambda network, size: graph):
+        with patch("edgeclf_export.api.export_network.to_onnx", traced):
             manifest = manifest_for(UNTRAINED_SIZE, UNTRAINED_CLASSES)
             return export_network(untrained(architecture, head), manifest, **options)
 

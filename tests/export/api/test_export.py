@@ -16,6 +16,7 @@ from edgeclf_export.api import export_run as exporting
 from edgeclf_export.api.display_names import read_display_names
 from edgeclf_export.api.export_network import export_network
 from edgeclf_export.api.export_run import export_run
+from edgeclf_export.graph.to_onnx import to_onnx
 from edgeclf_export.verify.gate import Budget
 from edgeclf_training.networks import ARCHITECTURES, Network, build_network
 from edgeclf_training.run.run_folder import Run
@@ -65,11 +66,14 @@ def real_photos() -> list[Path]:
     return [photo for kind in ("food5", "flowers") for photo in sorted((SHARED / "data" / kind).rglob("*.jpg"))[::400]]
 
 
-def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_network_gives_the_same_bytes(
+    traced: Callable[[Network, int], onnx.ModelProto], monkeypatch: pytest.MonkeyPatch
+) -> None:
     network, _ = build_network("cnn4", 3, image_size=64)
     network.eval()
     photos = [np.asarray(draw(i).resize((64, 64))) for i in range(5)]
-    for calibration in (None, photos):
+    for trace, calibration in ((to_onnx, None), (traced, photos)):
+        monkeypatch.setattr("edgeclf_export.api.export_network.to_onnx", trace)
         first, again = (export_network(network, manifest_for(64, names(3)), calibration) for _ in range(2))
         assert first == again
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from edgeclf import Classifier
@@ -20,7 +21,6 @@ from edgeclf.images.preprocess import network_input
 from edgeclf.model.file import read_model_file
 from edgeclf_export.api.export_run import export_run
 from edgeclf_export.cli import export
-from edgeclf_export.graph.to_onnx import to_onnx
 from edgeclf_export.int8 import calibration_search as search
 from edgeclf_export.int8.activation_ranges import (
     Histogram,
@@ -38,8 +38,11 @@ from edgeclf_export.verify.gate import Budget, HeldOut, measure, within_budget
 from edgeclf_export.verify.predictions import Predictions
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.fit.train import train
+from edgeclf_training.networks import Network
 from edgeclf_training.run.run_folder import Run, load_run
 from PIL import Image
+
+Trace = Callable[[Network, int], onnx.ModelProto]
 
 SIZE = 48
 
@@ -227,7 +230,7 @@ def test_an_impossible_budget_is_refused_on_the_command_line(
     assert not out.exists()
 
 
-def test_the_most_sensitive_layer_returns_to_float(lopsided: Run, tmp_path: Path) -> None:
+def test_the_most_sensitive_layer_returns_to_float(lopsided: Run, tmp_path: Path, traced: Trace) -> None:
     out, events = tmp_path / "model.onnx", list[Event]()
     done = export_run(lopsided, out, int8=True, calibration_photos=24, on_event=events.append)
     assert not done.tried[0].passed, "one range for both channels ought to fail"
@@ -235,7 +238,7 @@ def test_the_most_sensitive_layer_returns_to_float(lopsided: Run, tmp_path: Path
     assert read_model_file(out).manifest.precision == "mixed"
     assert done.gate.float_layers == tuple(one.layer for one in done.sensitivities[: len(done.gate.float_layers)])
     assert len(done.gate.float_layers) == 1
-    layers = layer_names(to_onnx(lopsided.network(), SIZE).graph)
+    layers = layer_names(traced(lopsided.network(), SIZE).graph)
     assert done.gate.float_layers == (layers[1],), "the one that takes the lopsided activation"
     assert out.stat().st_size < 0.5 * done.rows[1].size
     told = "\n".join(event.text for event in events if isinstance(event, Message))
@@ -246,9 +249,9 @@ def test_the_most_sensitive_layer_returns_to_float(lopsided: Run, tmp_path: Path
     assert Classifier(out).explain(lopsided.split.test[0].path).cam.max() > 0
 
 
-def test_a_float_layer_takes_an_input_that_was_never_quantized(run: Run) -> None:
+def test_a_float_layer_takes_an_input_that_was_never_quantized(run: Run, traced: Trace) -> None:
     network = run.network()
-    model = to_onnx(network, SIZE)
+    model = traced(network, SIZE)
     before = model.SerializeToString()
     images = [network_input(sample.path, run.contract) for sample in run.split.train[:6]]
     stats = observe(model, images)
@@ -270,8 +273,8 @@ def test_a_float_layer_takes_an_input_that_was_never_quantized(run: Run) -> None
     assert all(one.error > 0 for one in found)
 
 
-def test_streamed_histograms_hold_every_value(run: Run) -> None:
-    model = to_onnx(run.network(), SIZE)
+def test_streamed_histograms_hold_every_value(run: Run, traced: Trace) -> None:
+    model = traced(run.network(), SIZE)
     images = [network_input(sample.path, run.contract) for sample in run.split.train[:3]]
     ranges = minmax(observe(model, iter(images)))
     found = histograms(model, iter(images), ranges)

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -21,16 +20,6 @@ from edgeclf_training.loading.photo_dataset import PhotoDataset
 from torch.utils.data import Dataset
 
 QUICK = TrainOptions(arch="cnn4", weights="none", epochs=2, image_size=64, batch_size=8, workers=2, head_lr=2e-3)
-# No main guard: a process that ran this script once more would start processes of its own.
-SCRIPT = """
-import multiprocessing, sys
-multiprocessing.set_start_method("spawn")
-print("begun", flush=True)
-from edgeclf_training.config.options import TrainOptions
-from edgeclf_training.fit.train import train
-options = TrainOptions(arch="cnn4", epochs=1, image_size=64, batch_size=8, workers=1)
-print(train(sys.argv[1], sys.argv[2], options, report=False).best_epoch)
-"""
 
 
 class Samples(Dataset[Any]):
@@ -117,14 +106,6 @@ def test_a_run_whose_loader_was_killed_goes_on(
     run = resume(str(tmp_path / "run"), machine={"workers": 1}, report=False)
     whole = train([str(class_folders)], tmp_path / "whole", QUICK, report=False)
     assert run.metrics == whole.metrics
-
-
-def test_a_script_without_a_main_guard_trains_under_spawn(class_folders: Path, tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    command = [sys.executable, str(script), str(class_folders), str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert (done.stdout, done.stderr) == ("begun\n1\n", "")
 
 
 def test_no_processes_where_none_may_be_started(monkeypatch: pytest.MonkeyPatch) -> None:

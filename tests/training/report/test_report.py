@@ -266,6 +266,7 @@ def test_an_interrupted_run_is_reported_and_exported_without_calibration(run: Ru
     assert Classifier(tmp_path / "model.onnx").manifest.calibration is None
 
 
+@pytest.mark.usefixtures("share_traces")
 def test_calibration_survives_the_run_folder_and_reaches_the_model_file(run: Run, tmp_path: Path) -> None:
     assert isinstance(run.calibration, Calibration)
     assert load_run(run.folder) == run

@@ -128,6 +128,7 @@ def test_single_photos_that_are_gone_are_told_and_left_out(away: tuple[Path, Pat
     assert len(load_run(folder).split.val) == 6, "the lists keep what was used"
 
 
+@pytest.mark.usefixtures("share_traces")
 def test_a_run_without_any_photo_still_exports_and_int8_says_what_it_needs(
     away: tuple[Path, Path], tmp_path: Path
 ) -> None:
