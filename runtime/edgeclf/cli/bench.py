@@ -48,9 +48,10 @@ def bench(
     edgeclf bench birds-int8.onnx --against openvino
 
     Prints the median and 95th percentile of each step, photos per second, the time and peak memory of
-    `edgeclf predict` in a new process, inference with other threads and batches, and whether the processor got too hot.
-    "explain" is the time from a photo to its overlay; the heat map itself is part of every inference. --json prints the
-    machine, its processor's features, versions, the models' digests and the results; no paths, host or user names.
+    `edgeclf predict` in a new process, inference with other threads and batches and beside a busy process, and whether
+    the processor got too hot. "explain" is the time from a photo to its overlay; the heat map itself is part of every
+    inference. --json prints the machine, its processor's features, versions, the models' digests and the results; no
+    paths, host or user names.
     """
     from edgeclf.cli.console import Console
     from edgeclf.device.benchmark import bench, drawn_photos
@@ -125,13 +126,17 @@ def _table(one: "ModelBench") -> None:
             print(f"  {step:<22} {times.p50_ms:>10.1f} {times.p95_ms:>10.1f}")
         print(f"  {'photos/s':<22} {group.photos_per_second:>10.1f}")
     if one.sweep:
-        batches = sorted({point.batch for point in one.sweep})
-        rates = {(point.threads, point.batch): point.photos_per_second for point in one.sweep}
-        print(f"\n{'inference, photos/s':<24} " + " ".join(f"{f'batch {batch}':>10}" for batch in batches))
-        for count in sorted({point.threads for point in one.sweep}):
-            cells = (f"{rates[count, batch]:.1f}" if (count, batch) in rates else "" for batch in batches)
+        quiet = [point for point in one.sweep if not point.busy_neighbours]
+        busy = {point.threads: point.photos_per_second for point in one.sweep if point.busy_neighbours}
+        batches = sorted({point.batch for point in quiet})
+        rates = {(point.threads, point.batch): point.photos_per_second for point in quiet}
+        heads = [*(f"batch {batch}" for batch in batches), "beside a busy process"]
+        print(f"\n{'inference, photos/s':<24} " + " ".join(f"{head:>10}" for head in heads))
+        for count in sorted({point.threads for point in quiet}):
+            cells = [f"{rates[count, batch]:.1f}" if (count, batch) in rates else "" for batch in batches]
+            cells.append(f"{busy[count]:.1f}".rjust(len(heads[-1])) if count in busy else "")
             print((f"  {count:>2} thread{'s' * (count > 1):<14} " + " ".join(f"{cell:>10}" for cell in cells)).rstrip())
-        most = max(one.sweep, key=lambda point: point.photos_per_second)
+        most = max(quiet, key=lambda point: point.photos_per_second)
         print(f"  most with {most.threads} thread{'s' * (most.threads > 1)} and batches of {most.batch}")
 
 

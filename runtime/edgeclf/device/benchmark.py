@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from edgeclf.classifier import Classifier
+from edgeclf.device.thread_sweep import SweepPoint, sweep_threads
 from edgeclf.errors import BackendError
 from edgeclf.images.preprocess import Photo, fit, network_input, upright_rgb
 from edgeclf.model.file import ModelFile, read_model_file
-from edgeclf.model.session import CPU, open_session, usable_threads
+from edgeclf.model.session import CPU, usable_threads
 
 # The measured steps for each photo. Every inference computes the heat maps: they are part of the graph.
 STEPS = {
@@ -30,7 +31,6 @@ STEPS = {
     "end to end": "photo file -> ranked classes",
     "explain": "photo file -> ranked classes, heat map drawn on the photo",
 }
-BATCHES = (1, 2, 4, 8)
 _MIN_MEASUREMENTS = 3  # even if the time is over
 T = TypeVar("T")
 
@@ -79,15 +79,6 @@ class PhotoBench:
 
     photos: str
     steps: dict[str, Times]
-    photos_per_second: float
-
-
-@dataclass(frozen=True)
-class SweepPoint:
-    """``photos_per_second`` of inference alone, with this number of threads and of photos in a batch."""
-
-    threads: int
-    batch: int
     photos_per_second: float
 
 
@@ -197,7 +188,7 @@ def bench(
     providers = [classifier.device for classifier in classifiers]
     del classifiers  # frees their threads and memory
     sweeps = [
-        next_one(tuple(_sweep(file, count, 0.3 * share)) if provider == CPU else ())
+        next_one(tuple(sweep_threads(file, count, 0.3 * share)) if provider == CPU else ())
         for file, provider in zip(files, providers, strict=True)
     ]
     return tuple(
@@ -281,28 +272,3 @@ def _stream(model: Classifier, group: Photos, seconds: float) -> float:
 
     answered = sum(1 for _ in model.predict_many(endless()))
     return round(answered / (time.perf_counter() - started), 2)
-
-
-def _sweep(file: ModelFile, max_threads: int, seconds: float) -> Iterator[SweepPoint]:
-    """Measure numbers of threads, each for an equal share of the time, with growing batches, each at least twice."""
-    side = file.manifest.contract.size
-    images = np.random.default_rng(0).integers(0, 256, (max(BATCHES), side, side, 3), dtype=np.uint8)
-    counts = sorted(
-        {max_threads, *(2**n for n in range(max_threads.bit_length()) if 2**n <= max_threads)}, reverse=True
-    )
-    share = seconds / len(counts)
-    for threads in counts:
-        session, _ = open_session(file, "cpu", threads)
-        until = time.perf_counter() + share
-        for batch in BATCHES:
-            begun = time.perf_counter()
-            session.run(["logits"], {"image": images[:batch]})
-            if batch > 1 and time.perf_counter() + 2 * (time.perf_counter() - begun) > until:
-                break  # larger batches take even longer
-            taken: list[float] = []
-            slot = time.perf_counter() + share / len(BATCHES)
-            while len(taken) < 2 or time.perf_counter() < slot:
-                started = time.perf_counter()
-                session.run(["logits"], {"image": images[:batch]})
-                taken.append(time.perf_counter() - started)
-            yield SweepPoint(threads, batch, round(batch / median(taken), 2))
