@@ -34,9 +34,11 @@ def undocumented(shown: Any) -> Iterator[str]:
 def main() -> int:
     """0 if everything has a docstring, else 1 and a line for each on stderr."""
     loader = griffe.GriffeLoader(search_paths=_PACKAGES)
+    names = referenced()
+    packages = {name: loader.load(name) for name in {name.split(".")[0] for name in names}}
     missing = 0
-    for name in referenced():
-        package = loader.load(name.split(".")[0])
+    for name in names:
+        package = packages[name.split(".")[0]]
         shown = package[name.partition(".")[2]] if "." in name else package
         for path in undocumented(shown):
             print(f"no docstring: {path}", file=sys.stderr)

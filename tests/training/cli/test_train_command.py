@@ -1,7 +1,9 @@
 """`edgeclf train` and `edgeclf sample-data` as a user meets them."""
 
+import errno
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -77,10 +79,17 @@ def test_bad_input_is_one_line_and_a_documented_code(
     assert not (tmp_path / "runs").exists()
 
 
-def test_imagenet_weights_offline_end_in_one_line(edgeclf_child: Cli, class_folders: Path, tmp_path: Path) -> None:
+def test_imagenet_weights_offline_end_in_one_line(
+    edgeclf: Cli, class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No proxy answers on this port, so the download fails at once, as it does without a network."""
+
+    def refused(*_: object) -> None:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
     proxy = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-    done = edgeclf_child(
+    done = edgeclf(
         *("train", class_folders, "--arch", "vgg16", "--out", tmp_path / "run"), TORCH_HOME=str(tmp_path), **proxy
     )
     assert done.returncode == 5

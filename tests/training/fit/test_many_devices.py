@@ -26,14 +26,16 @@ def metrics(folder: Path) -> list[dict[str, float]]:
 
 
 def test_two_processes_get_the_metrics_of_one(
-    tmp_path: Path, edgeclf_child: Callable[..., subprocess.CompletedProcess[str]]
+    tmp_path: Path,
+    edgeclf: Callable[..., subprocess.CompletedProcess[str]],
+    edgeclf_child: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     data = write_class_folders(tmp_path / "photos" / "train", 8).parent
     write_class_folders(data / "val", 3, seed=50)
     for label in ("king", "gentoo"):
         next((data / "val" / label).glob("*.jpg")).unlink()  # seven photos: one process has one more than the other
-    for name, devices in (("one", 1), ("two", 2)):
-        done = edgeclf_child(
+    for name, devices, started in (("one", 1, edgeclf), ("two", 2, edgeclf_child)):
+        done = started(
             "train",
             data,
             *FLAGS,
@@ -54,7 +56,7 @@ def test_two_processes_get_the_metrics_of_one(
     assert one[0] != one[2], "it learned something"
     assert load_run(tmp_path / "two").metrics == load_run(tmp_path / "one").metrics
     assert load_run(tmp_path / "two").metrics[0].photos == 7
-    uneven = edgeclf_child(
+    uneven = edgeclf(
         "train", data, *FLAGS, "--batch-size", 9, "--device", "cpu", "--devices", 2, "--out", tmp_path / "x"
     )
     assert uneven.returncode == 2

@@ -256,6 +256,7 @@ def test_nothing_to_report_on_is_one_clear_error(run: Run, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("share_traces")
 def test_an_interrupted_run_is_reported_and_exported_without_calibration(run: Run, tmp_path: Path) -> None:
     interrupted = replace(run, metrics=(), calibration=None, folder=tmp_path)
     found = write_report(interrupted, run.network())

@@ -85,9 +85,9 @@ def test_going_on_ends_in_the_same_weights_bit_for_bit(
 
 
 def test_running_statistics_are_resumed_too(class_folders: Path, tmp_path: Path) -> None:
-    options = replace(OPTIONS, arch="resnet18", image_size=32, epochs=3, freeze_epochs=0, batch_norm="update")
+    options = replace(OPTIONS, arch="resnet18", image_size=32, epochs=2, freeze_epochs=0, batch_norm="update")
     with pytest.raises(KeyboardInterrupt):
-        train([class_folders], tmp_path / "run", options, on_event=stop_after(2))
+        train([class_folders], tmp_path / "run", options, on_event=stop_after(1))
     whole = train([class_folders], tmp_path / "whole", options, report=False)
     assert_same_weights(resume(tmp_path / "run", report=False), whole)
 
