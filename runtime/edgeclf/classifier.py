@@ -32,7 +32,8 @@ class Classifier:
     """Classifies photos with one model file.
 
     It may be used from several threads at once: calls run concurrently on the CPU, one at a time on other devices. It
-    can be copied, pickled (together with its model) and used after a fork: the child opens its own session.
+    can be copied, pickled (together with its model) and used after a fork, except on OpenVINO: the child opens its own
+    session.
 
     Args:
         model: an ``.onnx`` file made by edgeclf: its path, its bytes, or a binary file object; ``default_model()`` if

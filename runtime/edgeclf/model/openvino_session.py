@@ -5,6 +5,7 @@ every file is tested with its golden photos, within ``TOLERANCE``, before it ans
 """
 
 import importlib.util
+import os
 import sys
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.errors import BackendError, ModelDamagedError
+from edgeclf.model import fork_safety
 from edgeclf.model.file import ModelFile
 
 OPENVINO = "OpenVINO"  # the name in ``Classifier.device`` and in records
@@ -21,6 +23,7 @@ OPENVINO = "OpenVINO"  # the name in ``Classifier.device`` and in records
 # onnxruntime's logits, which themselves are at most 0.135 from those of FP32.
 TOLERANCE = {"fp32": 1e-3, "fp16": 1e-3}
 INT8_TOLERANCE = 0.1
+_process: int | None = None  # that used OpenVINO first: its threads do not survive a fork, and a child would hang
 
 
 class OpenVinoSession:
@@ -93,9 +96,17 @@ def open_openvino_session(model: ModelFile, threads: int) -> OpenVinoSession:
         The session, tested.
 
     Raises:
-        BackendError: OpenVINO is not available, cannot run the file, or its logits are beyond the tolerance.
+        BackendError: OpenVINO is not available, cannot run the file, was used before this process was forked, or its
+            logits are beyond the tolerance.
         ModelDamagedError: the file was overwritten after it was checked.
     """
+    global _process
+    _process = _process or os.getpid()
+    if _process != os.getpid():
+        raise BackendError(
+            "OpenVINO does not work in a process that was forked after it was used",
+            'start processes with multiprocessing\'s "spawn", or use device "cpu"',
+        )
     openvino = import_openvino()
     settings = {
         "INFERENCE_NUM_THREADS": threads,
@@ -112,6 +123,7 @@ def open_openvino_session(model: ModelFile, threads: int) -> OpenVinoSession:
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise BackendError(f"OpenVINO cannot run {model.path} ({reason})", "use --device cpu") from error
+    fork_safety.never_destroy_in_children(session)
     largest, allowed = largest_difference(session, model), tolerance(model)
     if not largest <= allowed:  # written so that NaN fails
         raise BackendError(

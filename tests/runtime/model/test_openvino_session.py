@@ -101,6 +101,21 @@ def test_without_the_package_one_line_says_what_to_install(model: Path, monkeypa
 
 
 @needs_openvino
+def test_a_forked_child_gets_an_error_and_does_not_hang(model: Path) -> None:
+    code = (
+        "import os, sys; from edgeclf import Classifier; from edgeclf.errors import BackendError\n"
+        "classifier = Classifier(sys.argv[1], 'openvino'); child = os.fork()\n"
+        "if not child:\n"
+        "    try: classifier.device\n"
+        "    except BackendError as error: os._exit(7 if 'forked' in error.message else 1)\n"
+        "    os._exit(2)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(model)], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("7\n", "")
+
+
+@needs_openvino
 def test_its_telemetry_is_never_imported() -> None:
     code = (
         "import sys; from edgeclf.model.openvino_session import import_openvino; import_openvino(); "
