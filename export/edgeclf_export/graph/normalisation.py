@@ -106,12 +106,17 @@ def _gives_back_the_photo(graph: onnx.GraphProto, found: _Normalisation, roundin
 
 def _use_long_vectors(graph: onnx.GraphProto, found: _Normalisation) -> None:
     height, width, channels = (dim.dim_value for dim in graph.input[0].type.tensor_type.shape.dim[1:])
+    repeats = numpy_helper.from_array(np.array([width]), f"{found.subtract.input[0]}_width")
     for node, values in ((found.subtract, found.mean), (found.divide, found.std)):
-        constant = values[:1].reshape(()) if found.uniform else np.tile(values, width)
-        node.input[1] = f"{node.output[0]}_by"
-        graph.initializer.append(numpy_helper.from_array(constant, node.input[1]))
+        constant = values[:1].reshape(()) if found.uniform else values
+        node.input[1] = by = f"{node.output[0]}_by"
+        graph.initializer.append(numpy_helper.from_array(constant, by))
+        if not found.uniform:  # repeated while onnxruntime loads the file, which stays small
+            node.input[1] = f"{by}_row"
+            graph.node.insert(0, helper.make_node("Tile", [by, repeats.name], [node.input[1]]))
     if found.uniform:
         return
+    graph.initializer.append(repeats)
     pixels, normalised = found.cast.output[0], found.divide.output[0]
     to_rows = _reshape(graph, pixels, f"{pixels}_rows", (0, height, width * channels))
     to_pixels = _reshape(graph, f"{normalised}_rows", normalised, (0, height, width, channels))
