@@ -10,7 +10,6 @@ from edgeclf.hardware import cpu_quota
 from edgeclf.model import fork_safety
 from edgeclf.model.file import ModelFile
 from edgeclf.model.manifest import Manifest
-from edgeclf.model.openvino_session import OPENVINO, open_openvino_session
 from edgeclf.telemetry import disable_telemetry
 
 CPU = "CPUExecutionProvider"
@@ -128,7 +127,10 @@ def open_session(
         ModelDamagedError: the file was overwritten after it was checked.
     """
     with fork_safety.opening:
-        if device.lower() == OPENVINO.lower():
+        if device.lower() == "openvino":
+            # Imported here: it needs numpy, and `edgeclf doctor` imports nothing that could crash.
+            from edgeclf.model.openvino_session import OPENVINO, open_openvino_session
+
             return open_openvino_session(model, threads or usable_threads()), OPENVINO
         return _open_session(model, device, threads, spin, low_memory)
 

@@ -23,7 +23,8 @@ CRASH = "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n"
 # Imports well and says what it must; the rest is up to the test.
 WORKS = """
 __version__ = "1.99.0"
-class SessionOptions: pass
+class SessionOptions:
+    def add_session_config_entry(self, key, value): pass
 def get_available_providers(): return ["CPUExecutionProvider"]
 """
 
