@@ -15,7 +15,7 @@ from edgeclf.model.default_model import DEFAULT_MODEL as DEFAULT_MODEL
 from edgeclf.model.default_model import default_model as default_model
 from edgeclf.model.file import Model, read_model_file
 from edgeclf.model.manifest import Manifest
-from edgeclf.model.session import usable_threads
+from edgeclf.model.session import OPENVINO, usable_threads
 from edgeclf.model.session_pool import Sessions
 from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction, explanation_of, ranked
 
@@ -83,7 +83,8 @@ class Classifier:
         self.threshold = threshold if threshold is not None else calibration.threshold if calibration else 0.0
         self.threads = threads or usable_threads()
         self._parallel_photos = 1 if low_memory else self.threads
-        per_inference = 1 if for_many and not low_memory else self.threads
+        one_at_a_time = low_memory or device.lower() == OPENVINO.lower()
+        per_inference = 1 if for_many and not one_at_a_time else self.threads
         self._new_sessions = partial(
             Sessions, self._file, device, per_inference, spin=spin and wait, low_memory=low_memory
         )

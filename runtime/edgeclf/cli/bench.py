@@ -142,7 +142,7 @@ def _table(one: "ModelBench") -> None:
 
 def _comparison(found: "tuple[ModelBench, ...]") -> str | None:
     """Which of two models or devices is faster here, and what to do if INT8 is not."""
-    from edgeclf.model.openvino_session import OPENVINO
+    from edgeclf.model.session import OPENVINO
 
     if len(found) < 2:
         return None

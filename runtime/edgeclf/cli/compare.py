@@ -10,7 +10,7 @@ import typer
 
 from edgeclf.cli.console import Console, printable
 from edgeclf.cli.options import Device, Threads
-from edgeclf.cli.print_records import tell_heat_maps
+from edgeclf.cli.print_records import tell_device, tell_heat_maps
 from edgeclf.errors import PhotoError
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def compare(
             report=lambda error: console.line(f"edgeclf: {printable(str(error))}"),
         )
     tell_heat_maps(compared.heat_maps, console)
+    tell_device(models[0][1].device, console)
     values = _values(models, compared)
     if as_json:
         print(json.dumps(values, allow_nan=False))

@@ -13,7 +13,7 @@ import typer
 from edgeclf.class_names import natural_order
 from edgeclf.cli.console import Console, printable
 from edgeclf.cli.options import Device, Threads
-from edgeclf.cli.print_records import tell_heat_maps
+from edgeclf.cli.print_records import tell_device, tell_heat_maps
 from edgeclf.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def evaluate(
             report=lambda error: console.line(f"edgeclf: {printable(str(error))}"),
         )
     tell_heat_maps(evaluation.heat_maps, console)
+    tell_device(classifier.device, console)
     if as_json:
         print(json.dumps(_values(model, found, evaluation, classifier.labels), allow_nan=False))
     else:

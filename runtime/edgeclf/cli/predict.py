@@ -12,7 +12,7 @@ import typer
 
 from edgeclf.cli.console import Console
 from edgeclf.cli.options import Device, LowMemory, Threads
-from edgeclf.cli.print_records import is_heat_map, print_json, print_ranking, tell_heat_maps
+from edgeclf.cli.print_records import is_heat_map, print_json, print_ranking, tell_device, tell_heat_maps
 from edgeclf.errors import ExplainError, PhotoError, UsageError
 
 if TYPE_CHECKING:
@@ -94,7 +94,6 @@ def predict(
     from edgeclf.classifier import Classifier
     from edgeclf.cli.photo_sources import STDIN, OverlayFiles, are_several, counting, find_photos
     from edgeclf.images.camera_raw import Tally
-    from edgeclf.model.openvino_session import OPENVINO
 
     if models := [photo for photo in photos if photo.endswith(".onnx")]:
         raise UsageError(f"{models[0]}: a model file among the photos", f"give it with -m {models[0]}")
@@ -152,8 +151,7 @@ def predict(
             raise KeyboardInterrupt
     for line in raws.lines:
         console.line(line)
-    if classifier.device == OPENVINO:
-        console.line("OpenVINO computed this: its probabilities can differ a little from those of other devices")
+    tell_device(classifier.device, console)
     if failed:
         raise typer.Exit(PhotoError.exit_code)
 

@@ -55,6 +55,14 @@ def tell_heat_maps(count: int, console: Console) -> None:
         console.line(f"left out: {count} heat map{'s' * (count != 1)} made by edgeclf")
 
 
+def tell_device(device: str, console: Console) -> None:
+    """Say so if the device's results are not bit-exact."""
+    from edgeclf.model.session import OPENVINO
+
+    if device == OPENVINO:
+        console.line("OpenVINO: probabilities can differ a little from those of other devices")
+
+
 def _print_error(record: "Record", console: Console) -> None:
     if record.error is not None:
         console.line(f"edgeclf: {printable(record.error.message)}")

@@ -12,7 +12,7 @@ import typer
 
 from edgeclf.cli.console import Console, printable
 from edgeclf.cli.options import Device, LowMemory, Threads
-from edgeclf.cli.print_records import print_json, print_line
+from edgeclf.cli.print_records import print_json, print_line, tell_device
 from edgeclf.cli.signals import Stopping
 from edgeclf.errors import PhotoError, UsageError
 
@@ -92,6 +92,7 @@ def watch(
         reviewer = ReviewFolder(review.absolute(), source) if review is not None else None
         classifier = Classifier(model, device, threads, threshold=threshold, low_memory=low_memory, for_many=True)
         console = Console()
+        tell_device(classifier.device, console)
         ranks = min(top_k, len(classifier.labels))
         settings = PredictSettings(classifier.threshold)
         with RecordFile(out, classifier.sha256, ranks, resume=True, settings=settings, sync_every=0) as records:

@@ -18,7 +18,7 @@ import numpy as np
 
 from edgeclf.classifier import Classifier
 from edgeclf.device.thread_sweep import SweepPoint, sweep_threads
-from edgeclf.errors import BackendError
+from edgeclf.errors import BackendError, UsageError
 from edgeclf.images.preprocess import Photo, fit, network_input, upright_rgb
 from edgeclf.model.file import ModelFile, read_model_file
 from edgeclf.model.session import CPU, usable_threads
@@ -164,6 +164,8 @@ def bench(
     if against is not None:
         models, devices = [*models, *models], [device, against]
     classifiers = [Classifier(model, on, count) for model, on in zip(models, devices, strict=True)]
+    if against is not None and classifiers[0].device == classifiers[1].device:
+        raise UsageError(f"{device} and {against} are the same device", "see `edgeclf devices`")
     for group in photos:
         for photo in group.photos:
             network_input(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from edgeclf.errors import EdgeclfError
 from edgeclf.model.default_model import DEFAULT_MODEL
 from edgeclf.model.file import read_model_file
-from edgeclf.model.openvino_session import OPENVINO, openvino_installed
-from edgeclf.model.session import CPU, automatic, import_onnxruntime, offered, open_session, short_name
+from edgeclf.model.openvino_session import openvino_installed
+from edgeclf.model.session import CPU, OPENVINO, automatic, import_onnxruntime, offered, open_session, short_name
 
 
 @dataclass(frozen=True)

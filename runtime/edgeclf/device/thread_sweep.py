@@ -15,6 +15,8 @@ from edgeclf.model.file import ModelFile
 from edgeclf.model.session import open_session
 
 BATCHES = (1, 2, 4, 8)
+# Computes until it is killed; ends by itself if nobody does.
+_BUSY = "import time; until = time.monotonic() + 120\nwhile time.monotonic() < until: pass"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class SweepPoint:
 
 
 def sweep_threads(file: ModelFile, max_threads: int, seconds: float) -> Iterator[SweepPoint]:
-    """Measure numbers of threads with growing batches, then single photos beside a busy process, as on shared machines.
+    """Measure numbers of threads: growing batches, and single photos beside a busy process, as on shared machines.
 
     Args:
         file: the model.
@@ -45,8 +47,8 @@ def sweep_threads(file: ModelFile, max_threads: int, seconds: float) -> Iterator
         {max_threads, *(2**n for n in range(max_threads.bit_length()) if 2**n <= max_threads)}, reverse=True
     )
     share = seconds / len(counts)
-    sessions = {threads: open_session(file, "cpu", threads)[0] for threads in counts}
-    for threads, session in sessions.items():
+    for threads in counts:  # one session at a time: a large network several times would not fit a small board
+        session, _ = open_session(file, "cpu", threads)
         until = time.perf_counter() + 0.7 * share
         for batch in BATCHES:
             begun = time.perf_counter()
@@ -54,12 +56,11 @@ def sweep_threads(file: ModelFile, max_threads: int, seconds: float) -> Iterator
             if batch > 1 and time.perf_counter() + 2 * (time.perf_counter() - begun) > until:
                 break  # larger batches take even longer
             yield SweepPoint(threads, batch, _rate(session, images[:batch], 0.7 * share / len(BATCHES)))
-    with subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"], stdin=subprocess.DEVNULL) as neighbour:
-        try:
-            for threads, session in sessions.items():
+        with subprocess.Popen([sys.executable, "-S", "-c", _BUSY], stdin=subprocess.DEVNULL) as neighbour:
+            try:
                 yield SweepPoint(threads, 1, _rate(session, images[:1], 0.3 * share), busy_neighbours=1)
-        finally:
-            neighbour.kill()
+            finally:
+                neighbour.kill()
 
 
 def _rate(session: Any, images: NDArray[np.uint8], seconds: float) -> float:

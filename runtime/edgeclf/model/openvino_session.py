@@ -6,7 +6,6 @@ every file is tested with its golden photos, within ``TOLERANCE``, before it ans
 
 import importlib.util
 import os
-import sys
 from types import ModuleType
 from typing import Any
 
@@ -16,8 +15,9 @@ from numpy.typing import NDArray
 from edgeclf.errors import BackendError, ModelDamagedError
 from edgeclf.model import fork_safety
 from edgeclf.model.file import ModelFile
+from edgeclf.model.selftest import logit_difference, network_logits
+from edgeclf.telemetry import disable_telemetry
 
-OPENVINO = "OpenVINO"  # the name in ``Classifier.device`` and in records
 # Largest difference of a golden photo's logit, relative to the photo's largest one. Floats: another order of sums.
 # INT8: other roundings, layer after layer. Measured with the default model on 170 photos: at most 0.062 from
 # onnxruntime's logits, which themselves are at most 0.135 from those of FP32.
@@ -27,7 +27,7 @@ _process: int | None = None  # that used OpenVINO first: its threads do not surv
 
 
 class OpenVinoSession:
-    """A compiled network with the two methods of an onnxruntime session that edgeclf uses.
+    """A compiled network that runs like an onnxruntime session.
 
     Args:
         compiled: of ``openvino.Core.compile_model``.
@@ -52,10 +52,6 @@ class OpenVinoSession:
         outputs = self._compiled.outputs if names is None else [self._outputs[name] for name in names]
         return [np.array(found[output]) for output in outputs]
 
-    def get_providers(self) -> list[str]:
-        """What runs the network."""
-        return [OPENVINO]
-
 
 def openvino_installed() -> bool:
     """Whether the package openvino is there; it is not imported."""
@@ -71,8 +67,7 @@ def import_openvino() -> ModuleType:
     Raises:
         BackendError: it is not installed, or does not load.
     """
-    # It imports the package that sends usage data, if that is installed, and does without it otherwise.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    disable_telemetry("openvino")
     try:
         import openvino
     except Exception as error:  # missing system libraries raise what they like
@@ -101,13 +96,13 @@ def open_openvino_session(model: ModelFile, threads: int) -> OpenVinoSession:
         ModelDamagedError: the file was overwritten after it was checked.
     """
     global _process
-    _process = _process or os.getpid()
-    if _process != os.getpid():
+    if _process not in (None, os.getpid()):
         raise BackendError(
             "OpenVINO does not work in a process that was forked after it was used",
             'start processes with multiprocessing\'s "spawn", or use device "cpu"',
         )
     openvino = import_openvino()
+    _process = os.getpid()
     settings = {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
@@ -116,8 +111,8 @@ def open_openvino_session(model: ModelFile, threads: int) -> OpenVinoSession:
     }
     try:
         with model.content.opened() as content:
-            network = openvino.Core().read_model(content)
-            session = OpenVinoSession(openvino.Core().compile_model(network, "CPU", settings))
+            core = openvino.Core()
+            session = OpenVinoSession(core.compile_model(core.read_model(content), "CPU", settings))
     except ModelDamagedError:
         raise
     except Exception as error:
@@ -144,15 +139,16 @@ def largest_difference(session: Any, model: ModelFile) -> float:
     Args:
         session: of the same file.
         model: without golden photos the result is 0.
-    """
-    from edgeclf.model.selftest import network_logits
 
-    golden, differences = model.manifest.golden, [0.0]
-    if golden is None:
+    Returns:
+        The difference; infinity if a logit is not finite.
+    """
+    if (golden := model.manifest.golden) is None:
         return 0.0
+    differences = [0.0]
     for photo in golden.photos:
         pixels = np.frombuffer(photo.pixels, np.uint8).reshape(golden.side, golden.side, 3)
-        expected = np.frombuffer(photo.logits, "<f4").astype(np.float64)
-        found = network_logits(session, pixels, model.manifest.contract.size)
-        differences.append(np.abs(found - expected).max() / (np.abs(expected).max() or 1.0))
-    return float(np.max(differences))  # NaN if one is
+        logits = network_logits(session, pixels, model.manifest.contract.size)
+        difference = logit_difference(logits, photo)
+        differences.append(float("inf") if difference is None else difference)
+    return max(differences)

@@ -168,6 +168,14 @@ def network_logits(session: Any, pixels: NDArray[np.uint8], size: int) -> NDArra
     return np.asarray(logits[0], dtype=np.float32)
 
 
+def logit_difference(found: NDArray[np.float32], photo: GoldenPhoto) -> float | None:
+    """The largest difference of a logit from that at export, relative to the photo's largest; None if not finite."""
+    wanted = np.frombuffer(photo.logits, "<f4").astype(np.float64)
+    if not (np.isfinite(found).all() and np.isfinite(wanted).all()):
+        return None
+    return float(np.abs(found.astype(np.float64) - wanted).max()) / (float(np.abs(wanted).max()) or 1.0)
+
+
 def _test(
     photo: GoldenPhoto, expected: NDArray[np.uint8], golden: Golden, session: Any, contract: ImageContract
 ) -> PhotoTest:
@@ -177,12 +185,9 @@ def _test(
         off = float(np.abs(found.astype(np.int64) - expected).mean())
     except PhotoError as caught:
         error = caught.message
-    wanted = np.frombuffer(photo.logits, "<f4").astype(np.float32)
     logits = network_logits(session, expected, contract.size)
-    finite = bool(np.isfinite(logits).all() and np.isfinite(wanted).all())
-    largest = float(np.abs(wanted).max()) or 1.0
-    difference = float(np.abs(logits.astype(np.float64) - wanted).max()) / largest if finite else None
-    same = logits.tobytes() == wanted.tobytes()
+    difference = logit_difference(logits, photo)
+    same = logits.tobytes() == np.frombuffer(photo.logits, "<f4").astype(np.float32).tobytes()
     within = difference is not None and (same if golden.tolerance == 0 else difference <= golden.tolerance)
     passed = off is not None and off <= PIXEL_TOLERANCE
     return PhotoTest(photo.label, off, difference, same, passed, within, error)

@@ -14,6 +14,7 @@ from edgeclf.telemetry import disable_telemetry
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
+OPENVINO = "OpenVINO"  # by itself, not as a provider of onnxruntime: see ``edgeclf.model.openvino_session``
 _SUFFIX = "ExecutionProvider"
 # Part of every onnxruntime. It sends its input to a service on the network and computes nothing itself.
 _REFUSED = "AzureExecutionProvider"
@@ -127,9 +128,9 @@ def open_session(
         ModelDamagedError: the file was overwritten after it was checked.
     """
     with fork_safety.opening:
-        if device.lower() == "openvino":
+        if device.lower() == OPENVINO.lower():
             # Imported here: it needs numpy, and `edgeclf doctor` imports nothing that could crash.
-            from edgeclf.model.openvino_session import OPENVINO, open_openvino_session
+            from edgeclf.model.openvino_session import open_openvino_session
 
             return open_openvino_session(model, threads or usable_threads()), OPENVINO
         return _open_session(model, device, threads, spin, low_memory)

@@ -12,8 +12,8 @@ from edgeclf import Classifier
 from edgeclf.device.providers import find_devices
 from edgeclf.errors import BackendError, ModelError, PhotoError
 from edgeclf.images.preprocess import network_input
-from edgeclf.model.openvino_session import OPENVINO, openvino_installed
-from edgeclf.model.session import CPU, CUDA, automatic, offered, short_name
+from edgeclf.model.openvino_session import openvino_installed
+from edgeclf.model.session import CPU, CUDA, OPENVINO, automatic, offered, short_name
 from helpers import draw
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -15,13 +15,12 @@ from edgeclf.model.default_model import DEFAULT_MODEL
 from edgeclf.model.file import read_model_file
 from edgeclf.model.openvino_session import (
     INT8_TOLERANCE,
-    OPENVINO,
     largest_difference,
     open_openvino_session,
     openvino_installed,
     tolerance,
 )
-from edgeclf.model.session import open_session
+from edgeclf.model.session import OPENVINO, open_session
 from helpers import draw
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -88,6 +87,13 @@ def test_a_difference_is_relative_to_the_largest_logit(make_model: Callable[...,
         def run(self, names: list[str], feed: dict[str, object]) -> list[object]:
             return [2 * output for output in session.run(names, feed)]
 
+    class Broken:
+        """A device that gives no numbers."""
+
+        def run(self, names: list[str], feed: dict[str, object]) -> list[object]:
+            return [np.full((1, 3), np.nan, np.float32)]
+
+    assert largest_difference(Broken(), file) == float("inf")
     assert largest_difference(session, file) < 1e-5
     assert largest_difference(Doubled(), file) == pytest.approx(1.0)
     assert tolerance(file) < tolerance(read_model_file(DEFAULT_MODEL)) == INT8_TOLERANCE
@@ -139,3 +145,6 @@ def test_bench_compares_devices_for_one_model_only(edgeclf: Run, model: Path, ph
     done = edgeclf("bench", model, model, photo, "--against", "cpu")
     assert (done.returncode, len(done.stderr.splitlines())) == (UsageError.exit_code, 1)
     assert "--against" in done.stderr
+    done = edgeclf("bench", model, photo, "--against", "cpu", "--device", "cpu")
+    assert (done.returncode, len(done.stderr.splitlines())) == (UsageError.exit_code, 1)
+    assert "the same device" in done.stderr
