@@ -31,9 +31,9 @@ _PREDICT_BYTES, _EXPLAIN_BYTES = 64 * 2**20, 160 * 2**20
 class Classifier:
     """Classifies photos with one model file.
 
-    It may be used from several threads at once: calls run concurrently on the CPU, one at a time on other devices. It
-    can be copied, pickled (together with its model) and used after a fork, except on OpenVINO: the child opens its own
-    session.
+    It may be used from several threads at once: calls run concurrently on the CPU, where an inference beside another
+    uses one thread; one at a time on other devices. It can be copied, pickled (with its model) and used after a fork,
+    except on OpenVINO: the child opens its own session.
 
     Args:
         model: an ``.onnx`` file made by edgeclf: its path, its bytes, or a binary file object; ``default_model()`` if

@@ -171,7 +171,7 @@ def test_the_folders_shown_in_the_architecture_are_those_that_exist() -> None:
         elif found := re.match(r"  (\w+)/", line):
             shown[package].add(found[1])
     for package, rooms in shown.items():
-        real = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+        real = {path.parent.name for name in ("__init__.py", "*.html") for path in (ROOT / package).glob(f"*/{name}")}
         assert rooms == real, package
     assert len(shown) == 4
 

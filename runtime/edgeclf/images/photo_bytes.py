@@ -1,6 +1,7 @@
 """What may be given as a photo, and the bytes of its file."""
 
 import os
+from dataclasses import dataclass
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -12,7 +13,21 @@ from edgeclf.files.photo_names import FoundPath
 from edgeclf.images import limits
 from edgeclf.images.heatmap_mark import is_marked, not_a_photo
 
-Photo: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8]
+
+@dataclass(frozen=True, slots=True)
+class NamedPhoto:
+    """The bytes of an image file that came under a name, such as an upload: errors name it as they name a path.
+
+    Attributes:
+        name: only for messages; no file of this name is read.
+        data: the bytes of the file.
+    """
+
+    name: str
+    data: bytes
+
+
+Photo: TypeAlias = str | os.PathLike[str] | bytes | NamedPhoto | IO[bytes] | Image.Image | NDArray[np.uint8]
 
 _CHUNK_BYTES = 2**20
 
@@ -24,7 +39,7 @@ def is_one_photo(photos: object) -> bool:
     """
     if isinstance(photos, np.ndarray):
         return photos.ndim < 3 or (photos.ndim == 3 and photos.shape[2] in (1, 3, 4))
-    one = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)
+    one = (str, os.PathLike, bytes, bytearray, memoryview, NamedPhoto, Image.Image)
     return isinstance(photos, one) or hasattr(photos, "read")
 
 
@@ -32,10 +47,10 @@ def photo_bytes(photo: Any) -> tuple[bytes, str | None]:
     """Read the file of a photo.
 
     Args:
-        photo: a path, the bytes of an image file, or a binary file object.
+        photo: a path, the bytes of an image file, with or without a name, or a binary file object.
 
     Returns:
-        The bytes of the file, and its path; None if the photo has no path.
+        The bytes of the file, and its path or name; None if it has neither.
 
     Raises:
         PhotoError: the file cannot be read, is too large, or is a heat map that was found among photos.
@@ -45,6 +60,10 @@ def photo_bytes(photo: Any) -> tuple[bytes, str | None]:
         if len(photo) > limits.MAX_FILE_BYTES:
             raise too_many_bytes(None, limits.MAX_FILE_BYTES)
         return bytes(photo), None
+    if isinstance(photo, NamedPhoto):
+        if len(photo.data) > limits.MAX_FILE_BYTES:
+            raise too_many_bytes(photo.name, limits.MAX_FILE_BYTES)
+        return photo.data, photo.name
     if isinstance(photo, str | os.PathLike):
         name = os.fspath(photo)
         data = read_regular(name, limits.MAX_FILE_BYTES)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgeclf.concurrency import in_order
 from edgeclf.errors import BackendError, PhotoError, UsageError
 from edgeclf.hardware import memory
-from edgeclf.images.photo_bytes import Photo, is_one_photo, read_photo_file
+from edgeclf.images.photo_bytes import NamedPhoto, Photo, is_one_photo, read_photo_file
 from edgeclf.model import fork_safety
 from edgeclf.model.file import ModelFile
 from edgeclf.model.session import CPU, open_session
@@ -45,7 +45,7 @@ class Sessions:
         self._first: tuple[Any, str] | None = None
         self._error: Exception | None = None
         self._many: Any = None
-        self._turns = threading.Lock()
+        self._turns = threading.Lock()  # held by the inference that has all threads
 
     def begin(self) -> None:
         """Open the first session in a thread; ``first`` raises its errors."""
@@ -76,19 +76,24 @@ class Sessions:
 
     @contextmanager
     def turn(self) -> Iterator[Any]:
-        """The first session, for one inference: several run concurrently on the CPU, one at a time on other devices."""
+        """A session for one inference. On the CPU, the only one has all threads; those beside it have one thread each.
+
+        On other devices they run one at a time.
+        """
         session, provider = self.first()
-        if provider == CPU:
-            yield session
-        else:
-            with self._turns:
+        if self._turns.acquire(blocking=provider != CPU):
+            try:
                 yield session
+            finally:
+                self._turns.release()
+        else:
+            yield self._many_session() or session
 
     def run(self, session: Any, image: NDArray[np.uint8], *outputs: str) -> Any:
         """Run one inference.
 
         Args:
-            session: as ``run_many`` passes it; None: the first session, in its turn.
+            session: as ``run_many`` passes it; None: the one that ``turn`` gives.
             image: RGB uint8 ``[size, size, 3]``.
             outputs: names of the requested outputs.
 
@@ -186,12 +191,12 @@ class _AlreadyDecoded(Generic[Decoded]):
     content: Decoded
 
 
-_Taken: TypeAlias = str | os.PathLike[str] | bytes | _AlreadyDecoded[Decoded] | PhotoError
+_Taken: TypeAlias = str | os.PathLike[str] | bytes | NamedPhoto | _AlreadyDecoded[Decoded] | PhotoError
 
 
 def _take(photo: Photo | PhotoError, decode: Callable[[Photo], Decoded]) -> "_Taken[Decoded]":
     """Turn a photo into one that can wait in a queue: the caller cannot close, move or overwrite it."""
-    if isinstance(photo, str | os.PathLike | bytes | PhotoError):
+    if isinstance(photo, str | os.PathLike | bytes | NamedPhoto | PhotoError):
         return photo
     try:
         if hasattr(photo, "read"):

@@ -1,0 +1,197 @@
+"""The application: all routes of a service around one classifier."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from edgeclf import __version__
+from edgeclf.classifier import Classifier
+from edgeclf.errors import EdgeclfError
+from edgeclf.field.record import Record
+from edgeclf.images.photo_bytes import NamedPhoto
+from edgeclf.serve.access import Guard, log_in
+from edgeclf.serve.metrics import MEDIA_TYPE, Measured, Metrics
+from edgeclf.serve.openapi import openapi
+from edgeclf.serve.predict_api import Keep, PhotoRoutes
+from edgeclf.serve.predictions import Predictor
+from edgeclf.serve.problems import ClientGoneError, RequestError, answer_edgeclf_error, answer_problem, json_response
+from edgeclf.serve.settings import Settings
+from edgeclf.serve.static import read_page, respond
+from edgeclf.serve.work import Work
+
+_PAGES = {"/": "index.html", "/sort": "sort.html", "/docs": "api.html", "/login": "login.html"}
+
+
+def create_app(classifier: Classifier, settings: Settings, *, low_memory: bool = False) -> Starlette:
+    """The application of a service, for any ASGI server.
+
+    It works in one process: limits and the queue are counted there. All requests share the classifier.
+
+    Args:
+        classifier: predicts; its ``threshold`` is used where a request gives none.
+        settings: who may use the service, limits, and the review folder.
+        low_memory: one photo at a time.
+
+    Returns:
+        The application. When it starts, it runs the model's self-test; ``/readyz`` says 503 until that passed.
+
+    Raises:
+        BackendError: onnxruntime or the device is not available.
+        UsageError: the review folder cannot be used.
+    """
+    work = Work(1 if low_memory else classifier.threads, settings.limits)
+    predictor = Predictor(classifier)
+    metrics = Metrics(work, classifier.sha256[:16], classifier.device)
+    files = read_page()
+    description = _description(classifier, settings)
+
+    async def page(request: Request) -> Response:
+        return respond(files, _PAGES[request.url.path], request)
+
+    async def static(request: Request) -> Response:
+        return respond(files, request.path_params["name"], request)
+
+    async def model(request: Request) -> Response:
+        return json_response(description)
+
+    async def alive(request: Request) -> Response:
+        return json_response({"status": "ok"})
+
+    async def ready(request: Request) -> Response:
+        if predictor.ready:
+            return json_response({"status": "ready"})
+        if predictor.failure is None:
+            raise RequestError(503, "starting", "the model's self-test is still running", {"Retry-After": "1"})
+        raise RequestError(503, "self-test", f"{predictor.failure}; run `edgeclf doctor` on this machine")
+
+    async def measured(request: Request) -> Response:
+        return Response(metrics.text(), media_type=MEDIA_TYPE)
+
+    async def described(request: Request) -> Response:
+        prefix = request.headers.get("x-forwarded-prefix") or request.headers.get("x-ingress-path")
+        return json_response(openapi(description, prefix or "."))
+
+    async def served_model(request: Request) -> Response:
+        if request.path_params["name"] != description["name"]:
+            raise RequestError(404, "not-found", f"the model is called {description['name']}")
+        return await ready(request) if request.url.path.endswith("/ready") else json_response(_tensors(description))
+
+    async def login(request: Request) -> Response:
+        return await log_in(request, settings.access, settings.limits)
+
+    def route(path: str, endpoint: Callable[[Request], Any], *methods: str) -> Route:
+        return Route(path, endpoint, methods=list(methods) or ["GET"])
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        test = asyncio.create_task(anyio.to_thread.run_sync(predictor.test))
+        yield
+        await test
+
+    photos = PhotoRoutes(predictor, work, settings.limits, metrics, _keeper(settings))
+    routes = [
+        *photos.routes(),
+        *(route(path, page) for path in _PAGES if path != "/sort" or settings.review is not None),
+        route("/login", login, "POST"),
+        route("/page/{name}", static),
+        route("/model", model),
+        *(route(path, alive) for path in ("/healthz", "/v2/health/live")),
+        *(route(path, ready) for path in ("/readyz", "/v2/health/ready")),
+        *(route(path, served_model) for path in ("/v2/models/{name}", "/v2/models/{name}/ready")),
+        route("/metrics", measured),
+        route("/openapi.json", described),
+    ]
+    origins = settings.access.origins
+    across = Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type"],
+    )
+    return Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(Measured, metrics=metrics),
+            *([across] if origins else []),
+            Middleware(Guard, access=settings.access),
+        ],
+        exception_handlers={
+            RequestError: answer_problem,
+            EdgeclfError: answer_edgeclf_error,
+            ClientGoneError: _answer_nobody,
+            HTTPException: _answer_http,
+        },
+        lifespan=lifespan,
+    )
+
+
+def _description(classifier: Classifier, settings: Settings) -> dict[str, Any]:
+    """What ``/model`` answers: everything but the golden photos, which are half of the file's description."""
+    manifest = json.loads(classifier.manifest.to_json())
+    manifest.pop("golden", None)
+    file = os.path.basename(settings.model_file)
+    return {
+        "name": os.path.splitext(file)[0],
+        "file": file,
+        "sha256": classifier.sha256,
+        "model": classifier.sha256[:16],
+        "device": classifier.device,
+        "threshold": classifier.threshold,
+        "version": __version__,
+        "sorting": settings.review is not None,
+        "read_only": settings.access.read_only,
+        "keeps_unsure": settings.keep_unsure,
+        "limits": {"photo_bytes": settings.limits.photo_bytes, "photos": settings.limits.photos},
+        "manifest": manifest,
+    }
+
+
+def _tensors(description: dict[str, Any]) -> dict[str, Any]:
+    """The model in the words of the Open Inference Protocol."""
+    side, classes = description["manifest"]["contract"]["size"], len(description["manifest"]["classes"])
+    return {
+        "name": description["name"],
+        "versions": [description["model"]],
+        "platform": "onnxruntime_onnx",
+        "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, side, side, 3]}],
+        "outputs": [{"name": "logits", "datatype": "FP32", "shape": [-1, classes]}],
+    }
+
+
+def _keeper(settings: Settings) -> Keep | None:
+    """Keeps photos whose class is unknown for sorting, if that is wanted."""
+    if settings.review is None or not settings.keep_unsure:
+        return None
+    from edgeclf.field.review import ReviewFolder
+
+    trays: Any = ReviewFolder(settings.review, settings.review)
+
+    def keep(photo: NamedPhoto, record: Record) -> None:
+        trays.keep(photo.data, photo.name, record.predictions[0].label)
+
+    return keep
+
+
+async def _answer_nobody(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # the connection is closed: it is not sent
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    """Errors of the router in the same form as all others."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return RequestError(405, "method", f"use {allowed} here", dict(error.headers or {})).response()
+    return RequestError(error.status_code, "not-found", "there is no such address; see /docs").response()

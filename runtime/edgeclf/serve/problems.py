@@ -1,0 +1,69 @@
+"""Errors of a request, as they are answered: a status, a stable kind, and a message for people."""
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from edgeclf.errors import EdgeclfError, UsageError
+
+RETRY_AFTER_SECONDS = 2
+
+
+class RequestError(Exception):
+    """A request that cannot be answered.
+
+    Args:
+        status: the HTTP status.
+        kind: a stable name, such as "busy".
+        message: what is wrong, and what to do next.
+        headers: of the answer, beside the usual ones.
+    """
+
+    def __init__(self, status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.kind, self.message, self.headers = status, kind, message, headers or {}
+
+    def response(self) -> Response:
+        """The answer to the request."""
+        return json_response({"error": {"kind": self.kind, "message": self.message}}, self.status, self.headers)
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection: there is nobody to answer."""
+
+
+def busy(what: str) -> RequestError:
+    """The answer of a service that has enough to do."""
+    message = f"{what}; try again in {RETRY_AFTER_SECONDS} s"
+    return RequestError(503, "busy", message, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def bad_argument(message: str) -> RequestError:
+    """The answer to an argument that is invalid."""
+    return RequestError(400, "usage", message)
+
+
+def of_error(error: EdgeclfError) -> RequestError:
+    """The answer where a library raised an error that is not about one photo."""
+    if isinstance(error, UsageError):
+        return bad_argument(str(error))
+    return RequestError(500, type(error).__name__.removesuffix("Error").lower(), str(error))
+
+
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """An answer as JSON. Text is ASCII with escapes, as in ``predict --json``, so lone surrogates cannot break it."""
+    return Response(json.dumps(value, allow_nan=False), status, headers, "application/json")
+
+
+async def answer_problem(request: Request, error: Exception) -> Response:
+    """The handler of starlette for ``RequestError``."""
+    assert isinstance(error, RequestError)
+    return error.response()
+
+
+async def answer_edgeclf_error(request: Request, error: Exception) -> Response:
+    """The handler of starlette for ``EdgeclfError``."""
+    assert isinstance(error, EdgeclfError)
+    return of_error(error).response()

@@ -1,0 +1,234 @@
+"""Photos from the bodies of requests: counted as they come, kept in memory, never on a disk.
+
+Starlette's own ``request.form()`` and ``request.body()`` are not used: the first writes large parts to a temporary
+file, and neither has limits for size and time.
+"""
+
+import re
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+from starlette.requests import Request
+
+from edgeclf.errors import PhotoError
+from edgeclf.files.hanging_disk import too_many_bytes
+from edgeclf.images.photo_bytes import NamedPhoto
+from edgeclf.serve.predictions import NO_NAME
+from edgeclf.serve.problems import ClientGoneError, RequestError, bad_argument
+from edgeclf.serve.settings import Limits
+from edgeclf.serve.work import Work
+
+_MAX_NAME_CHARACTERS = 300
+_DRAINED_BYTES, _DRAIN_SECONDS = 8 * 2**20, 2.0
+_ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}  # what browsers escape in file names, and nothing else
+
+
+def is_multipart(request: Request) -> bool:
+    """Whether a request holds a form with files."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data"
+
+
+async def body_chunks(request: Request, limits: Limits, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    """The body of a request, as it comes.
+
+    Raises:
+        RequestError: 408, it comes too slowly; 413, it is larger than ``max_bytes``.
+        ClientGoneError: the client closed the connection.
+    """
+    end, received = time.monotonic() + limits.upload_seconds, 0
+    while True:
+        seconds = min(limits.idle_seconds, end - time.monotonic())
+        message: Any = None
+        with anyio.move_on_after(seconds):
+            message = await request.receive()
+        if message is None:
+            raise RequestError(408, "timeout", "the upload is too slow; try again with a better connection")
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        chunk = message.get("body", b"")
+        received += len(chunk)
+        if received > max_bytes:
+            raise RequestError(
+                413, "too-large", f"the request has more than {max_bytes >> 20} MiB; send less at a time"
+            )
+        if chunk:
+            yield chunk
+        if not message.get("more_body", False):
+            return
+
+
+async def drain(request: Request) -> None:
+    """Read some of what the client still sends: most clients read the answer only after they have sent everything."""
+    left = _DRAINED_BYTES
+    with anyio.move_on_after(_DRAIN_SECONDS):
+        while left > 0:
+            message = await request.receive()
+            if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                return
+            left -= len(message.get("body", b""))
+
+
+async def read_photo(request: Request, name: str, limits: Limits, work: Work) -> NamedPhoto:
+    """The photo that is a request's body. Its bytes are taken from ``work``; the caller gives them back.
+
+    Raises:
+        PhotoError: "too-large".
+        RequestError, ClientGoneError: as ``body_chunks``; 503.
+    """
+    stated = request.headers.get("content-length", "")
+    if stated.isdigit() and int(stated) > limits.photo_bytes:
+        raise too_many_bytes(name, limits.photo_bytes)
+    data, taken = bytearray(), 0
+    try:
+        async for chunk in body_chunks(request, limits, 2 * limits.photo_bytes):
+            if len(data) + len(chunk) > limits.photo_bytes:
+                raise too_many_bytes(name, limits.photo_bytes)
+            work.take(len(chunk))
+            taken += len(chunk)
+            data += chunk
+        return NamedPhoto(name, bytes(data))
+    except BaseException:
+        work.give_back(taken)
+        raise
+
+
+async def read_parts(request: Request, limits: Limits, work: Work) -> AsyncGenerator[NamedPhoto | PhotoError, None]:
+    """The photos in a form, one by one as they come; the caller gives their bytes back to ``work``.
+
+    Raises:
+        RequestError: 400, it is not a form; 408; 413, too many photos or bytes; 503.
+        ClientGoneError: the client closed the connection.
+    """
+    _, options = parse_options_header(request.headers.get("content-type", ""))
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise bad_argument("the form has no boundary; let your HTTP library write the Content-Type")
+    parts = _Parts(limits, work)
+    try:
+        parser = _parser(boundary, parts)
+        async for chunk in body_chunks(request, limits, limits.photos * limits.photo_bytes):
+            _feed(parser.write, chunk)
+            for photo in parts.take_complete():
+                yield photo
+        _feed(lambda _: parser.finalize(), b"")
+        if not parts.ended:
+            raise bad_argument("the form is incomplete; send it again")
+    finally:
+        parts.drop()
+
+
+def _feed(step: Callable[[bytes], object], chunk: bytes) -> None:
+    try:
+        step(chunk)
+    except FormParserError as error:
+        raise bad_argument(f"not a valid form ({' '.join(str(error).split())[:200]})") from error
+
+
+@dataclass
+class _Part:
+    """One part of a form while it comes."""
+
+    name: str
+    data: bytearray
+    error: PhotoError | None = None
+
+
+class _Parts:
+    """Collects the parts of a form: called back by the parser."""
+
+    def __init__(self, limits: Limits, work: Work) -> None:
+        self._limits, self._work = limits, work
+        self._complete: list[_Part] = []
+        self._part: _Part | None = None
+        self._field, self._value, self._disposition = bytearray(), bytearray(), b""
+        self._count = 0
+        self.ended = False
+
+    def begin(self) -> None:
+        self._count += 1
+        if self._count > self._limits.photos:
+            raise RequestError(413, "too-many", f"more than {self._limits.photos} photos; send fewer at a time")
+        self._disposition = b""
+
+    def header_field(self, data: bytes, start: int, end: int) -> None:
+        self._field += data[start:end]
+
+    def header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def header_end(self) -> None:
+        if bytes(self._field).lower() == b"content-disposition":
+            self._disposition = bytes(self._value)
+        self._field, self._value = bytearray(), bytearray()
+
+    def headers_finished(self) -> None:
+        self._part = _Part(_name_in(self._disposition), bytearray())
+
+    def data(self, data: bytes, start: int, end: int) -> None:
+        part = self._part
+        assert part is not None
+        if part.error is not None:
+            return
+        if len(part.data) + end - start > self._limits.photo_bytes:
+            self._work.give_back(len(part.data))
+            part.data, part.error = bytearray(), too_many_bytes(part.name, self._limits.photo_bytes)
+            return
+        self._work.take(end - start)
+        part.data += data[start:end]
+
+    def end(self) -> None:
+        assert self._part is not None
+        self._complete.append(self._part)
+        self._part = None
+
+    def all_ended(self) -> None:
+        self.ended = True
+
+    def take_complete(self) -> list[NamedPhoto | PhotoError]:
+        """The parts that are complete, each once."""
+        complete, self._complete = self._complete, []
+        return [part.error or NamedPhoto(part.name, bytes(part.data)) for part in complete]
+
+    def drop(self) -> None:
+        """Give back what nobody took."""
+        for part in (*self._complete, *([self._part] if self._part is not None else [])):
+            self._work.give_back(len(part.data))
+        self._complete, self._part = [], None
+
+
+def _parser(boundary: bytes, parts: _Parts) -> MultipartParser:
+    try:
+        return MultipartParser(
+            boundary,
+            {
+                "on_part_begin": parts.begin,
+                "on_part_data": parts.data,
+                "on_part_end": parts.end,
+                "on_header_field": parts.header_field,
+                "on_header_value": parts.header_value,
+                "on_header_end": parts.header_end,
+                "on_headers_finished": parts.headers_finished,
+                "on_end": parts.all_ended,
+            },
+        )
+    except FormParserError as error:
+        raise bad_argument("the form's boundary is not valid") from error
+
+
+def _name_in(disposition: bytes) -> str:
+    """The file name in a Content-Disposition header; without one, the name of the field."""
+    _, options = parse_options_header(disposition)
+    found = options.get(b"filename") or options.get(b"name") or b""
+    text = re.sub("%22|%0D|%0A", lambda escape: _ESCAPES[escape[0]], found.decode("utf-8", "replace"))
+    return shortened(text) or NO_NAME
+
+
+def shortened(name: str) -> str:
+    """A name of at most ``_MAX_NAME_CHARACTERS``."""
+    return name if len(name) <= _MAX_NAME_CHARACTERS else f"{name[:_MAX_NAME_CHARACTERS]}..."
