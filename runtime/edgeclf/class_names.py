@@ -9,6 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from edgeclf.errors import UsageError
 
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+_SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 _MAX_LISTED = 5  # names in one line
 _LOOKALIKES = str.maketrans("аеорсухіјѕһԁο", "aeopcyxijshdo")  # noqa: RUF001 - Cyrillic letters and the Greek o
 # Control characters (terminal escapes begin with one), line and paragraph separators, characters that change the text
@@ -65,6 +71,15 @@ def finder(names: Sequence[str]) -> Callable[[str], int | None]:
         return exact[name] if name in exact else by_spelling.get(spelling(name))
 
     return find
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder name stands for: "train", "val" or "test"; None for any other name.
+
+    Case does not matter, nor does "set" or "data" at the end.
+    """
+    plain = re.sub(r"[\W_]+", "", name.casefold())
+    return _SPLIT_OF.get(re.sub(r"(set|data)$", "", plain))
 
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:

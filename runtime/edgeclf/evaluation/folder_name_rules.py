@@ -10,20 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from edgeclf.class_names import alike, several
+from edgeclf.class_names import SPLIT_NAMES, alike, several
+from edgeclf.class_names import split_of as split_of
 from edgeclf.errors import EdgeclfError
 from edgeclf.files.photo_names import UNSORTED, is_ignored, is_photo_name
 from edgeclf.files.walk import image_files, is_folder, lies_in
 from edgeclf.images.heatmap_mark import is_overlay
 
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing"),
-}
 SPLITS = tuple(SPLIT_NAMES)
 HELD_OUT = ("val", "test")  # the splits that are never trained on
-_SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 _FOLD = re.compile(r"(cv|fold|split)[\W_]*\d+", re.IGNORECASE)
 
 IsClass = Callable[[str], bool]
@@ -60,15 +55,6 @@ class ClassNames:
     names: tuple[str, ...]
     notes: tuple[str, ...]
     mixed: tuple[str, ...]
-
-
-def split_of(name: str) -> str | None:
-    """The split that a folder name stands for: "train", "val" or "test"; None for any other name.
-
-    Case does not matter, nor does "set" or "data" at the end.
-    """
-    plain = re.sub(r"[\W_]+", "", name.casefold())
-    return _SPLIT_OF.get(re.sub(r"(set|data)$", "", plain))
 
 
 def class_of_path(path: str, index_of: Callable[[str], int | None]) -> int | None:

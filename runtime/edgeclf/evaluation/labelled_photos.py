@@ -53,7 +53,7 @@ def find_labelled_photos(
     """Find the photos of a model's classes.
 
     Args:
-        data: a folder of class folders, or one with test/, val/ or train/ inside (see ``class_folders.SPLIT_NAMES``).
+        data: a folder of class folders, or one with test/, val/ or train/ inside (see ``class_names.SPLIT_NAMES``).
         classes: class names in index order; folders map to them by name.
         split: "test", "val" or "train"; if None, test/ if it exists, else val/, else ``data`` itself.
         ignore_unknown: leave out folders that are not a class of the model.

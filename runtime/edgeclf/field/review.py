@@ -2,7 +2,7 @@
 
     DIR/_unsorted/<guess>/IMG_0042.JPG        review it, and move it to DIR/<class>/ to label it
 
-``edgeclf train DIR`` uses the class folders and ignores ``_unsorted``.
+``edgeclf train DIR`` uses the class folders and ignores ``_unsorted``. ``edgeclf.field.sorting`` moves the copies.
 """
 
 import contextlib
@@ -11,14 +11,22 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
+from edgeclf.class_names import spelling
 from edgeclf.errors import RecordError, UsageError
 from edgeclf.files.atomic_write import sync_folder, write_new
-from edgeclf.files.photo_names import UNSORTED
+from edgeclf.files.move_new import numbered
+from edgeclf.files.photo_names import UNSORTED, is_ignored, is_photo_name
+from edgeclf.images.file_format import file_format
 
 _LEFTOVER_AGE = 3600.0  # seconds until the temporary file of an interrupted copy is deleted
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]|^\.+|[. ]+$')
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)  # on Windows, with any suffix
+_MAX_STEM = 80  # characters of an upload's name that are kept
+_SUFFIX_OF = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "TIFF": ".tif", "HEIC": ".heic", "AVIF": ".avif"}
 
 
 class ReviewFolder:
@@ -26,16 +34,17 @@ class ReviewFolder:
 
     Args:
         folder: created with the first copy.
-        watched: the folder that the photos come from.
+        watched: the folder that the photos come from; None if they come from elsewhere.
 
     Raises:
         UsageError: the copies would be found as new photos.
     """
 
-    def __init__(self, folder: Path, watched: Path) -> None:
+    def __init__(self, folder: Path, watched: Path | None = None) -> None:
         self.folder = folder
-        review, source = Path(os.path.realpath(folder)), Path(os.path.realpath(watched))
-        if review == source or source.is_relative_to(review / UNSORTED):
+        review = Path(os.path.realpath(folder))
+        source = Path(os.path.realpath(watched)) if watched is not None else None
+        if source is not None and (review == source or source.is_relative_to(review / UNSORTED)):
             raise UsageError(
                 f"--review {folder}: its copies would be watched as well", "name a folder beside the watched one"
             )
@@ -61,32 +70,78 @@ class ReviewFolder:
         Raises:
             RecordError: the copy cannot be written.
         """
-        folder = self.folder / UNSORTED / safe_name(guess)
-        stem, suffix = os.path.splitext(os.path.basename(photo))
+
+        def write(file: IO[bytes]) -> None:
+            source.seek(0)
+            shutil.copyfileobj(source, file)
+
         try:
             with open(photo, "rb") as source:
-                folder.mkdir(parents=True, exist_ok=True)
-                number = 1
-                while True:
-                    target = folder / (f"{stem}-{number}{suffix}" if number > 1 else f"{stem}{suffix}")
-                    if target.exists():
-                        if filecmp.cmp(photo, target, shallow=False):
-                            return target
-                    else:
-                        source.seek(0)
-                        if write_new(target, lambda file: shutil.copyfileobj(source, file)):
-                            sync_folder(folder)
-                            return target
-                    number += 1
+                return self._store(
+                    guess, os.path.basename(photo), lambda other: filecmp.cmp(photo, other, shallow=False), write
+                )
         except OSError as error:
             if not os.path.exists(photo):
                 return None
-            raise RecordError(
-                f"--review {folder}: a copy cannot be written ({error.strerror or error})",
-                "check the folder, its permissions and the free space",
-            ) from error
+            raise self._cannot_write(guess, error) from error
+
+    def keep(self, data: bytes, name: str, guess: str) -> Path:
+        """Store an upload in the folder of a class, by the rules of ``copy``.
+
+        Args:
+            data: the bytes of the photo.
+            name: what the sender calls it: not trusted, only its last part is used.
+            guess: the predicted class.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            RecordError: it cannot be written.
+        """
+
+        def same(other: Path) -> bool:
+            return other.stat().st_size == len(data) and other.read_bytes() == data
+
+        try:
+            return self._store(guess, _upload_name(name, data), same, lambda file: file.write(data))
+        except OSError as error:
+            raise self._cannot_write(guess, error) from error
+
+    def _store(self, guess: str, name: str, same: Callable[[Path], bool], write: Callable[[IO[bytes]], Any]) -> Path:
+        folder = self.folder / UNSORTED / safe_name(guess)
+        folder.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while True:
+            target = folder / numbered(name, number)
+            if target.exists():
+                if same(target):
+                    return target
+            elif write_new(target, write):
+                sync_folder(folder)
+                return target
+            number += 1
+
+    def _cannot_write(self, guess: str, error: OSError) -> RecordError:
+        return RecordError(
+            f"--review {self.folder / UNSORTED / safe_name(guess)}: a copy cannot be written "
+            f"({error.strerror or error})",
+            "check the folder, its permissions and the free space",
+        )
 
 
 def safe_name(label: str) -> str:
     """A class name as a folder name that is valid on every system."""
-    return _UNSAFE.sub("_", label) or "_"
+    name = _UNSAFE.sub("_", label) or "_"
+    return f"_{name}" if _RESERVED.match(name) else name
+
+
+def _upload_name(name: str, data: bytes) -> str:
+    """A file name for an upload: no path, valid on every system, and found again as a photo."""
+    last = re.split(r"[/\\]", name)[-1]
+    last = spelling("".join(c if c.isprintable() else "_" for c in last))
+    stem, suffix = os.path.splitext(last)
+    if not is_photo_name(f"photo{suffix}"):
+        stem, suffix = last, _SUFFIX_OF.get(file_format(data), ".jpg")
+    stem = safe_name(stem[:_MAX_STEM]) if stem.strip(" .") else "photo"
+    return f"photo-{stem}{suffix}" if is_ignored(f"{stem}{suffix}") else f"{stem}{suffix}"

@@ -86,7 +86,7 @@ def find_photos(
     """Find the photos under one or more data folders.
 
     A data folder holds splits (``train/``, and optionally ``val/`` and ``test/``, or other names of
-    ``edgeclf.evaluation.folder_name_rules.SPLIT_NAMES``), each with one folder per class; or class folders alone; or
+    ``edgeclf.class_names.SPLIT_NAMES``), each with one folder per class; or class folders alone; or
     one outer folder around all this. Of several data folders, some may be splits themselves
     (``edgeclf train photos/train photos/val``). ``_unsorted`` folders (see `edgeclf watch --review`) are left out:
     their classes are predictions that nobody has checked.
