@@ -1,0 +1,251 @@
+"""The routes of the page that sorts photos: ``/sort/...``."""
+
+import io
+import json
+import re
+import shlex
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from edgeclf.class_names import shown
+from edgeclf.errors import PhotoError, RecordError
+from edgeclf.field.sort_order import Look, SortOrder
+from edgeclf.field.sort_results import Failure
+from edgeclf.field.sorting import SortFolder
+from edgeclf.field.trays import TrayPhoto
+from edgeclf.images.contract import ImageContract
+from edgeclf.images.photo_bytes import NamedPhoto
+from edgeclf.images.preprocess import upright_rgb
+from edgeclf.images.resize import shrunk
+from edgeclf.serve.access import client_of
+from edgeclf.serve.predictions import Predictor
+from edgeclf.serve.problems import RequestError, bad_argument, json_response
+from edgeclf.serve.settings import Limits
+from edgeclf.serve.uploads import body_chunks
+from edgeclf.serve.work import Work
+
+Result = TypeVar("Result")
+
+CLIENT_HEADER = "x-edgeclf-client"  # a random name that a page gives itself, so that an undo takes back its own labels
+_MAX_PHOTOS = 200  # in one answer
+_MAX_IDS = 1000  # in one request
+_SIDES = (16, 2048)  # pixels of a photo's longest side
+_DEFAULT_SIDE = 1600
+_JPEG_QUALITY = 85
+_FILE_THREADS = 4  # list folders and move files
+_CACHE = "private, max-age=3600, immutable"  # an id is that of one content
+
+
+def sort_routes(
+    folder: SortFolder,
+    order: SortOrder,
+    predictor: Predictor,
+    work: Work,
+    limits: Limits,
+    *,
+    training_run: str | None = None,
+    read_only: bool = False,
+) -> list[Route]:
+    """The routes for starlette. The caller ends ``order`` with the service.
+
+    Args:
+        folder: whose photos are sorted.
+        order: puts them in order.
+        predictor: explains them.
+        work: admission, and threads for photos.
+        limits: those of the service.
+        training_run: the run that the line for the next training names; None if not known.
+        read_only: photos are shown, and nothing is moved.
+    """
+    sorting = _Sorting(folder, order, predictor, work, limits, training_run, read_only)
+    return [
+        Route("/sort/state", sorting.state, methods=["GET"]),
+        Route("/sort/photos", sorting.photos, methods=["GET"]),
+        Route("/sort/photo/{id}", sorting.photo, methods=["GET"]),
+        Route("/sort/explain/{id}", sorting.explain, methods=["GET"]),
+        Route("/sort/label", sorting.label, methods=["POST"]),
+        Route("/sort/undo", sorting.undo, methods=["POST"]),
+    ]
+
+
+class _Sorting:
+    def __init__(
+        self,
+        folder: SortFolder,
+        order: SortOrder,
+        predictor: Predictor,
+        work: Work,
+        limits: Limits,
+        training_run: str | None,
+        read_only: bool,
+    ) -> None:
+        self._folder, self._order, self._predictor, self._work, self._limits = folder, order, predictor, work, limits
+        self._read_only = read_only
+        self._threads = anyio.CapacityLimiter(_FILE_THREADS)
+        run = f" --from {shlex.quote(training_run)}" if training_run is not None else ""
+        self._train_line = f"edgeclf train {shlex.quote(str(folder.folder))}{run}"
+
+    async def state(self, request: Request) -> Response:
+        """How far the sorting is, and the classes."""
+        state = await self._in_files(self._folder.state, _client(request))
+        classes = [{"label": c.label, "display_name": c.display_name, "count": c.count} for c in state.classes]
+        return json_response(
+            {
+                "classes": classes,
+                "left": state.left,
+                "done": state.done,
+                "read_only": self._read_only,
+                "train_line": None if self._read_only else self._train_line,
+                "can_undo": None if self._read_only else state.can_undo,
+            }
+        )
+
+    async def photos(self, request: Request) -> Response:
+        """Photos that wait for a label, the most useful first."""
+        offset = _whole(request, "offset", 0, 0, 10**9)
+        limit = _whole(request, "limit", 60, 1, _MAX_PHOTOS)
+        ordered = await self._in_files(lambda: self._order.ordered(self._folder.photos()))
+        chosen = ordered[offset : offset + limit]
+        return json_response(
+            {
+                "photos": [self._described(photo, look) for photo, look in chosen],
+                "left": len(ordered),
+                "unpredicted": sum(look is None for _, look in ordered),
+            }
+        )
+
+    async def photo(self, request: Request) -> Response:
+        """A photo, upright, as a JPEG."""
+        side = _whole(request, "side", _DEFAULT_SIDE, *_SIDES)
+        photo = await self._found(request)
+        headers = {"ETag": f'"{photo.id}-{side}"', "Cache-Control": _CACHE}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        with self._work.admitted(client_of(request)):
+            try:
+                data = await self._work.run(self._jpeg, photo, side)
+            except PhotoError as error:
+                raise _of_photo(error) from None
+        return Response(data, headers=headers, media_type="image/jpeg")
+
+    async def explain(self, request: Request) -> Response:
+        """The heat maps of a photo, as ``/explain`` gives them."""
+        photo = await self._found(request)
+        with self._work.admitted(client_of(request)):
+            try:
+                record, value = await self._work.run(self._explained, photo)
+            except PhotoError as error:
+                raise _of_photo(error) from None
+        return json_response(value) if value is not None else json_response(record.to_dict(), 422)
+
+    async def label(self, request: Request) -> Response:
+        """Move photos into the folder of a class."""
+        body = await self._body(request, "ids", "label", "none", "new")
+        ids, label, none, new = (body.get(name) for name in ("ids", "label", "none", "new"))
+        if not isinstance(ids, list) or not all(isinstance(id, str) for id in ids):
+            raise bad_argument('"ids" is not a list of photo ids')
+        if len(ids) > _MAX_IDS:
+            raise RequestError(413, "too-many", f"more than {_MAX_IDS} photos; send fewer at a time")
+        if not isinstance(none or False, bool) or not isinstance(new or False, bool):
+            raise bad_argument('"none" and "new" are true or false')
+        if none and (new or label is not None):
+            raise bad_argument('give either "label" or "none"')
+        if not none and not isinstance(label, str):
+            raise bad_argument('"label" is not the name of a class')
+        done = await self._in_files(
+            lambda: self._folder.label(ids, None if none else label, new=bool(new), client=_client(request))
+        )
+        failed = _failures(done.failed)
+        return json_response({"moved": done.moved, "failed": failed, "action": done.action, "label": done.label})
+
+    async def undo(self, request: Request) -> Response:
+        """Move photos back into their trays."""
+        action = (await self._body(request, "action")).get("action")
+        if action is not None and (isinstance(action, bool) or not isinstance(action, int)):
+            raise bad_argument('"action" is not a number')
+        done = await self._in_files(lambda: self._folder.undo(action, _client(request)))
+        return json_response({"restored": done.restored, "failed": _failures(done.failed), "action": done.action})
+
+    def _described(self, photo: TrayPhoto, look: Look | None) -> dict[str, Any]:
+        ranking = look.ranking if look else ()
+        return {
+            "id": photo.id,
+            "name": shown(photo.name),
+            "guess": photo.guess,
+            "display_name": self._folder.classes.display_name(photo.guess),
+            "probability": round(ranking[0].probability, 6) if ranking else None,
+            "ranking": [
+                {"label": one.label, "probability": round(one.probability, 6), "display_name": shown(one.name)}
+                for one in ranking
+            ],
+            "group": look.group if look else None,
+            **({"error": look.error} if look and look.error else {}),
+        }
+
+    def _jpeg(self, photo: TrayPhoto, side: int) -> bytes:
+        named = NamedPhoto(photo.name, self._folder.trays.bytes_of(photo))
+        upright = upright_rgb(named, ImageContract(size=side, resize="pad", draft_margin=1.0))
+        buffer = io.BytesIO()
+        shrunk(upright, side).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+        return buffer.getvalue()
+
+    def _explained(self, photo: TrayPhoto) -> Any:
+        return self._predictor.explain(NamedPhoto(photo.name, self._folder.trays.bytes_of(photo)), None, 5)
+
+    async def _found(self, request: Request) -> TrayPhoto:
+        photo = await self._in_files(self._folder.find, request.path_params["id"])
+        if photo is None:
+            raise RequestError(404, "not-found", "this photo is not there any more; go on to the next one")
+        return photo
+
+    async def _body(self, request: Request, *names: str) -> dict[str, Any]:
+        """The JSON object in a request that changes something."""
+        if self._read_only:
+            raise RequestError(403, "read-only", "this service only shows photos; sort them where it was started")
+        chunks = [chunk async for chunk in body_chunks(request, self._limits, self._limits.json_bytes)]
+        try:
+            body = json.loads(b"".join(chunks) or b"{}")
+        except (ValueError, RecursionError):
+            raise bad_argument("the body is not valid JSON") from None
+        if not isinstance(body, dict):
+            raise bad_argument("the body is not a JSON object")
+        for name in body:
+            if name not in names:
+                raise bad_argument(f"there is no argument {name[:40]!r}; there are {', '.join(names)}")
+        return body
+
+    async def _in_files(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Call a function that lists folders or moves files, in a thread."""
+        try:
+            return await anyio.to_thread.run_sync(function, *arguments, limiter=self._threads)
+        except RecordError as error:
+            raise RequestError(503, "folder", str(error), {"Retry-After": "5"}) from None
+
+
+def _of_photo(error: PhotoError) -> RequestError:
+    """The answer about a photo that cannot be read; one that was moved meanwhile is not found."""
+    status = {"not-found": 404, "too-large": 413}.get(error.kind, 422)
+    return RequestError(status, error.kind, shown(str(error)))
+
+
+def _failures(failures: tuple[Failure, ...]) -> list[dict[str, str]]:
+    return [{"id": failure.id, "message": failure.message} for failure in failures]
+
+
+def _client(request: Request) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "", request.headers.get(CLIENT_HEADER, ""))[:64]
+
+
+def _whole(request: Request, name: str, default: int, lowest: int, highest: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and lowest <= int(text) <= highest):
+        raise bad_argument(f"{name}={text[:40]!r} is not a whole number, {lowest} to {highest}")
+    return int(text)
