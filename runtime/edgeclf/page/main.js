@@ -1,0 +1,181 @@
+/** The main page: collects photos, asks the engine for each, and keeps the list of this visit. */
+
+import { httpEngine } from "./engine-http.js";
+import { createHeatView } from "./heat-view.js";
+import { counted, explained } from "./messages.js";
+import { describeModel } from "./model-line.js";
+import { collectPhotos } from "./photo-sources.js";
+import { answerInWords, createCard } from "./photo-card.js";
+import { smaller, thumbnailOf } from "./pictures.js";
+import { createQueue } from "./queue.js";
+import { csvFile, inFile, jsonLinesFile } from "./records.js";
+import { createStatus } from "./status.js";
+
+/** @typedef {import("./photo-card.js").Item} Item */
+/** @typedef {import("./types.js").ModelInfo} ModelInfo */
+
+const TOP_K = 5;
+
+/** @param {string} id */
+const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+/** @param {string} id */
+const input = (id) => /** @type {HTMLInputElement} */ (byId(id));
+
+const engine = httpEngine();
+const openHeatView = createHeatView(engine);
+const list = byId("answers");
+/** @type {Item[]} */
+let items = [];
+/** @type {Map<Element, Item>} */
+const itemOf = new Map();
+/** @type {ModelInfo | null} */
+let model = null;
+
+/** @type {ReturnType<typeof createQueue<Item>>} */
+const queue = createQueue({
+  work: classify,
+  onError: fail,
+  onBack: (item) => item.card.showWaiting(),
+  onChange: () => update(),
+});
+const status = createStatus({ goOn: () => queue.goOn(), cancel: cancelAll });
+// Thumbnails are made when their cards come near the window: a list of hundreds decodes only what is looked at.
+const nearWindow = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) if (entry.isIntersecting) void showThumbnail(entry.target);
+  },
+  { rootMargin: "400px" },
+);
+
+/** @param {File[]} files */
+function add(files) {
+  const makeSmaller = input("make-smaller").checked;
+  const added = files.map((file) => {
+    const item = { file, makeSmaller, card: createCard(file) };
+    items.push(item);
+    itemOf.set(item.card.element, item);
+    item.card.open.addEventListener("click", () => openHeatView(item));
+    item.card.showWaiting();
+    nearWindow.observe(item.card.element);
+    return item;
+  });
+  list.prepend(...added.map((item) => item.card.element)); // the newest choice on top, in its own order
+  status.begin(added.length);
+  queue.add(added);
+  void learnModel();
+}
+
+/** @param {Item} item @param {AbortSignal} signal */
+async function classify(item, signal) {
+  item.card.showProgress(0);
+  item.sent ??= item.makeSmaller ? await smaller(item.file) : item.file;
+  const onProgress = (/** @type {number} */ share) => item.card.showProgress(share);
+  const record = await engine.predict(item.sent, { topK: TOP_K, onProgress, signal });
+  if (signal.aborted) return;
+  item.record = record;
+  item.card.showRecord(record, item.sent !== item.file);
+  status.answered(`${item.file.name}: ${answerInWords(record)}`, !record.predictions?.length);
+}
+
+/** @param {Item} item @param {unknown} error */
+function fail(item, error) {
+  item.error = error;
+  item.card.showError(error, () => tryAgain(item));
+  status.answered(`${item.file.name}: ${explained(error).title}`, true);
+}
+
+/** @param {Item} item */
+function tryAgain(item) {
+  item.error = undefined;
+  item.card.showWaiting();
+  status.begin(1);
+  queue.add([item]);
+}
+
+function cancelAll() {
+  const left = queue.cancel();
+  for (const item of left) {
+    remove(item);
+  }
+  status.forget(left.length);
+  update();
+}
+
+/** @param {Item} item */
+function remove(item) {
+  items = items.filter((other) => other !== item);
+  itemOf.delete(item.card.element);
+  nearWindow.unobserve(item.card.element);
+  if (item.thumbnail) URL.revokeObjectURL(item.thumbnail);
+  item.card.element.remove();
+}
+
+/** @param {Element} element */
+async function showThumbnail(element) {
+  nearWindow.unobserve(element);
+  const item = itemOf.get(element);
+  if (!item || item.thumbnail !== undefined) return;
+  item.thumbnail = null;
+  const address = await thumbnailOf(item.file);
+  if (!address) return;
+  if (!itemOf.has(element)) return URL.revokeObjectURL(address);
+  item.thumbnail = address;
+  item.card.showThumbnail(address);
+}
+
+function update() {
+  const records = items.filter((item) => item.record).length;
+  byId("history").hidden = items.length === 0;
+  byId("no-history").hidden = items.length > 0;
+  for (const id of ["save-csv", "save-jsonl"]) /** @type {HTMLButtonElement} */ (byId(id)).disabled = records === 0;
+  byId("clear").hidden = queue.state.waiting + queue.state.working > 0;
+  status.show(queue.state);
+}
+
+/** @param {"csv" | "jsonl"} format */
+async function save(format) {
+  await learnModel();
+  if (!model) return;
+  const { model: id, threshold } = model;
+  const done = items.filter((item) => item.record);
+  const records = done.map((item) =>
+    inFile(/** @type {NonNullable<Item["record"]>} */ (item.record), item.sent ?? item.file, { model: id, threshold }));
+  const ranks = Math.min(TOP_K, model.manifest.classes.length);
+  const text = format === "csv" ? csvFile(records, ranks) : jsonLinesFile(records);
+  const address = URL.createObjectURL(new Blob([text], { type: format === "csv" ? "text/csv" : "application/jsonl" }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = `edgeclf-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.${format}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000); // the browser may still read it
+  const missing = items.length - done.length;
+  status.say(
+    `${counted(done.length, "record")} saved${missing ? `; ${counted(missing, "photo")} without an answer left out` : ""}.`,
+  );
+}
+
+function clear() {
+  for (const item of [...items]) remove(item);
+  status.reset();
+  update();
+  byId("choose").focus();
+}
+
+/** Ask what model this is, until it is known. */
+async function learnModel() {
+  if (model) return;
+  try {
+    model = await engine.model();
+    describeModel(model);
+  } catch (error) {
+    status.modelUnknown(error);
+  }
+}
+
+collectPhotos([input("camera"), input("choose")], byId("add"), add);
+byId("save-csv").addEventListener("click", () => void save("csv"));
+byId("save-jsonl").addEventListener("click", () => void save("jsonl"));
+byId("clear").addEventListener("click", clear);
+addEventListener("online", () => queue.goOn());
+update();
+void learnModel();
