@@ -8,6 +8,7 @@ import { withPicture } from "./pictures.js";
 /** @typedef {import("./types.js").Explanation} Explanation */
 /** @typedef {import("./photo-card.js").Item} Item */
 
+const SHOWN_CLASSES = 5; // the others are behind "More classes"
 const MENTIONED_PADDING = 0.1; // share of the evidence on padding from which the view says so
 
 /**
@@ -21,7 +22,7 @@ export function createHeatView(engine) {
   const canvas = /** @type {HTMLCanvasElement} */ (part("canvas"));
   const opacity = /** @type {HTMLInputElement} */ (part("opacity"));
   const title = part("title"), status = part("status"), controls = part("controls"), classes = part("classes");
-  const notes = part("notes"), retry = part("retry"), answer = part("answer"), opacityText = part("opacity-text");
+  const notes = part("notes"), body = part("body"), retry = part("retry"), photoName = part("photo-name"), more = part("more"), opacityText = part("opacity-text");
   opacity.value = String(DEFAULT_OPACITY * 100);
 
   /** @type {(() => void) | null} draws again, with the class and the opacity of now */
@@ -67,7 +68,14 @@ export function createHeatView(engine) {
       canvas.setAttribute("aria-label", map ? `Photo with the heat map of ${map.display_name || map.label}` : "Photo");
       notes.replaceChildren(...notesOn(explanation, chosen, picture).map((text) => make("li", "", text)));
     };
-    classes.replaceChildren(...explanation.maps.map((map, index) => choiceOf(map, index)));
+    const choices = explanation.maps.map((map, index) => choiceOf(map, index));
+    classes.replaceChildren(...choices.slice(0, SHOWN_CLASSES));
+    more.hidden = choices.length <= SHOWN_CLASSES;
+    more.onclick = () => {
+      more.hidden = true;
+      classes.append(...choices.slice(SHOWN_CLASSES));
+      choices[SHOWN_CLASSES].querySelector("input")?.focus();
+    };
     draw();
     status.hidden = explanation.maps.length > 0;
     status.textContent = "This model has no heat map for this photo.";
@@ -106,10 +114,10 @@ export function createHeatView(engine) {
 
   return (item) => {
     shown = item;
-    title.textContent = item.file.name;
-    answer.textContent = item.record ? answerInWords(item.record) : "";
+    title.textContent = item.record ? answerInWords(item.record) : "";
+    photoName.textContent = item.file.name;
     dialog.showModal();
-    dialog.scrollTop = 0;
+    body.scrollTop = 0;
     void load(item);
   };
 }

@@ -17,6 +17,7 @@ export const COLOURS = [
 ];
 export const DEFAULT_OPACITY = 0.55;
 const MAX_SIDE = 1280; // pixels, of the drawn picture
+const MIN_SIDE = 640; // small photos are enlarged, so that the heat map is smooth
 
 /** @typedef {{explanation: Explanation, picture: Picture | null, layout: Layout, photo: HTMLCanvasElement}} Drawn */
 /** @type {WeakMap<HTMLCanvasElement, Drawn & {map: HeatMap | null, colours: HTMLCanvasElement | null}>} */
@@ -25,7 +26,7 @@ const lastDrawn = new WeakMap();
 /**
  * Draw a photo with the heat map of one class.
  *
- * @param {HTMLCanvasElement} canvas gets the size of the picture: at most 1280 pixels on its longer side
+ * @param {HTMLCanvasElement} canvas gets the size of the picture: 640 to 1280 pixels on its longer side
  * @param {Picture | null} picture the upright photo in any size; null if the browser cannot show it: a grey field
  * @param {Explanation} explanation
  * @param {number} index which of `explanation.maps`; the photo alone if there is none
@@ -34,7 +35,7 @@ const lastDrawn = new WeakMap();
 export function drawHeatMap(canvas, picture, explanation, index, opacity = DEFAULT_OPACITY) {
   let drawn = lastDrawn.get(canvas);
   if (drawn?.explanation !== explanation || drawn.picture !== picture) {
-    const layout = layoutOf(explanation, MAX_SIDE);
+    const layout = layoutOf(explanation, MAX_SIDE, MIN_SIDE);
     const photo = photoLayer(fitting(picture, explanation), layout);
     drawn = { explanation, picture, layout, photo, map: null, colours: null };
     lastDrawn.set(canvas, drawn);
@@ -72,14 +73,16 @@ export function drawHeatMap(canvas, picture, explanation, index, opacity = DEFAU
  * Lay out a picture that holds the photo and the whole network input.
  *
  * @param {Explanation} explanation
- * @param {number} maxSide
+ * @param {number} maxSide pixels
+ * @param {number} [minSide] pixels
  * @returns {Layout}
  */
-export function layoutOf(explanation, maxSide) {
+export function layoutOf(explanation, maxSide, minSide = 0) {
   const { width, height } = explanation.photo;
   const [x0, y0, x1, y1] = explanation.seen;
   const left = Math.min(0, x0), top = Math.min(0, y0), right = Math.max(width, x1), bottom = Math.max(height, y1);
-  const scale = Math.min(1, maxSide / Math.max(right - left, bottom - top));
+  const side = Math.max(right - left, bottom - top);
+  const scale = Math.min(maxSide, Math.max(side, minSide)) / side;
   /** @param {number[]} box @returns {Box} */
   const placed = ([a, b, c, d]) => {
     const x = Math.round((a - left) * scale), y = Math.round((b - top) * scale);

@@ -14,10 +14,12 @@ export function describeModel(model) {
     ["Model", model.file], ["Classes", String(model.manifest.classes.length)], ["Runs on", deviceName(model.device)],
     ["Unknown below", model.threshold > 0 ? percent(model.threshold) : "no threshold"], ["edgeclf", model.version],
   ];
-  byId("model-facts").replaceChildren(...facts.flatMap(([term, text]) => {
+  byId("model-facts").replaceChildren(...facts.map(([term, text]) => {
     const value = make("dd", "", text);
     value.dir = "auto";
-    return [make("dt", "", term), value];
+    const fact = make("div", "");
+    fact.append(make("dt", "", term), value);
+    return fact;
   }));
   byId("sort-link").hidden = !model.sorting;
   byId("privacy").textContent = model.keeps_unsure

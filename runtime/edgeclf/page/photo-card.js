@@ -103,7 +103,7 @@ export function answerInWords(record) {
   const best = record.predictions?.[0];
   if (!best) return record.error ? explained(record.error).title : "no answer";
   const answer = `${nameOf(best)}, ${percent(best.probability)}`;
-  return record.unknown ? `unknown, best guess ${answer}` : answer;
+  return record.unknown ? `Unknown, best guess: ${answer}` : answer;
 }
 
 /** @param {{label: string, display_name?: string}} one */
@@ -130,7 +130,7 @@ function answerParts(record) {
   const ranked = (record.predictions ?? []).slice(0, SHOWN_CLASSES);
   const heading = make("h3", "card-answer");
   if (record.unknown) {
-    heading.append(make("span", "badge badge-unsure", "Unknown"), make("span", "quiet small", "best guesses, not sure"));
+    heading.append(make("span", "badge badge-unsure", "Unknown"), make("span", "card-guesses", "best guesses"));
     return [heading, rankingOf(ranked, "ranking unsure")];
   }
   heading.classList.add("card-best");

@@ -130,6 +130,6 @@ function pythonJson(value, key) {
   }
   if (typeof value === "number" && FLOATS.test(key)) return pythonFloat(value);
   return JSON.stringify(value).replace(
-    /[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    /[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
