@@ -5,6 +5,7 @@ Sessions are opened when needed, and again in every child process.
 
 import os
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from edgeclf.images.photo_bytes import NamedPhoto, Photo, is_one_photo, read_pho
 from edgeclf.model import fork_safety
 from edgeclf.model.file import ModelFile
 from edgeclf.model.session import CPU, open_session
+
+# After two inferences at once: several with all threads each, or one of them so, are slower than one thread each.
+_CROWDED_SECONDS = 0.5
 
 Decoded = TypeVar("Decoded")
 Result = TypeVar("Result")
@@ -45,7 +49,8 @@ class Sessions:
         self._first: tuple[Any, str] | None = None
         self._error: Exception | None = None
         self._many: Any = None
-        self._turns = threading.Lock()  # held by the inference that has all threads
+        self._turns = threading.Lock()
+        self._crowded_until = 0.0
 
     def begin(self) -> None:
         """Open the first session in a thread; ``first`` raises its errors."""
@@ -76,18 +81,20 @@ class Sessions:
 
     @contextmanager
     def turn(self) -> Iterator[Any]:
-        """A session for one inference. On the CPU, the only one has all threads; those beside it have one thread each.
+        """A session for one inference: on the CPU one with all threads, or with one thread beside other inferences.
 
         On other devices they run one at a time.
         """
         session, provider = self.first()
-        if self._turns.acquire(blocking=provider != CPU):
-            try:
-                yield session
-            finally:
+        alone = self._turns.acquire(blocking=provider != CPU)
+        try:
+            if not alone:
+                self._crowded_until = time.monotonic() + _CROWDED_SECONDS
+            crowded = time.monotonic() < self._crowded_until
+            yield (self._many_session() or session) if crowded else session
+        finally:
+            if alone:
                 self._turns.release()
-        else:
-            yield self._many_session() or session
 
     def run(self, session: Any, image: NDArray[np.uint8], *outputs: str) -> Any:
         """Run one inference.

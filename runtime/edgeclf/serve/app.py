@@ -99,6 +99,7 @@ def create_app(classifier: Classifier, settings: Settings, *, low_memory: bool =
         test = asyncio.create_task(anyio.to_thread.run_sync(predictor.test))
         yield
         await test
+        work.close()
 
     photos = PhotoRoutes(predictor, work, settings.limits, metrics, _keeper(settings))
     routes = [

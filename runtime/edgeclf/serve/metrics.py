@@ -43,7 +43,7 @@ class Metrics:
         )
         for name, text, value in (
             ("edgeclf_requests_waiting", "Requests with photos that are in work or wait", lambda: work.requests),
-            ("edgeclf_photos_in_work", "Photos that are being classified", lambda: work.running),
+            ("edgeclf_photos_in_work", "Photos that are being classified or wait for a thread", lambda: work.photos),
             (
                 "edgeclf_photo_bytes",
                 "Bytes of photos that were received and not classified yet",

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from edgeclf.errors import UsageError
 from edgeclf.serve.settings import Limits
 
+_SWITCH_SECONDS = 0.0005  # how long the event loop waits for Python's lock: with the usual 5 ms it starves the threads
 _BACKLOG = 256  # connections that the system accepts before they are served
 
 
@@ -55,7 +57,12 @@ class Service:
 
     def run(self) -> None:
         """Serve until ``stop`` is called and what is in work is answered, at most ``Limits.stop_seconds`` later."""
-        asyncio.run(self._server.serve([self._listener]))
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        try:
+            asyncio.run(self._server.serve([self._listener]))
+        finally:
+            sys.setswitchinterval(before)
 
     def stop(self) -> None:
         """End: accept nothing new, answer what is in work. Called again, end at once. May be called by a signal."""

@@ -84,15 +84,15 @@ async def read_photo(request: Request, name: str, limits: Limits, work: Work) ->
     stated = request.headers.get("content-length", "")
     if stated.isdigit() and int(stated) > limits.photo_bytes:
         raise too_many_bytes(name, limits.photo_bytes)
-    data, taken = bytearray(), 0
+    chunks, taken = list[bytes](), 0
     try:
         async for chunk in body_chunks(request, limits, 2 * limits.photo_bytes):
-            if len(data) + len(chunk) > limits.photo_bytes:
+            if taken + len(chunk) > limits.photo_bytes:
                 raise too_many_bytes(name, limits.photo_bytes)
             work.take(len(chunk))
             taken += len(chunk)
-            data += chunk
-        return NamedPhoto(name, bytes(data))
+            chunks.append(chunk)
+        return NamedPhoto(name, b"".join(chunks))
     except BaseException:
         work.give_back(taken)
         raise

@@ -1,12 +1,11 @@
 """The work of a service: who is let in, how much memory photos take, and the threads that classify them."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
-
-import anyio
-import anyio.to_thread
 
 from edgeclf.serve.problems import busy
 from edgeclf.serve.settings import Limits
@@ -22,24 +21,19 @@ class Work:
         limits: those of the service.
 
     Attributes:
+        threads: how many photos are worked on at once.
         requests: how many are in work or wait.
+        photos: that are being classified or wait for a thread.
         photo_bytes: of photos that were received and not classified yet.
     """
 
     def __init__(self, threads: int, limits: Limits) -> None:
-        self._limits, self._threads = limits, anyio.CapacityLimiter(threads)
+        self.threads, self._limits = threads, limits
+        # Its threads take the next photo from a queue by themselves. With anyio's pool each photo goes through the
+        # event loop when a thread is free: a fifth of the throughput was lost to that.
+        self._pool = ThreadPoolExecutor(threads, "edgeclf-photos")
         self._clients: Counter[str] = Counter()
-        self.requests = self.photo_bytes = 0
-
-    @property
-    def threads(self) -> int:
-        """How many photos are worked on at once."""
-        return int(self._threads.total_tokens)
-
-    @property
-    def running(self) -> int:
-        """Photos that are being decoded and classified."""
-        return int(self._threads.borrowed_tokens)
+        self.requests = self.photo_bytes = self.photos = 0
 
     @contextmanager
     def admitted(self, client: str) -> Iterator[None]:
@@ -78,4 +72,12 @@ class Work:
 
     async def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Call a function in a thread, as soon as one is free. It is not interrupted if the client goes away."""
-        return await anyio.to_thread.run_sync(function, *arguments, limiter=self._threads)
+        self.photos += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+        finally:
+            self.photos -= 1
+
+    def close(self) -> None:
+        """End the threads when they are done."""
+        self._pool.shutdown()
