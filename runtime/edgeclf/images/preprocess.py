@@ -213,7 +213,7 @@ def _pixels_key(data: bytes, contract: ImageContract | None) -> Any:
 
 def _decode(data: bytes, name: str | None, contract: ImageContract | None) -> _Upright:
     if not data:
-        raise UnfitError("empty", "is empty (0 bytes)")
+        raise UnfitError("empty", "the file is empty (0 bytes)")
     kind = file_format(data)
     if kind == "JPEG":
         image, size = decode_jpeg(data, name, contract)

@@ -48,10 +48,13 @@ async def body_chunks(request: Request, limits: Limits, max_bytes: int) -> Async
         with anyio.move_on_after(seconds):
             message = await request.receive()
         if message is None:
-            raise RequestError(408, "timeout", "the upload is too slow; try again with a better connection")
+            request.state.ended = True  # there is nothing to wait for
+            what = "the upload is too slow; try again with a better connection"
+            raise RequestError(408, "timeout", what, {"Connection": "close"})
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         chunk = message.get("body", b"")
+        request.state.ended = not message.get("more_body", False)
         received += len(chunk)
         if received > max_bytes:
             raise RequestError(
@@ -59,12 +62,14 @@ async def body_chunks(request: Request, limits: Limits, max_bytes: int) -> Async
             )
         if chunk:
             yield chunk
-        if not message.get("more_body", False):
+        if request.state.ended:
             return
 
 
 async def drain(request: Request) -> None:
     """Read some of what the client still sends: most clients read the answer only after they have sent everything."""
+    if getattr(request.state, "ended", False):
+        return
     left = _DRAINED_BYTES
     with anyio.move_on_after(_DRAIN_SECONDS):
         while left > 0:
