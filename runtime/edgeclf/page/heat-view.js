@@ -58,7 +58,7 @@ export function createHeatView(engine) {
     }
   }
 
-  /** @param {Explanation} explanation @param {HTMLImageElement | null} picture */
+  /** @param {Explanation} explanation @param {import("./pictures.js").Picture | null} picture */
   function show(explanation, picture) {
     draw = () => {
       const strength = Number(opacity.value) / 100;

@@ -14,6 +14,7 @@ from edgeclf.field.record import Record
 from edgeclf.field.record_lines import from_line, to_line
 from helpers import draw
 from page_browser import DESKTOP, PHONE, Service, open_browser, open_page, running
+from PIL import ExifTags, Image
 
 DISPLAY = {"adelie": "Adélie penguin", "gentoo": "ジェンツーペンギン", "king": "ملك البطريق"}
 DONE = ".card:is([data-state=answered], [data-state=failed])"
@@ -153,6 +154,33 @@ def test_keyboard_only(browser: Any, service: Service, photos: list[Path]) -> No
         assert page.locator("[name=heat-class]").nth(1).is_checked()
         page.keyboard.press("Escape")
         assert focused() == f"Heat map of {photos[0].name}"
+
+
+def test_the_heat_map_lies_on_the_upright_photo(browser: Any, service: Service, tmp_path: Path) -> None:
+    """Phones turn photos by a tag. What this browser cannot show, as HEIC, has a neutral picture and an answer."""
+    turned, unshown = tmp_path / "turned.jpg", tmp_path / "unshown.tif"
+    tags = Image.Exif()
+    tags[ExifTags.Base.Orientation] = 6  # to be turned by 90 degrees clockwise: the bright corner comes to the right
+    draw(1, 320, 200).save(turned, exif=tags)
+    draw(1, 320, 200).save(unshown)
+    brightness = """canvas => [0.1, 0.9].map((x) => {
+        const { width, height } = canvas;
+        const [r, g, b] = canvas.getContext("2d").getImageData(x * width, 0.05 * height, 1, 1).data;
+        return r + g + b;
+    })"""
+    with open_page(browser, **PHONE) as page:
+        page.goto(service.url)
+        _send(page, [turned, unshown])
+        _expect(page.locator(".card-photo img")).to_have_count(1)
+        canvas, grey = page.locator(".heat-canvas"), page.get_by_text("cannot show this kind of photo")
+        for at, path in enumerate((turned, unshown)):
+            page.get_by_label(f"Heat map of {path.name}").click()
+            _expect(canvas).to_be_visible()
+            page.get_by_label("Opacity").fill("0")
+            _expect(grey).to_have_count(at)
+            left, right = canvas.evaluate(brightness)
+            assert (right > left + 60) == (path == turned)
+            page.get_by_role("button", name="Close").click()
 
 
 def test_drop_and_paste(browser: Any, service: Service, photos: list[Path]) -> None:
