@@ -60,7 +60,6 @@ export function createCard(file) {
     open,
     showWaiting() {
       element.dataset.state = "waiting";
-      waiting.textContent = "Waiting";
       show(waiting);
     },
     showProgress(share) {
