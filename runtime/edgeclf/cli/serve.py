@@ -122,7 +122,8 @@ def serve(
         classifier = Classifier(path, device, threads, threshold=threshold, low_memory=low_memory)
         tell_device(classifier.device, console)
         settings = Settings(access, limits, path, review, keep_unsure, run)
-        service = Service(create_app(classifier, settings, low_memory=low_memory), listener, limits)
+        app = create_app(classifier, settings, low_memory=low_memory, on_event=console.listener)
+        service = Service(app, listener, limits)
         _tell_address(listener.getsockname()[:2], host, access, console)
         ended_by = _serve(service)
     if ended_by == signal.SIGINT:

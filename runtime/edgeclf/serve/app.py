@@ -18,7 +18,8 @@ from starlette.routing import Route
 
 from edgeclf import __version__
 from edgeclf.classifier import Classifier
-from edgeclf.errors import EdgeclfError
+from edgeclf.errors import EdgeclfError, RecordError
+from edgeclf.events import Listener, Message, log
 from edgeclf.field.record import Record
 from edgeclf.images.photo_bytes import NamedPhoto
 from edgeclf.serve.access import Guard, log_in
@@ -34,7 +35,9 @@ from edgeclf.serve.work import Work
 _PAGES = {"/": "index.html", "/sort": "sort.html", "/docs": "api.html", "/login": "login.html"}
 
 
-def create_app(classifier: Classifier, settings: Settings, *, low_memory: bool = False) -> Starlette:
+def create_app(
+    classifier: Classifier, settings: Settings, *, low_memory: bool = False, on_event: Listener = log
+) -> Starlette:
     """The application of a service, for any ASGI server.
 
     It works in one process: limits and the queue are counted there. All requests share the classifier.
@@ -43,6 +46,7 @@ def create_app(classifier: Classifier, settings: Settings, *, low_memory: bool =
         classifier: predicts; its ``threshold`` is used where a request gives none.
         settings: who may use the service, limits, and the review folder.
         low_memory: one photo at a time.
+        on_event: gets messages, such as that an unsure photo could not be kept.
 
     Returns:
         The application. When it starts, it runs the model's self-test; ``/readyz`` says 503 until that passed.
@@ -100,10 +104,13 @@ def create_app(classifier: Classifier, settings: Settings, *, low_memory: bool =
         yield
         await test
         work.close()
+        close_sorting()
 
-    photos = PhotoRoutes(predictor, work, settings.limits, metrics, _keeper(settings))
+    sorting, close_sorting = _sorting(classifier, predictor, work, settings)
+    photos = PhotoRoutes(predictor, work, settings.limits, metrics, _keeper(settings, on_event))
     routes = [
         *photos.routes(),
+        *sorting,
         *(route(path, page) for path in _PAGES if path != "/sort" or settings.review is not None),
         route("/login", login, "POST"),
         route("/page/{name}", static),
@@ -171,16 +178,36 @@ def _tensors(description: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _keeper(settings: Settings) -> Keep | None:
+def _sorting(
+    classifier: Classifier, predictor: Predictor, work: Work, settings: Settings
+) -> tuple[list[Route], Callable[[], None]]:
+    """The routes of the sorting page, and what ends its work in the background; none without a review folder."""
+    if settings.review is None:
+        return [], lambda: None
+    from edgeclf.field.sort_order import SortOrder
+    from edgeclf.field.sorting import SortFolder
+    from edgeclf.serve.sort_api import sort_routes
+
+    folder = SortFolder(settings.review, classifier.labels, classifier.manifest.display_names)
+    order = SortOrder(folder, classifier, lambda: work.photos > 0)
+    limits, read_only = settings.limits, settings.access.read_only
+    run = settings.training_run
+    return sort_routes(folder, order, predictor, work, limits, training_run=run, read_only=read_only), order.close
+
+
+def _keeper(settings: Settings, on_event: Listener) -> Keep | None:
     """Keeps photos whose class is unknown for sorting, if that is wanted."""
     if settings.review is None or not settings.keep_unsure:
         return None
     from edgeclf.field.review import ReviewFolder
 
-    trays: Any = ReviewFolder(settings.review, settings.review)
+    trays = ReviewFolder(settings.review)
 
     def keep(photo: NamedPhoto, record: Record) -> None:
-        trays.keep(photo.data, photo.name, record.predictions[0].label)
+        try:
+            trays.keep(photo.data, photo.name, record.predictions[0].label)
+        except RecordError as error:  # the client gets its answer all the same
+            on_event(Message(str(error), "warning"))
 
     return keep
 

@@ -122,6 +122,9 @@ def _protocol(idle_seconds: float) -> type[H11Protocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
+            if self.transport.is_closing() and self.cycle is not None:  # not HTTP: the answer is sent already,
+                self.cycle.disconnected = True  # and the request in work has nobody left to answer
+                self.cycle.message_event.set()
             self._watch()
 
         def on_response_complete(self) -> None:

@@ -4,6 +4,7 @@ Starlette's own ``request.form()`` and ``request.body()`` are not used: the firs
 file, and neither has limits for size and time.
 """
 
+import logging
 import re
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -23,6 +24,8 @@ from edgeclf.serve.predictions import NO_NAME
 from edgeclf.serve.problems import ClientGoneError, RequestError, bad_argument
 from edgeclf.serve.settings import Limits
 from edgeclf.serve.work import Work
+
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it logs what is wrong with a form, as an answer says
 
 _MAX_NAME_CHARACTERS = 300
 _DRAINED_BYTES, _DRAIN_SECONDS = 8 * 2**20, 2.0
