@@ -60,6 +60,7 @@ export function createCard(file) {
     open,
     showWaiting() {
       element.dataset.state = "waiting";
+      waiting.textContent = "Waiting";
       show(waiting);
     },
     showProgress(share) {

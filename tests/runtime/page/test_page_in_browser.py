@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,25 @@ def test_a_smaller_copy_only_if_asked(browser: Any, service: Service, tmp_path: 
         sizes = [json.loads(line)["size"] for line in Path(download.value.path()).read_bytes().splitlines()]
     assert sizes[0] == large.stat().st_size
     assert sizes[1] < sizes[0]
+
+
+def test_progress_in_a_slow_network(browser: Any, service: Service, tmp_path: Path) -> None:
+    large = tmp_path / "large.jpg"
+    draw(5, 2400, 1800).save(large, quality=95)
+    rate = large.stat().st_size / 2  # bytes a second
+    with open_page(browser, **PHONE) as page:
+        page.goto(service.url)
+        slow = page.context.new_cdp_session(page)
+        slow.send("Network.enable")
+        slow.send(
+            "Network.emulateNetworkConditions",
+            {"offline": False, "latency": 50, "downloadThroughput": -1, "uploadThroughput": rate},
+        )
+        page.set_input_files("#choose", large)
+        _expect(page.locator(".card")).to_contain_text(re.compile("Sending [1-9][0-9]?%"))
+        _expect(page.get_by_label("Upload of large.jpg")).to_be_visible()
+        _expect(page.locator(".card[data-state=answered]")).to_have_count(1)
+        _expect(page.get_by_label("Upload of large.jpg")).to_have_count(0)
 
 
 def test_two_uploads_at_a_time(browser: Any, service: Service, photos: list[Path]) -> None:
