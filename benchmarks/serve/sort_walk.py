@@ -1,11 +1,12 @@
 """From the first photos to the next model: train on few, watch, sort the unsure ones over HTTP, train again.
 
-    python benchmarks/serve/sort_walk.py CLASS_FOLDERS [--per-class N] [--arrive N] [--sort N] [--image-size N] [--seed N]
+    python benchmarks/serve/sort_walk.py CLASS_FOLDERS [--per-class N] [--arrive N] [--sort N] [--seed N]
 
-CLASS_FOLDERS is split at random: N photos a class to train on, 100 a class held out, and photos that arrive later. Then:
-`train`, `export --int8`, `watch --once --review` on those that arrived, `serve --review`, whose trays are sorted through
-the API as the page does it (the true label of a photo is known by its name), `train --from`. Prints the accuracy on the
-held-out photos before and after, and after training on as many photos that arrived, but were chosen at random.
+CLASS_FOLDERS is split at random: N photos a class to train on, 100 a class held out, and photos that arrive later.
+Then: `train`, `export --int8`, `watch --once --review` on those that arrived, `serve --review`, whose trays are sorted
+through the API as the page does it (the true label of a photo is known by its name), `train --from`. Prints the
+accuracy on the held-out photos before and after; and after training as long on the first photos alone, or with as many
+photos that arrived, chosen at random.
 """
 
 import argparse
@@ -57,8 +58,8 @@ def accuracy(model: Path, held_out: Path) -> float:
 def ask(address: str, path: str, value: Any = None) -> Any:
     """One request of the sorting page."""
     data = None if value is None else json.dumps(value).encode()
-    request = urllib.request.Request(address + path, data, {"Content-Type": "application/json", "X-Edgeclf": "1"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    request = urllib.request.Request(address + path, data, {"Content-Type": "application/json", "X-Edgeclf": "1"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
         return json.load(answer)
 
 
@@ -109,7 +110,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    chance = random.Random(given.seed)
+    chance = random.Random(given.seed)  # noqa: S311
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         divide(given.photos, folder, chance, given.per_class, given.arrive)

@@ -93,6 +93,26 @@ def test_a_form_gives_a_record_or_an_error_for_each_photo_in_order(
     assert lines.headers["content-type"] == "application/x-ndjson"
 
 
+@pytest.mark.shared
+def test_real_photos_are_answered_as_predict_answers_them(edgeclf: Run, serve: Serve, shared: Path) -> None:
+    from edgeclf.classifier import default_model
+
+    folders = ("penguins18", "hymenoptera", "food5", "flowers")
+    every = {
+        folder: sorted(path for path in (shared / "data" / folder).rglob("*") if path.is_file()) for folder in folders
+    }
+    paths = [path for photos in every.values() for path in photos[:: max(1, len(photos) // 20)]]
+    half = paths[0].parent / "half.jpg"  # sent, not read from here
+    sent = [(str(path), path.read_bytes()) for path in paths]
+    expected = as_predict_prints(edgeclf, Path(default_model()), *paths)
+    service = serve(model=Path(default_model()))
+    lines = service.post_form("/predict", [*sent, (str(half), sent[0][1][:5000])], Accept="application/x-ndjson").body
+    found = [json.loads(line) for line in lines.splitlines()]
+    assert found[:-1] == expected
+    assert found[-1]["error"]["kind"] == "damaged"
+    assert len(expected) > 80
+
+
 def test_a_photo_without_a_name_is_that_of_standard_input(edgeclf: Run, service: Running, small: Path) -> None:
     for content in (encoded("JPEG"), b"shopping list\n"):
         done = edgeclf("predict", "-", "-m", small, "--json", stdin=content)
