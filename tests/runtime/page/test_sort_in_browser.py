@@ -2,36 +2,20 @@
 
 import contextlib
 import re
-import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("uvicorn", reason="needs the extra [serve]")
-pytest.importorskip("playwright.sync_api", reason="needs playwright")
-
 from helpers import draw
-from playwright.sync_api import sync_playwright
-from sort_service import CHROMIUM, FLAGS, sorting_service, until
-
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
-    pytest.mark.skipif(sys.platform == "win32", reason="Debian's Chromium"),
-]
-
-DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
-PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
-CLASSES = ("adelie", "gentoo", "king", "emperor")
+from page_browser import DESKTOP, PHONE, open_browser, running
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    with open_browser() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture
@@ -43,7 +27,12 @@ def model(every_map: Callable[..., Path]) -> Path:
 def service(model: Path, tmp_path: Path) -> Iterator[Callable[..., str]]:
     """Starts a service that sorts ``tmp_path``; gives the page's address."""
     with contextlib.ExitStack() as stack:
-        yield lambda **options: stack.enter_context(sorting_service(tmp_path, model, **options))
+
+        def start(*arguments: str) -> str:
+            given = ("-m", model, "--review", tmp_path, *arguments)
+            return f"{stack.enter_context(running(*given)).url}sort"
+
+        yield start
 
 
 @pytest.fixture
@@ -74,6 +63,14 @@ def opened(browser: Any, service: Callable[..., str]) -> Iterator[Callable[..., 
     for context in contexts:
         context.close()
     assert errors == []
+
+
+def until(true: Callable[[], object], what: str = "it never became true") -> None:
+    """Wait until something is true."""
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
 
 
 def fill(folder: Path, count: int = 6, first: int = 0) -> None:
@@ -116,7 +113,7 @@ def predicted(page: Any) -> None:
 
 def test_sorting_by_keyboard_with_undo(opened: Callable[..., Any], service: Callable[..., str], tmp_path: Path) -> None:
     fill(tmp_path)
-    address = service(training_run="runs/first")
+    address = service("--run", "runs/first")
     page = opened(address)
     predicted(page)
     assert progress(page) == "0 of 8 sorted"
@@ -349,6 +346,7 @@ def test_photos_that_come_and_go_meanwhile(
     page.keyboard.press("0")
     wait(page, "3 of 3 sorted")
     page.wait_for_selector("#end:visible")
+    until(lambda: photos(tmp_path).get("_unsorted/_none_of_these") == ["broken.jpg"])
     fill(tmp_path, 2, first=100)
     page.evaluate("dispatchEvent(new Event('focus'))")  # who comes back to the page sees what is new
     page.wait_for_selector("#stage img:visible")
@@ -357,7 +355,7 @@ def test_photos_that_come_and_go_meanwhile(
 
 def test_a_read_only_view(opened: Callable[..., Any], service: Callable[..., str], tmp_path: Path) -> None:
     fill(tmp_path)
-    address = service(read_only=True, training_run="run")
+    address = service("--read-only", "--run", "run")
     page = opened(address)
     predicted(page)
     assert progress(page) == "8 photos wait for a label"
