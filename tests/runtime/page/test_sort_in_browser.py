@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -165,6 +166,52 @@ def test_sorting_by_keyboard_with_undo(opened: Callable[..., Any], service: Call
     page.keyboard.press("u")
     wait(page, "7 of 8 sorted")
     page.wait_for_selector("#stage img:visible")
+
+
+def test_after_a_click_the_space_key_skips(
+    opened: Callable[..., Any], service: Callable[..., str], tmp_path: Path
+) -> None:
+    fill(tmp_path)
+    page = opened(service())
+    page.click(".class-button >> nth=0")
+    wait(page, "1 of 8 sorted")
+    shown = name(page)
+    page.keyboard.press("Space")
+    assert name(page) != shown
+    assert progress(page) == "1 of 8 sorted", "the button is not pressed once more"
+    page.focus(".class-button >> nth=1")  # by the tab key: there the space key presses it
+    page.keyboard.press("Space")
+    wait(page, "2 of 8 sorted")
+    page.keyboard.press("Space")
+    wait(page, "3 of 8 sorted")
+    until(lambda: len(photos(tmp_path).get("gentoo", [])) == 2)
+
+
+def test_a_service_that_is_killed_and_started_again(opened: Callable[..., Any], model: Path, tmp_path: Path) -> None:
+    fill(tmp_path, 30)
+    with running("-m", model, "--review", tmp_path) as killed:
+        page = opened(f"{killed.url}sort", expect_errors=True)
+        before = sorted(path.read_bytes() for path in tmp_path.rglob("*.jpg"))
+        for number in range(24):
+            page.keyboard.press("123"[number % 3])
+            if number == 8:
+                killed.stop(signal.SIGKILL)
+        page.wait_for_selector("#notice:visible")
+        assert "not sorted" in page.inner_text("#notice-text")
+        assert sorted(path.read_bytes() for path in tmp_path.rglob("*.jpg")) == before
+        killed.start()
+        page.reload()
+        until(lambda: " of 32 sorted" in progress(page))
+        done = int(progress(page).split()[0])
+        assert sum(len(names) for folder, names in photos(tmp_path).items() if "_unsorted" not in folder) == done
+        for _ in range(32 - done):
+            page.keyboard.press("2")
+        wait(page, "32 of 32 sorted")
+        until(lambda: "_unsorted/king" not in photos(tmp_path))
+        assert sorted(path.read_bytes() for path in tmp_path.rglob("*.jpg")) == before
+        for _ in range(3):
+            page.keyboard.press("u")
+        until(lambda: len(photos(tmp_path).get("_unsorted/king", [])) == 3)
 
 
 def test_sorting_by_tap_on_a_phone(opened: Callable[..., Any], service: Callable[..., str], tmp_path: Path) -> None:
