@@ -72,7 +72,9 @@ class _Feed(io.RawIOBase):
 
     def __init__(self, data: bytes, scan: int, end: int) -> None:
         self._data, self._end, self._position = data, end, 0
-        self._last = max(scan, end - _TAIL_BYTES)
+        # Not within the segment of the scan: Pillow reads a segment at once, and takes a shorter answer for the end.
+        segment_end = scan + int.from_bytes(data[scan : scan + 2], "big")
+        self._last = max(min(segment_end, end), end - _TAIL_BYTES)
         self.wanting, self.left = False, True
 
     def read(self, size: int = -1) -> bytes:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from edgeclf.errors import PhotoError
 from edgeclf.images.contract import ImageContract
+from edgeclf.images.jpeg_complete import _Feed
+from edgeclf.images.jpeg_header import jpeg_header
 from edgeclf.images.preprocess import upright_rgb
 from helpers import draw
 from PIL import Image, ImageFile
@@ -119,6 +121,18 @@ def test_plain_drawings_are_whole(seed: int) -> None:
 def test_small_pictures_are_whole(make: Any) -> None:
     assert asked(make()) == asked(make().removesuffix(EOI))
     assert not isinstance(asked(make())[0], str)
+
+
+def test_pictures_of_every_small_length_are_whole() -> None:
+    """Also where the last 4096 bytes begin within the segment of the scan."""
+    data = jpeg("4:4:4")
+    start = jpeg_header(data, 1000).scan
+    segment = start + int.from_bytes(data[start : start + 2], "big")
+    for length in range(4080, 4115):
+        feed = _Feed(data, start, start + length)
+        feed.seek(start)
+        assert len(feed.read(2)) == 2
+        assert len(feed.read(segment - start - 2)) == segment - start - 2, length
 
 
 def test_several_pictures_in_one_file() -> None:
