@@ -237,10 +237,10 @@ def test_clients_that_go_away_leave_nothing(serve: Serve, jpeg: bytes) -> None:
     several = HEAD.encode() + f"Content-Type: multipart/form-data; boundary={EDGE}\r\n".encode()
     body = form([("a.jpg", jpeg)] * 4)
     several += b"Accept: application/x-ndjson\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    for number in range(60):
+    for number in range(500):
         request = whole if number % 2 else several
         connection = service.connect()
-        connection.sendall(request[: len(request) * number // 59])
+        connection.sendall(request[: len(request) * number // 499])
         if number % 3 == 0:  # a reset instead of an orderly end
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         connection.close()
