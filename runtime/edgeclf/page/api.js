@@ -5,6 +5,7 @@
 /** @typedef {{summary?: string, description?: string, parameters?: Parameter[], requestBody?: any, responses: Record<string, Answer>}} Operation */
 
 /**
+ * An element with text, in which `code` stands between backticks.
  * @param {string} name
  * @param {string} [text]
  * @param {HTMLElement[]} [children]
@@ -12,17 +13,30 @@
  */
 function element(name, text = "", children = []) {
   const made = document.createElement(name);
-  if (text) made.textContent = text;
+  for (const [index, part] of text.split("`").entries()) {
+    if (index % 2 === 0) made.append(part);
+    else made.append(Object.assign(document.createElement("code"), { textContent: part }));
+  }
   made.append(...children);
+  return made;
+}
+
+/**
+ * A block of code; with the keyboard it can be reached, to be scrolled.
+ * @param {string} text
+ */
+function code(text) {
+  const made = element("pre");
+  made.tabIndex = 0;
+  made.append(Object.assign(document.createElement("code"), { textContent: text }));
   return made;
 }
 
 /**
  * @param {string} path
  * @param {string} method
- * @param {Operation} operation
  */
-function curlLine(path, method, operation) {
+function curlLine(path, method) {
   const address = new URL(`.${path}`, document.baseURI).href;
   return method === "post" ? `curl --data-binary @photo.jpg '${address}'` : `curl '${address}'`;
 }
@@ -44,7 +58,7 @@ function section(path, method, operation, api) {
   const heading = element("h2", "", [element("code", `${method.toUpperCase()} ${path}`)]);
   const made = element("section", "", [heading, element("p", operation.summary)]);
   if (operation.description) made.append(element("p", operation.description));
-  made.append(element("pre", "", [element("code", curlLine(path, method, operation))]));
+  made.append(code(curlLine(path, method)));
   if (operation.parameters?.length) {
     const list = element("dl");
     for (const one of operation.parameters) {
@@ -56,10 +70,11 @@ function section(path, method, operation, api) {
   for (const [status, answer] of Object.entries(operation.responses)) {
     const found = answer.$ref ? api.components.responses[answer.$ref.split("/").at(-1) ?? ""] : answer;
     const kinds = Object.keys(found.content ?? {}).join(", ");
-    answers.append(element("dt", kinds ? `${status} (${kinds})` : status), element("dd", found.description));
+    const text = element("dd", found.description);
     for (const body of Object.values(found.content ?? {})) {
-      if (body.example) answers.append(element("pre", "", [element("code", JSON.stringify(body.example, null, 2))]));
+      if (body.example) text.append(code(JSON.stringify(body.example, null, 2)));
     }
+    answers.append(element("dt", kinds ? `${status} (${kinds})` : status), text);
   }
   made.append(element("h3", "Answers"), answers);
   return made;
@@ -75,7 +90,7 @@ async function show() {
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const api = await answer.json();
     title.textContent = `API of ${api.info.title}`;
-    about.textContent = api.info.description;
+    about.replaceChildren(...element("p", api.info.description).childNodes);
     routes.replaceChildren();
     for (const [path, methods] of Object.entries(api.paths)) {
       for (const [method, operation] of Object.entries(methods)) routes.append(section(path, method, operation, api));

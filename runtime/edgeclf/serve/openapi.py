@@ -108,7 +108,8 @@ def openapi(description: dict[str, Any], prefix: str) -> dict[str, Any]:
         "info": {
             "title": f"edgeclf: {description['file']}",
             "version": __version__,
-            "description": "Classifies photos. Answers are those of `edgeclf predict --json`, bit for bit.",
+            "description": "Classifies photos. Answers are those of `edgeclf predict --json`, bit for bit. "
+            "The sorting page uses addresses of its own, which are not described here.",
         },
         "servers": [{"url": prefix}],
         "security": [{"token": []}, {}],

@@ -388,3 +388,16 @@ def test_axe_finds_nothing(browser: Any, service: Service, photos: list[Path], n
         assert problems() == []
         grounds = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, grounds[4:-1].split(","))) > 384) == (scheme == "light")
+
+
+def test_axe_finds_nothing_on_the_pages_for_the_token_and_the_api(
+    browser: Any, service: Service, npm_packages: Path
+) -> None:
+    with open_page(browser, **PHONE, bypass_csp=True) as page:
+        for path, shown in (("login?wrong=1", "button"), ("docs", "section")):
+            page.goto(service.url + path)
+            _expect(page.locator(shown).first).to_be_visible()
+            page.add_script_tag(path=npm_packages / "axe-core" / "axe.min.js")
+            found = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
+            assert [f"{one['id']}: {node['html']}" for one in found for node in one["nodes"]] == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"], path
