@@ -8,7 +8,7 @@ READY = $(VENV)/.ready
 DOCS_READY = $(VENV)/.ready-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all coverage test-wheel test-cpus test-versions check format docs bench fuzz study default-model clean
+.PHONY: help demo test test-all coverage test-wheel test-cpus test-versions check format docs bench fuzz study default-model web-runtime clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ study: $(READY) ## what each part of the default recipe is worth, into docs/stud
 
 default-model: $(READY) ## make the model in the wheel; PHOTOS=folder of everyday photos to calibrate with
 	$(BIN)/python tools/make_default_model.py $(PHOTOS)
+
+web-runtime: $(READY) ## fetch what `edgeclf web` needs from npm, once, into runtime/edgeclf/page/vendor
+	$(BIN)/python tools/fetch_web_runtime.py
 
 clean: ## remove the environment and what the demo made
 	rm -rf $(VENV) $(DEMO) dist site coverage .coverage

@@ -6,7 +6,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$1" -m build --wheel --outdir "$work/dist" . >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
 wheel=$(ls "$work"/dist/*.whl)
-[ "$(wc -c <"$wheel")" -le 10000000 ] || { echo "the wheel is larger than 10 MB"; exit 1; }
+[ "$(wc -c <"$wheel")" -le 12000000 ] || { echo "the wheel is larger than 12 MB"; exit 1; }
 
 "$1" -m venv "$work/venv"
 before=$(du -sm "$work/venv" | cut -f1)
