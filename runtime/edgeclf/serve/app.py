@@ -21,6 +21,7 @@ from edgeclf.classifier import Classifier
 from edgeclf.errors import EdgeclfError, RecordError
 from edgeclf.events import Listener, Message, log
 from edgeclf.field.record import Record
+from edgeclf.hardware import memory
 from edgeclf.images.photo_bytes import NamedPhoto
 from edgeclf.serve.access import Guard, log_in
 from edgeclf.serve.metrics import MEDIA_TYPE, Measured, Metrics
@@ -32,6 +33,7 @@ from edgeclf.serve.settings import Settings
 from edgeclf.serve.static import read_page, respond
 from edgeclf.serve.work import Work
 
+_PHOTO_BYTES = 160 * 2**20  # upper estimate of what a phone's photo takes while its overlay is drawn
 _PAGES = {"/": "index.html", "/sort": "sort.html", "/docs": "api.html", "/login": "login.html"}
 
 
@@ -55,7 +57,7 @@ def create_app(
         BackendError: onnxruntime or the device is not available.
         UsageError: the review folder cannot be used.
     """
-    work = Work(1 if low_memory else classifier.threads, settings.limits)
+    work = Work(1 if low_memory else _threads(classifier), settings.limits)
     predictor = Predictor(classifier)
     metrics = Metrics(work, classifier.sha256[:16], classifier.device)
     files = read_page()
@@ -143,6 +145,12 @@ def create_app(
         },
         lifespan=lifespan,
     )
+
+
+def _threads(classifier: Classifier) -> int:
+    """How many photos are worked on at once: as many as threads, fewer if the memory does not suffice."""
+    available = memory().available
+    return classifier.threads if available is None else min(classifier.threads, max(1, available // _PHOTO_BYTES))
 
 
 def _description(classifier: Classifier, settings: Settings) -> dict[str, Any]:

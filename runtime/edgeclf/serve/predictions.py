@@ -1,7 +1,6 @@
 """Predictions and explanations of uploads, as records and as JSON. Blocking: called in threads."""
 
 import io
-import threading
 from dataclasses import replace
 from typing import Any
 
@@ -32,8 +31,6 @@ class Predictor:
     def __init__(self, classifier: Classifier) -> None:
         self.classifier, self.ready = classifier, False
         self.failure: str | None = None
-        # Drawing an overlay takes three times the memory of a prediction: one at a time.
-        self._drawing = threading.Lock()
 
     def test(self) -> None:
         """Run the model's self-test, which also opens its sessions. Never raises: see ``failure``."""
@@ -87,13 +84,12 @@ class Predictor:
             photo, label, top_k: as for ``explain``.
             suffix: ".png" or ".jpg".
         """
-        with self._drawing:
-            try:
-                explanation = self.classifier.explain(_content(photo), label, top_k)
-            except (PhotoError, ExplainError) as error:
-                return self._failed(photo.name, error), None
-            buffer = io.BytesIO()
-            save_marked(explanation.overlay(), buffer, suffix)
+        try:
+            explanation = self.classifier.explain(_content(photo), label, top_k)
+        except (PhotoError, ExplainError) as error:
+            return self._failed(photo.name, error), None
+        buffer = io.BytesIO()
+        save_marked(explanation.overlay(), buffer, suffix)
         return Record.of(photo.name, explanation.prediction, self.classifier.device), buffer.getvalue()
 
     def _prediction(
