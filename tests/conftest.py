@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import tempfile
 from collections.abc import Callable
 from hashlib import sha256
@@ -34,6 +35,18 @@ def pytest_configure() -> None:
     os.environ.pop("EDGECLF_MODEL", None)
     disable_telemetry()  # the tests themselves leave nothing in a home either
     os.environ["EDGECLF_CACHE"] = tempfile.mkdtemp(prefix="edgeclf-test-cache-")
+    os.fsync = _without_waiting(os.fsync)
+
+
+def _without_waiting(really: Callable[[int], None]) -> Callable[[int], None]:
+    """``os.fsync`` that leaves files and folders to the system: no test pulls the plug, and disks are slow."""
+
+    def fsync(number: int) -> None:
+        kind = os.fstat(number).st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            really(number)
+
+    return fsync
 
 
 def pytest_unconfigure() -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 import edgeclf_training
 import pytest
 from edgeclf_training import networks
+from warm_processes import run_script, warm_process
 
 # No main guard: a loader process that ran this script once more would start processes of its own.
 SCRIPT = """
 import multiprocessing, sys
-multiprocessing.set_start_method("spawn")
+multiprocessing.set_start_method("spawn", force=True)
 print("begun", flush=True)
 from edgeclf_training import TrainOptions, train
 options = TrainOptions(arch="cnn4", epochs=1, image_size=64, batch_size=8, workers=1)
@@ -74,9 +75,11 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_a_script_without_a_main_guard_trains_with_loaders_under_spawn(class_folders: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    command = [sys.executable, str(script), str(class_folders), str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert (done.stdout, done.stderr) == ("begun\n1\n", "")
+    output = tmp_path / "output"
+    output.touch()
+    process = warm_process(run_script, output, script, class_folders, tmp_path / "run")
+    process.join(300)
+    assert (process.exitcode, output.read_text()) == (0, "begun\n1\n")
 
 
 def test_a_script_from_standard_input_has_loaders_under_spawn() -> None:

@@ -1,54 +1,73 @@
 """What is done to a network before it is rounded: the same function, and closer to it once rounded."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-from edgeclf_export.graph.to_onnx import to_onnx
+from edgeclf_export.graph.to_onnx import drop_unused
 from edgeclf_export.int8.activation_ranges import ActivationStats, minmax, observe
 from edgeclf_export.int8.equalize import correct_bias, cross_layer_equalize
 from edgeclf_export.int8.layer_sensitivity import logit_error, measure_sensitivity
 from edgeclf_export.int8.quantize import layer_names, quantize, rounded_weights
-from edgeclf_training.networks import build_network
+from edgeclf_training.networks import Network, build_network
 from helpers import CLASSES, draw
 from onnx import numpy_helper
 
-SIZE = 64
+Graph = Callable[..., onnx.ModelProto]
+
+SIZE = 96  # that of `float_graph`
 PHOTOS = [np.asarray(draw(i, SIZE, SIZE)) for i in range(12)]
 
 
-def float_graph(name: str, change: Callable[[torch.nn.Module], None] | None = None) -> onnx.ModelProto:
-    torch.manual_seed(0)
-    network, _ = build_network(name, len(CLASSES), head="linear", image_size=SIZE)
-    for key, values in network.named_parameters():
-        if key.endswith("bias") or values.ndim == 2:  # a head's are zero
-            torch.nn.init.normal_(values, std=0.1)
-    if change:
+@pytest.fixture(scope="module")
+def cnn4(traced: Callable[[Network, int], onnx.ModelProto]) -> Graph:
+    """The smallest network with random biases, changed by a function if one is given."""
+
+    def graph(change: Callable[[torch.nn.Module], None] = lambda network: None) -> onnx.ModelProto:
+        torch.manual_seed(0)
+        network, _ = build_network("cnn4", len(CLASSES), head="linear", image_size=SIZE)
+        for key, values in network.named_parameters():
+            if key.endswith("bias") or values.ndim == 2:  # a head's are zero
+                torch.nn.init.normal_(values, std=0.1)
         change(network)
-    return to_onnx(network.eval(), SIZE)
+        return traced(network.eval(), SIZE)
 
-
-def shrink_channels(network: torch.nn.Module) -> None:
-    """As training may leave them: some channels are tiny, and the depthwise filter that takes them is large."""
-    before = None
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            before = module
-        elif isinstance(module, torch.nn.Conv2d) and module.groups > 1:
-            assert before is not None
-            with torch.no_grad():
-                before.weight[::2] *= 0.02
-                before.bias[::2] *= 0.02
-                module.weight[::2] *= 50
+    return graph
 
 
 @pytest.fixture(scope="module")
-def uneven(once: Callable[..., Path]) -> onnx.ModelProto:
-    return onnx.load(once("uneven", lambda path: onnx.save(float_graph("mobilenet_v2", shrink_channels), path)))
+def uneven(float_graph: Callable[[str, str], onnx.ModelProto]) -> onnx.ModelProto:
+    """As training may leave it: some channels are tiny, and the depthwise filter that takes them is large.
+
+    Batch normalization is folded already: a channel's filter and bias are scaled together.
+    """
+    model, rng = float_graph("mobilenet_v2", "linear"), np.random.default_rng(0)
+    tensors, changed = constants(model), dict[str, np.ndarray]()
+    makers = {node.output[0]: node for node in model.graph.node}
+    layers = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    for node in layers:
+        count = len(tensors[node.input[1]])
+        bias = f"{node.name}_bias"  # a network fresh from its makers may share one of zeros among layers
+        node.input[2:] = [bias]
+        changed[bias] = rng.normal(0, 0.1, count).astype(np.float32)
+        changed[node.input[1]] = tensors[node.input[1]].copy()
+    changed[layers[-1].input[1]] = rng.normal(0, 0.1, tensors[layers[-1].input[1]].shape).astype(np.float32)
+    for node in layers:
+        if any(a.name == "group" and a.i > 1 for a in node.attribute):
+            changed[node.input[1]][::2] *= 50
+            before = makers[node.input[0]]
+            while before.op_type != "Conv":  # its activation
+                before = makers[before.input[0]]
+            for name in before.input[1:]:
+                changed[name][::2] *= 0.02
+    for tensor in [tensor for tensor in model.graph.initializer if tensor.name in changed]:
+        model.graph.initializer.remove(tensor)
+    model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in changed.items())
+    drop_unused(model.graph)
+    return model
 
 
 def constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
@@ -87,8 +106,8 @@ def test_equalized_depthwise_layers_are_less_sensitive(uneven: onnx.ModelProto) 
     assert before_after[1] < 0.5 * before_after[0]
 
 
-def test_statistics_of_photos_are_those_of_each_photo_together() -> None:
-    model = float_graph("cnn4")
+def test_statistics_of_photos_are_those_of_each_photo_together(cnn4: Graph) -> None:
+    model = cnn4()
     together, each = observe(model, PHOTOS[:5]), [observe(model, [photo]) for photo in PHOTOS[:5]]
     for name, stats in together.items():
         np.testing.assert_allclose(stats.mean, np.mean([one[name].mean for one in each], axis=0), rtol=1e-9, atol=1e-12)
@@ -96,8 +115,8 @@ def test_statistics_of_photos_are_those_of_each_photo_together() -> None:
         assert (stats.high == np.max([one[name].high for one in each], axis=0)).all()
 
 
-def test_networks_without_depthwise_filters_are_left_alone() -> None:
-    model = float_graph("cnn4")
+def test_networks_without_depthwise_filters_are_left_alone(cnn4: Graph) -> None:
+    model = cnn4()
     stats = observe(model, PHOTOS[:3])
     scaled, after = cross_layer_equalize(model, stats)
     assert scaled.SerializeToString() == model.SerializeToString()
@@ -105,9 +124,9 @@ def test_networks_without_depthwise_filters_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("name", ["cnn4", "mobilenet_v2"])
-def test_a_corrected_layer_gives_the_right_mean(name: str, uneven: onnx.ModelProto) -> None:
+def test_a_corrected_layer_gives_the_right_mean(name: str, uneven: onnx.ModelProto, cnn4: Graph) -> None:
     """Of 1 x 1 filters and Gemms, which know no border: exactly. Nothing but biases changes."""
-    model = uneven if name == "mobilenet_v2" else float_graph(name)
+    model = uneven if name == "mobilenet_v2" else cnn4()
     stats = observe(model, PHOTOS)
     corrected = correct_bias(model, stats)
     tensors, changed = constants(model), constants(corrected)
@@ -127,8 +146,8 @@ def test_a_corrected_layer_gives_the_right_mean(name: str, uneven: onnx.ModelPro
     assert pointwise
 
 
-def test_layers_in_float_keep_their_bias() -> None:
-    model = float_graph("cnn4")
+def test_layers_in_float_keep_their_bias(cnn4: Graph) -> None:
+    model = cnn4()
     stats = observe(model, PHOTOS[:3])
     names = layer_names(model.graph)
     assert correct_bias(model, stats, names).SerializeToString() == model.SerializeToString()
@@ -136,7 +155,7 @@ def test_layers_in_float_keep_their_bias() -> None:
     assert len(set(constants(one)) - set(constants(model))) == 1
 
 
-def test_correcting_biases_brings_logits_closer() -> None:
+def test_correcting_biases_brings_logits_closer(cnn4: Graph) -> None:
     """Weights all a little below a step, so that rounding adds to every sum."""
 
     def lean(network: torch.nn.Module) -> None:
@@ -146,7 +165,7 @@ def test_correcting_biases_brings_logits_closer() -> None:
                     step = module.weight.abs().amax((1, 2, 3), keepdim=True) / 60
                     module.weight.copy_((module.weight / step).round() * step - 0.3 * step)
 
-    model = float_graph("cnn4", lean)
+    model = cnn4(lean)
     stats = observe(model, PHOTOS)
     errors = logit_error(
         model, [quantize(model, minmax(stats)), quantize(correct_bias(model, stats), minmax(stats))], PHOTOS
@@ -154,14 +173,14 @@ def test_correcting_biases_brings_logits_closer() -> None:
     assert errors[1] < 0.8 * errors[0]
 
 
-def test_layers_that_share_a_bias_get_each_their_own() -> None:
+def test_layers_that_share_a_bias_get_each_their_own(cnn4: Graph) -> None:
     def alike(network: torch.nn.Module) -> None:
         biases = [m.bias for m in network.modules() if isinstance(m, torch.nn.Conv2d) and m.out_channels == 128]
         assert len(biases) == 2
         with torch.no_grad():
             biases[1].copy_(biases[0])
 
-    model = float_graph("cnn4", alike)
+    model = cnn4(alike)
     layers = [node for node in model.graph.node if node.op_type == "Conv"][-2:]
     layers[1].input[2] = layers[0].input[2]  # as an optimizer may leave them
     stats = observe(model, PHOTOS[:3])
@@ -174,13 +193,13 @@ def test_layers_that_share_a_bias_get_each_their_own() -> None:
         np.testing.assert_allclose(moved, added, rtol=1e-3, atol=1e-6)
 
 
-def test_a_bias_that_was_left_out_is_added() -> None:
+def test_a_bias_that_was_left_out_is_added(cnn4: Graph) -> None:
     def without(network: torch.nn.Module) -> None:
         for module in network.modules():
             if isinstance(module, torch.nn.Conv2d):
                 torch.nn.init.zeros_(module.bias)
 
-    model = float_graph("cnn4", without)
+    model = cnn4(without)
     layers = [node for node in model.graph.node if node.op_type == "Conv"]
     assert all(len(node.input) == 2 for node in layers)
     stats = observe(model, PHOTOS[:3])

@@ -4,7 +4,6 @@ import csv
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from edgeclf_training.run.run_folder import load_run
 from helpers import write_class_folders
+from warm_processes import run_command, warm_process
 
 FLAGS = (
     *("--arch", "cnn4", "--image-size", "64", "--batch-size", "8", "--epochs", "3"),
@@ -28,27 +28,19 @@ def metrics(folder: Path) -> list[dict[str, float]]:
 def test_two_processes_get_the_metrics_of_one(
     tmp_path: Path,
     edgeclf: Callable[..., subprocess.CompletedProcess[str]],
-    edgeclf_child: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     data = write_class_folders(tmp_path / "photos" / "train", 8).parent
     write_class_folders(data / "val", 3, seed=50)
     for label in ("king", "gentoo"):
         next((data / "val" / label).glob("*.jpg")).unlink()  # seven photos: one process has one more than the other
-    for name, devices, started in (("one", 1, edgeclf), ("two", 2, edgeclf_child)):
-        done = started(
-            "train",
-            data,
-            *FLAGS,
-            "--device",
-            "cpu",
-            "--devices",
-            devices,
-            "--out",
-            tmp_path / name,
-            OMP_NUM_THREADS="1",
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stderr.count("run folder: ") == done.stderr.count("report: ") == 1, "one process does the talking"
+    errors = tmp_path / "errors"
+    for name, devices in (("one", 1), ("two", 2)):
+        errors.write_bytes(b"")
+        process = warm_process(run_command, errors, "train", data, *CPU, "--devices", devices, "--out", tmp_path / name)
+        process.join(300)
+        told = errors.read_text()
+        assert process.exitcode == 0, told
+        assert told.count("run folder: ") == told.count("report: ") == 1, "one process does the talking"
     one, two = (metrics(tmp_path / name) for name in ("one", "two"))
     assert len(one) == 3
     for alone, together in zip(one, two, strict=True):
@@ -65,18 +57,19 @@ def test_two_processes_get_the_metrics_of_one(
 
 def test_sigterm_in_the_second_phase_ends_all_processes(class_folders: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    flags = ["--epochs", "500", "--freeze-epochs", "1", "--early-stopping", "0", "--devices", "2", "--out", str(out)]
-    command = [sys.executable, "-m", "edgeclf", "train", str(class_folders), *CPU, *flags]
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=one_thread) as main:
-        assert main.stderr is not None
-        for line in main.stderr:
+    flags = ["--epochs", "500", "--freeze-epochs", "1", "--early-stopping", "0", "--devices", "2", "--out", out]
+    errors = tmp_path / "errors"
+    os.mkfifo(errors)
+    main = warm_process(run_command, errors, "train", class_folders, *CPU, *flags)
+    with errors.open() as told:
+        for line in told:
             if line.startswith("epoch 3/"):
                 started = subprocess.run(["pgrep", "-P", str(main.pid)], capture_output=True, text=True).stdout.split()
-                main.send_signal(signal.SIGTERM)
+                os.kill(main.pid, signal.SIGTERM)
                 break
-        rest = main.stderr.read()
-    assert main.returncode == 130
+        rest = told.read()
+    main.join()
+    assert main.exitcode == 130
     assert f"`edgeclf train --resume {out}` resumes it" in rest
     assert "Traceback" not in rest
     assert started, "there was another process"

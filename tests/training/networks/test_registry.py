@@ -51,6 +51,7 @@ def _forget() -> Iterator[None]:
     registry._registered.clear()
 
 
+@pytest.mark.usefixtures("share_traces")
 def test_the_example_trains_explains_and_exports(
     site: Path, class_folders: Path, tmp_path: Path, edgeclf: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

@@ -115,6 +115,7 @@ def test_a_folder_without_the_photos_is_refused(away: tuple[Path, Path], tmp_pat
     assert len(with_photos(load_run(away[0])).split.train) == 0
 
 
+@pytest.mark.usefixtures("share_traces")
 def test_single_photos_that_are_gone_are_told_and_left_out(away: tuple[Path, Path], tmp_path: Path) -> None:
     folder, photos = away
     run = relocated(load_run(folder), [photos])

@@ -1,6 +1,5 @@
 """A run is never lost: interruptions, kills, damage, and going on with the same weights bit for bit."""
 
-import multiprocessing
 import os
 import pickle
 import random
@@ -8,7 +7,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +20,10 @@ from edgeclf.events import Event, Listener
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.fit.messages import EpochEnd
 from edgeclf_training.fit.train import resume, train
+from edgeclf_training.networks import Architecture, registry
 from edgeclf_training.run.run_folder import Run, load_run
+from torch import nn
+from warm_processes import run_command, warm_process
 
 # Two phases of two epochs, with all that is random switched on.
 OPTIONS = TrainOptions(
@@ -84,12 +85,27 @@ def test_going_on_ends_in_the_same_weights_bit_for_bit(
     assert load_run(tmp_path / "run").metrics == whole.metrics
 
 
-def test_running_statistics_are_resumed_too(class_folders: Path, tmp_path: Path) -> None:
-    options = replace(OPTIONS, arch="resnet18", image_size=32, epochs=2, freeze_epochs=0, batch_norm="update")
+def test_running_statistics_are_resumed_too(
+    class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_registered", {"small": Architecture(_small_with_batch_norm, _three_stages)})
+    options = replace(OPTIONS, arch="small", image_size=32, epochs=2, freeze_epochs=0, batch_norm="update")
     with pytest.raises(KeyboardInterrupt):
-        train([class_folders], tmp_path / "run", options, on_event=stop_after(1))
+        train([class_folders], tmp_path / "run", options, report=False, on_event=stop_after(1))
     whole = train([class_folders], tmp_path / "whole", options, report=False)
+    assert any(name.endswith("running_mean") for name in whole.network().state_dict())
     assert_same_weights(resume(tmp_path / "run", report=False), whole)
+
+
+def _small_with_batch_norm() -> nn.Module:
+    net = nn.Module()
+    for name, inputs, outputs in (("one", 3, 8), ("two", 8, 16), ("three", 16, 16)):
+        net.add_module(name, nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2), nn.BatchNorm2d(outputs), nn.ReLU()))
+    return net
+
+
+def _three_stages(net: nn.Module) -> tuple[list[tuple[str, nn.Module]], None]:
+    return list(net.named_children()), None
 
 
 def test_going_on_from_a_run_needs_that_run_only_to_begin(whole: Run, class_folders: Path, tmp_path: Path) -> None:
@@ -113,13 +129,6 @@ def test_the_resolved_recipe_trains_the_same_network(whole: Run, class_folders: 
     assert_same_weights(train([class_folders], tmp_path / "run", replace(recipe, workers=0)), whole)
 
 
-def _server() -> Any:
-    """Starts processes that have torch imported already: else most kills would only hit imports."""
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["edgeclf_training.fit.train"])
-    return server
-
-
 def _go_on(data: Path, out: Path) -> None:
     torch.set_num_threads(1)
     if (out / "run.json").exists():
@@ -129,35 +138,28 @@ def _go_on(data: Path, out: Path) -> None:
         train([data], out, OPTIONS)
 
 
-def test_kill_minus_9_ten_times_ends_in_the_same_weights(class_folders: Path, tmp_path: Path) -> None:
+def test_kill_minus_9_ten_times_ends_in_the_same_weights(whole: Run, class_folders: Path, tmp_path: Path) -> None:
     """Processes are killed at random moments until ten have been; each goes on where the last one was cut off."""
-    server = _server()
-    quiet = server.Process(target=_go_on, args=(class_folders, tmp_path / "whole"))
-    quiet.start()
-    quiet.join()
-    assert quiet.exitcode == 0
+    warm_process(os.getpid).join()  # until torch is imported
     started = time.perf_counter()
-    whole = server.Process(target=_go_on, args=(class_folders, tmp_path / "again"))
-    whole.start()
-    whole.join()
+    warm_process(_go_on, class_folders, tmp_path / "quiet").join()
     takes = time.perf_counter() - started
+    assert_same_weights(load_run(tmp_path / "quiet"), whole)
 
     moments, kills, out = random.Random(5), 0, tmp_path / "killed"
     while kills < 10:
-        process = server.Process(target=_go_on, args=(class_folders, out))
-        process.start()
+        process = warm_process(_go_on, class_folders, out)
         process.join(moments.uniform(0.05, 0.7) * takes)
         if process.is_alive():
             kills += 1
-            os.kill(process.pid or 0, signal.SIGKILL)
+            os.kill(process.pid, signal.SIGKILL)
         process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
         if out.exists() and (out / "run.json").exists() and load_run(out).metrics:
-            assert_same_weights(load_run(out), load_run(tmp_path / "whole"))
+            assert_same_weights(load_run(out), whole)
             shutil.rmtree(out)  # it got through: the next one begins anew
-    last = server.Process(target=_go_on, args=(class_folders, out))
-    last.start()
-    last.join()
-    assert_same_weights(load_run(out), load_run(tmp_path / "whole"))
+    warm_process(_go_on, class_folders, out).join()
+    assert_same_weights(load_run(out), whole)
     assert not list(out.glob("*.part"))
 
 
@@ -234,14 +236,12 @@ def _with_small_files(data: Path, out: Path, log: Path) -> None:
         log.write_text(str(error))
 
 
-def test_a_disk_that_fills_up_is_one_clear_error(class_folders: Path, tmp_path: Path) -> None:
-    process = _server().Process(target=_with_small_files, args=(class_folders, tmp_path / "run", tmp_path / "log"))
-    process.start()
-    process.join()
+def test_a_disk_that_fills_up_is_one_clear_error(whole: Run, class_folders: Path, tmp_path: Path) -> None:
+    warm_process(_with_small_files, class_folders, tmp_path / "run", tmp_path / "log").join()
     message = (tmp_path / "log").read_text()
     assert "cannot be written" in message
     assert "--resume" in message
-    assert_same_weights(resume(tmp_path / "run"), train([class_folders], tmp_path / "whole", OPTIONS))
+    assert_same_weights(resume(tmp_path / "run"), whole)
 
 
 def test_a_full_disk_is_found_before_training_starts(
@@ -258,15 +258,18 @@ def test_sigterm_says_how_to_go_on(
     class_folders: Path, tmp_path: Path, edgeclf: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     flags = "--arch cnn4 --image-size 64 --batch-size 8 --epochs 500 --workers 0 --early-stopping 0"
-    command = [sys.executable, "-m", "edgeclf", "train", str(class_folders), "--out", str(tmp_path / "run")]
-    with subprocess.Popen([*command, *flags.split()], stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
+    command = ("train", class_folders, "--out", tmp_path / "run", *flags.split())
+    errors = tmp_path / "errors"
+    os.mkfifo(errors)
+    process = warm_process(run_command, errors, *command)
+    with errors.open() as told:
+        for line in told:
             if line.startswith("epoch 2/"):
-                process.send_signal(signal.SIGTERM)
+                os.kill(process.pid, signal.SIGTERM)
                 break
-        rest = process.stderr.read()
-    assert process.returncode == 130
+        rest = told.read()
+    process.join()
+    assert process.exitcode == 130
     assert "Traceback" not in rest
     assert f"`edgeclf train --resume {tmp_path / 'run'}` resumes it" in rest
     assert len(load_run(tmp_path / "run").network().state_dict()) > 0
