@@ -7,7 +7,7 @@ import signal
 import socket
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,8 +71,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any attempt of the test's own process to connect is a failure."""
+def no_network() -> Iterator[None]:
+    """Any attempt of the test's own process to connect is a failure.
+
+    Not by the fixture ``monkeypatch``: what a test changes is put back before its folder is deleted.
+    """
 
     def guard(real: Callable[..., Any]) -> Callable[..., Any]:
         def connect(self: socket.socket, address: object) -> Any:
@@ -82,8 +85,10 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return connect
 
-    for name in ("connect", "connect_ex"):
-        monkeypatch.setattr(socket.socket, name, guard(getattr(socket.socket, name)))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, guard(getattr(socket.socket, name)))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,9 @@ def test_the_example_of_the_package_runs() -> None:
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, edgeclf_export; print(sorted({'torch', 'onnx', 'numpy'} & set(sys.modules))); "
-        "edgeclf_export.Budget; print('numpy' in sys.modules)"
-    )
+    code = "import sys, edgeclf_export; print(sorted({'torch', 'onnx', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["[]", "True"]
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("name", edgeclf_export.__all__)

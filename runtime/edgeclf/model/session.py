@@ -199,7 +199,10 @@ def _provider(device: str, available: list[str]) -> str:
         if device.lower() in (name.lower(), short_name(name)):
             return name
     hint = 'pip install "edgeclf[gpu]" in place of "edgeclf[cpu]"' if "cuda" in device.lower() else "use --device cpu"
-    names = ", ".join(["auto", *map(short_name, available)])
+    from edgeclf.model.openvino_session import openvino_installed
+
+    others = [OPENVINO] if openvino_installed() else []
+    names = ", ".join(["auto", *map(short_name, [*available, *others])])
     raise BackendError(f"device {device!r} is not available here; available: {names}", f"{hint}; see `edgeclf devices`")
 
 

@@ -1,9 +1,13 @@
 """Devices: listing them, choosing one, and the same predictions on a GPU."""
 
+import importlib.machinery
+import importlib.util
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -49,6 +53,23 @@ def test_names_and_what_auto_takes() -> None:
 def test_a_provider_that_sends_photos_away_is_refused(model: Path) -> None:
     with pytest.raises(BackendError, match="is not available here"):
         Classifier(model, "azure")
+
+
+@pytest.mark.parametrize("openvino", [True, False])
+def test_an_unknown_device_is_told_which_there_are(
+    openvino: bool, edgeclf: Run, model: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, there = importlib.machinery.ModuleSpec("openvino", None) if openvino else None, importlib.util.find_spec
+
+    def find(name: str, package: str | None = None) -> Any:
+        return found if name == "openvino" else there(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find)
+    done = edgeclf("predict", photo, "-m", model, "--device", "nosuch")
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1)
+    (names,) = re.findall(r"available: ([^;]*);", done.stderr)
+    assert {"auto", "cpu"} <= set(names.split(", "))
+    assert ("openvino" in names.split(", ")) == openvino
 
 
 def test_predict_says_which_device_served(edgeclf: Run, model: Path, photo: Path) -> None:
