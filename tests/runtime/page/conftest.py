@@ -21,6 +21,15 @@ def page() -> Path:
 
 
 @pytest.fixture(scope="session")
+def jpeg_decoder() -> Path:
+    """The JPEG decoder of the browser runtime; skips where it was not fetched."""
+    file = PAGE / "vendor" / "jpeg-turbo.wasm"
+    if not file.is_file():
+        pytest.skip("needs the browser runtime: python tools/fetch_web_runtime.py")
+    return file
+
+
+@pytest.fixture(scope="session")
 def in_node(once: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Runs a script beside the page's modules: in_node(script, argument) gives what the script returns.
 
