@@ -7,6 +7,7 @@ import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -86,7 +87,7 @@ def serve(
 
     Answers are those of `edgeclf predict --json`, bit for bit; /docs lists all addresses. Photos stay in memory, and
     neither photos nor their names are written anywhere unless --keep-unsure is given. A photo is answered in order;
-    beyond --max-waiting requests, half of them from one address, clients get 503 and Retry-After.
+    beyond --max-waiting requests, three quarters of them from one address, clients get 503 and Retry-After.
 
     Beyond this machine a token is asked for: $EDGECLF_TOKEN, --token, or one that is made at each start. Plain HTTP can
     be read by others in the same network: put a reverse proxy with HTTPS before it where that matters.
@@ -117,6 +118,7 @@ def serve(
         memory_bytes=max(_MIN_QUEUE_BYTES, max_photo * 2**20, min(Limits.memory_bytes, free // _SHARE_OF_MEMORY)),
     )
     path = model or os.fspath(default_model())
+    given = (token, os.environ.get("EDGECLF_TOKEN"))
     with listen(host, port) as listener:
         console = Console()
         classifier = Classifier(path, device, threads, threshold=threshold, low_memory=low_memory)
@@ -124,7 +126,7 @@ def serve(
         settings = Settings(access, limits, path, review, keep_unsure, run)
         app = create_app(classifier, settings, low_memory=low_memory, on_event=console.listener)
         service = Service(app, listener, limits)
-        _tell_address(listener.getsockname()[:2], host, access, console)
+        _tell_address(listener.getsockname()[:2], host, access, access.token not in given, console)
         ended_by = _serve(service)
     if ended_by == signal.SIGINT:
         raise KeyboardInterrupt
@@ -138,7 +140,7 @@ def _access(
     Raises:
         UsageError: an option is invalid.
     """
-    from edgeclf.serve.settings import Access, checked_origin, checked_token, is_loopback, own_names
+    from edgeclf.serve.settings import Access, checked_host, checked_origin, checked_token, is_loopback, own_names
 
     given = token if token is not None else os.environ.get("EDGECLF_TOKEN") or None
     if no_token and token is not None:
@@ -149,7 +151,7 @@ def _access(
         checked_token(given)
     elif not is_loopback(host):
         given = secrets.token_urlsafe(_TOKEN_BYTES)
-    hosts = (*own_names(host), *(name.lower().rstrip(".") for name in names))
+    hosts = (*own_names(host), *map(checked_host, names))
     return Access(given, hosts, tuple(map(checked_origin, origins)), read_only)
 
 
@@ -171,21 +173,24 @@ def _serve(service: "Service") -> int | None:
     return ended_by
 
 
-def _tell_address(bound: tuple[str, int], host: str, access: "Access", console: Console) -> None:
+def _tell_address(bound: tuple[str, int], host: str, access: "Access", made: bool, console: Console) -> None:
     """Print where the service can be reached: as a line, and as a QR code for phones if it is for them."""
     from edgeclf.serve.settings import is_loopback
 
     name = bound[0] if not _is_any(bound[0]) else _address_in_network(bound[0])
     address = f"http://{f'[{name}]' if ':' in name else name}:{bound[1]}/"
-    secret = f"?token={access.token}" if access.token else ""
+    terminal = sys.stderr.isatty()
+    # A secret of the user's own does not belong in a log.
+    secret = f"?token={quote(access.token, safe='')}" if access.token and (made or terminal) else ""
     console.line(f"serving at {address}{secret}")
-    if not is_loopback(host):
-        if not access.token:
-            console.line("everybody in this network may use it: --no-token")
-        elif sys.stderr.isatty():
-            import segno
+    if access.token and not secret:
+        console.line("clients need the token that was given")
+    if not access.token and not is_loopback(host):
+        console.line("everybody in this network may use it: --no-token")
+    if secret and terminal and not is_loopback(host):
+        import segno
 
-            segno.make(f"{address}{secret}", micro=False).terminal(out=sys.stderr, compact=True)
+        segno.make(f"{address}{secret}", micro=False).terminal(out=sys.stderr, compact=True)
     console.line("Ctrl-C ends it")
 
 

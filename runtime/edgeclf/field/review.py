@@ -6,7 +6,9 @@
 """
 
 import contextlib
+import errno
 import filecmp
+import hashlib
 import os
 import re
 import shutil
@@ -22,6 +24,7 @@ from edgeclf.files.move_new import numbered
 from edgeclf.files.photo_names import UNSORTED, is_ignored, is_photo_name
 from edgeclf.images.file_format import file_format
 
+_MIN_FREE_BYTES = 200 * 2**20  # uploads are not kept if the disk has less: others need it, too
 _LEFTOVER_AGE = 3600.0  # seconds until the temporary file of an interrupted copy is deleted
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]|^\.+|[. ]+$')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)  # on Windows, with any suffix
@@ -88,6 +91,8 @@ class ReviewFolder:
     def keep(self, data: bytes, name: str, guess: str) -> Path:
         """Store an upload in the folder of a class, by the rules of ``copy``.
 
+        If another photo has its name, a part of its hash is added: a camera may send thousands under one name.
+
         Args:
             data: the bytes of the photo.
             name: what the sender calls it: not trusted, only its last part is used.
@@ -97,14 +102,22 @@ class ReviewFolder:
             The path of the file.
 
         Raises:
-            RecordError: it cannot be written.
+            RecordError: it cannot be written, or the disk is nearly full.
         """
 
         def same(other: Path) -> bool:
             return other.stat().st_size == len(data) and other.read_bytes() == data
 
+        own = _upload_name(name, data)
         try:
-            return self._store(guess, _upload_name(name, data), same, lambda file: file.write(data))
+            folder = self.folder / UNSORTED / safe_name(guess)
+            if (folder / own).exists() and not same(folder / own):
+                stem, suffix = os.path.splitext(own)
+                own = f"{stem}-{hashlib.sha256(data).hexdigest()[:10]}{suffix}"
+            folder.mkdir(parents=True, exist_ok=True)
+            if shutil.disk_usage(folder).free < _MIN_FREE_BYTES:
+                raise OSError(errno.ENOSPC, f"less than {_MIN_FREE_BYTES >> 20} MiB are free")
+            return self._store(guess, own, same, lambda file: file.write(data))
         except OSError as error:
             raise self._cannot_write(guess, error) from error
 

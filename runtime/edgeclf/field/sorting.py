@@ -45,7 +45,9 @@ class SortFolder:
         self._journal = Journal(self.folder)
         self._by_id: dict[str, TrayPhoto] = {}
         self._lock = threading.RLock()
-        if self._journal.path.exists():  # what a crash left behind
+        if os.path.exists(self.folder) and not os.path.isdir(self.folder):
+            raise UsageError(f"--review {folder}: is not a folder", "name the folder with _unsorted in it")
+        if os.path.exists(self._journal.path):  # what a crash left behind
             with contextlib.suppress(RecordError), self._writing():
                 pass
 
@@ -65,7 +67,10 @@ class SortFolder:
         if photo is None:
             self.photos()
             photo = self._by_id.get(id)
-        return photo if photo and self._lies_there(photo) else None
+        if photo is None or self._lies_there(photo):
+            return photo
+        self.trays.forget(photo)
+        return None
 
     def state(self, client: str = "") -> SortState:
         """How far the sorting is.
@@ -120,6 +125,8 @@ class SortFolder:
                 if photo and self._lies_there(photo):
                     found.append(photo)
                     continue
+                if photo:
+                    self.trays.forget(photo)
                 before = self._journal.sorted_by(id)
                 if before and before.label == wanted and before.client == client:
                     already[id] = before.number

@@ -99,6 +99,11 @@ class Trays:
             self._read = read
             return [photo for _, photos in read.values() for photo in photos]
 
+    def forget(self, photo: TrayPhoto) -> None:
+        """Read a tray again, although its folder did not change: one of its photos was written to in place."""
+        with self._lock:
+            self._read.pop(photo.tray, None)
+
     def path(self, photo: TrayPhoto) -> Path:
         """Where a photo lies."""
         return self.root / photo.tray / photo.name

@@ -1,20 +1,21 @@
 """Who is let in: the Host header, other sites' pages, the token; and the headers that every answer carries."""
 
+import hashlib
 import hmac
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.requests import Request, cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edgeclf.serve.problems import RequestError
+from edgeclf.serve.problems import RequestError, drain
 from edgeclf.serve.settings import Access, Limits
 from edgeclf.serve.uploads import body_chunks
 
-COOKIE = "edgeclf_token"
 _COOKIE_SECONDS = 365 * 24 * 3600
-_OPEN = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/login")
+_HEALTH = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
+_OPEN = (*_HEALTH, "/login")
 _PAGES = ("/", "/sort", "/docs")
 _READING = ("GET", "HEAD", "OPTIONS")
 _MAX_FORM_BYTES = 4096
@@ -60,6 +61,8 @@ class Guard:
             refused = self._refused(scope)
         except RequestError as problem:
             refused = problem.response()
+        if refused is not None:
+            await drain(Request(scope, receive))
         await (refused or self._app)(scope, receive, send_with_headers)
 
     def _refused(self, scope: Scope) -> Response | None:
@@ -69,9 +72,11 @@ class Guard:
             RequestError: 401, 403, 421.
         """
         headers, path = Headers(scope=scope), scope["path"]
-        if not self._access.allows_host(headers.get("host", "")):
-            name = headers.get("host", "")[:100]
-            raise RequestError(421, "host", f"this service is not {name!r}; start it with --allow-host for this name")
+        named = headers.get("host", "")
+        if not self._access.allows_host(named) and (named or path not in _HEALTH):  # some probes name no host
+            raise RequestError(
+                421, "host", f"this service is not {named[:100]!r}; start it with --allow-host for this name"
+            )
         if scope["method"] not in _READING and not self._same_site(headers):
             raise RequestError(403, "origin", "another site's page may not do this; allow it with --cors")
         token = self._access.token
@@ -80,7 +85,7 @@ class Guard:
         query = QueryParams(scope["query_string"])
         if path in _PAGES and (given := query.get("token")) is not None and is_same(given, token):
             return with_cookie(RedirectResponse(_beside(path), 303), token, headers)
-        if any(is_same(one, token) for one in _tokens(headers)):
+        if any(is_same(one, token) for one in _tokens(headers, token)):
             return None
         if path in _PAGES and scope["method"] in _READING:
             return RedirectResponse("./login", 303)
@@ -95,10 +100,9 @@ class Guard:
         if site == "same-origin" or origin.lower() in self._access.origins:
             return True
         # A page cannot set X-Forwarded-Host without asking first: only a reverse proxy sends it.
-        return urlsplit(origin).netloc.lower() in (
-            headers.get("host", "").lower(),
-            headers.get("x-forwarded-host", "").lower() or None,
-        )
+        own = (headers.get("host", "").lower(), headers.get("x-forwarded-host", "").lower())
+        place = origin.partition("://")[2].lower()
+        return bool(place) and place in own
 
 
 def is_same(given: str, token: str) -> bool:
@@ -111,6 +115,11 @@ def client_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+def cookie_name(token: str) -> str:
+    """The cookie of this service: browsers send a host's cookies to all its ports, where other services may be."""
+    return f"edgeclf_{hashlib.sha256(token.encode()).hexdigest()[:8]}"
+
+
 def with_cookie(response: Response, token: str, headers: Headers) -> Response:
     """An answer that makes the browser remember the token.
 
@@ -118,7 +127,9 @@ def with_cookie(response: Response, token: str, headers: Headers) -> Response:
     makes of it.
     """
     secure = headers.get("x-forwarded-proto", "").lower() == "https"
-    response.set_cookie(COOKIE, token, _COOKIE_SECONDS, path=None, secure=secure, httponly=True, samesite="lax")
+    response.set_cookie(
+        cookie_name(token), token, _COOKIE_SECONDS, path=None, secure=secure, httponly=True, samesite="lax"
+    )
     return response
 
 
@@ -129,15 +140,15 @@ async def log_in(request: Request, access: Access, limits: Limits) -> Response:
         RequestError: the form is too large or too slow.
     """
     body = b"".join([chunk async for chunk in body_chunks(request, limits, _MAX_FORM_BYTES)])
-    form = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=10))
+    form = dict(parse_qsl(body.decode("utf-8", "replace")))
     if access.token is None or is_same(form.get("token", "").strip(), access.token):
         return with_cookie(RedirectResponse("./", 303), access.token or "", request.headers)
     return RedirectResponse("./login?wrong=1", 303)
 
 
-def _tokens(headers: Headers) -> list[str]:
+def _tokens(headers: Headers, token: str) -> list[str]:
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE)
+    cookie = cookie_parser(headers.get("cookie", "")).get(cookie_name(token))
     return [*([given.strip()] if scheme.lower() == "bearer" else []), *([cookie] if cookie is not None else [])]
 
 

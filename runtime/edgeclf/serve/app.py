@@ -15,11 +15,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgeclf import __version__
 from edgeclf.classifier import Classifier
 from edgeclf.errors import EdgeclfError, RecordError
-from edgeclf.events import Listener, Message, log
+from edgeclf.events import Listener, log
+from edgeclf.events import Message as TextMessage
 from edgeclf.field.record import Record
 from edgeclf.hardware import memory
 from edgeclf.images.photo_bytes import NamedPhoto
@@ -28,12 +30,19 @@ from edgeclf.serve.metrics import MEDIA_TYPE, Measured, Metrics
 from edgeclf.serve.openapi import openapi
 from edgeclf.serve.predict_api import Keep, PhotoRoutes
 from edgeclf.serve.predictions import Predictor
-from edgeclf.serve.problems import ClientGoneError, RequestError, answer_edgeclf_error, answer_problem, json_response
-from edgeclf.serve.settings import Settings
+from edgeclf.serve.problems import (
+    ClientGoneError,
+    RequestError,
+    answer_edgeclf_error,
+    answer_problem,
+    busy,
+    json_response,
+)
+from edgeclf.serve.settings import Limits, Settings
 from edgeclf.serve.static import read_page, respond
 from edgeclf.serve.work import Work
 
-_PHOTO_BYTES = 160 * 2**20  # upper estimate of what a phone's photo takes while its overlay is drawn
+_PHOTO_BYTES = 256 * 2**20  # what the largest photos take while their overlay is drawn: 253 MiB were measured
 _PAGES = {"/": "index.html", "/sort": "sort.html", "/docs": "api.html", "/login": "login.html"}
 
 
@@ -57,7 +66,7 @@ def create_app(
         BackendError: onnxruntime or the device is not available.
         UsageError: the review folder cannot be used.
     """
-    work = Work(1 if low_memory else _threads(classifier), settings.limits)
+    work = Work(1 if low_memory else _threads(classifier, settings.limits), settings.limits)
     predictor = Predictor(classifier)
     metrics = Metrics(work, classifier.sha256[:16], classifier.device)
     files = read_page()
@@ -130,9 +139,10 @@ def create_app(
         allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type"],
     )
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[
+            Middleware(_Ending),
             Middleware(Measured, metrics=metrics),
             *([across] if origins else []),
             Middleware(Guard, access=settings.access),
@@ -145,12 +155,16 @@ def create_app(
         },
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # it would answer with an absolute address, which is another one behind a proxy
+    return app
 
 
-def _threads(classifier: Classifier) -> int:
+def _threads(classifier: Classifier, limits: Limits) -> int:
     """How many photos are worked on at once: as many as threads, fewer if the memory does not suffice."""
     available = memory().available
-    return classifier.threads if available is None else min(classifier.threads, max(1, available // _PHOTO_BYTES))
+    if available is None:
+        return classifier.threads
+    return min(classifier.threads, max(1, (available - limits.memory_bytes) // _PHOTO_BYTES))
 
 
 def _description(classifier: Classifier, settings: Settings) -> dict[str, Any]:
@@ -209,15 +223,38 @@ def _keeper(settings: Settings, on_event: Listener) -> Keep | None:
         return None
     from edgeclf.field.review import ReviewFolder
 
-    trays = ReviewFolder(settings.review)
+    trays, said = ReviewFolder(settings.review), set[str]()
 
     def keep(photo: NamedPhoto, record: Record) -> None:
         try:
             trays.keep(photo.data, photo.name, record.predictions[0].label)
         except RecordError as error:  # the client gets its answer all the same
-            on_event(Message(str(error), "warning"))
+            if error.message not in said:
+                said.add(error.message)
+                on_event(TextMessage(str(error), "warning"))
 
     return keep
+
+
+class _Ending:
+    """Middleware: who is still waiting when the service has to end is told so."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def remember(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, remember)
+        except asyncio.CancelledError:
+            if scope["type"] == "http" and not started:
+                await busy("the service is ending").response()(scope, receive, send)
 
 
 async def _answer_nobody(request: Request, error: Exception) -> Response:

@@ -18,9 +18,9 @@ from edgeclf.serve.access import client_of
 from edgeclf.serve.arguments import JSON_LINES, ExplainArguments, PredictArguments
 from edgeclf.serve.metrics import Metrics
 from edgeclf.serve.predictions import Predictor, as_huggingface
-from edgeclf.serve.problems import ClientGoneError, RequestError, bad_argument, json_response, of_error
+from edgeclf.serve.problems import ClientGoneError, RequestError, bad_argument, drain, json_response, of_error
 from edgeclf.serve.settings import Limits
-from edgeclf.serve.uploads import drain, is_multipart, read_parts, read_photo
+from edgeclf.serve.uploads import is_multipart, read_parts, read_photo
 from edgeclf.serve.work import Work
 
 Keep = Callable[[NamedPhoto, Record], None]  # keeps an unsure photo, in a thread
@@ -56,7 +56,8 @@ class PhotoRoutes:
             return _Records(self, request, arguments)
         with self._work.admitted(client_of(request)):
             photo = await self._one_photo(request, arguments.name)
-            record = await self._record(photo, arguments)
+            with self._counted(photo):
+                record = await self._record(photo, arguments)
         if record.error is not None:
             return json_response(record.to_dict(), status_of(record))
         return json_response(as_huggingface(record) if arguments.huggingface else record.to_dict())
@@ -90,18 +91,25 @@ class PhotoRoutes:
         """
         free = asyncio.Semaphore(_AHEAD * self._work.threads)
         waiting: asyncio.Queue[asyncio.Task[Record] | None] = asyncio.Queue()
+        running: set[asyncio.Task[Any]] = set()
 
-        async def one(photo: NamedPhoto | PhotoError) -> Record:
-            try:
-                return await self._record(photo, arguments)
-            finally:
+        def begin(photo: NamedPhoto | PhotoError) -> asyncio.Task[Record]:
+            def end(task: "asyncio.Task[Record]") -> None:  # called for a task, too, that was cancelled before it began
+                running.discard(task)
                 free.release()
+                self._give_back(photo)
+
+            task = asyncio.create_task(self._record(photo, arguments))
+            running.add(task)
+            task.add_done_callback(end)
+            return task
 
         async def read() -> None:
             try:
                 async with aclosing(read_parts(request, self._limits, self._work)) as parts:
                     async for photo in parts:
-                        waiting.put_nowait(asyncio.create_task(one(photo)))
+                        waiting.put_nowait(begin(photo))
+                        del photo  # while the next part comes
                         await free.acquire()
             finally:
                 waiting.put_nowait(None)
@@ -112,18 +120,16 @@ class PhotoRoutes:
                 yield await task
             await reader
         finally:
-            reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
-            while not waiting.empty():
-                if (left := waiting.get_nowait()) is not None:  # its thread cannot be stopped: wait, then forget it
-                    await asyncio.gather(left, return_exceptions=True)
+            left = [reader, *running]
+            for one in left:
+                one.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _record(self, photo: NamedPhoto | PhotoError, arguments: PredictArguments) -> Record:
         name = photo.path or arguments.name if isinstance(photo, PhotoError) else photo.name
-        with self._counted(photo):
-            record = await self._work.run(self._predictor.predict, photo, arguments.top_k, arguments.threshold, name)
-            if record.unknown and self._keep is not None and isinstance(photo, NamedPhoto):
-                await self._work.run(self._keep, photo, record)
+        record = await self._work.run(self._predictor.predict, photo, arguments.top_k, arguments.threshold, name)
+        if record.unknown and self._keep is not None and isinstance(photo, NamedPhoto):
+            await self._work.run(self._keep, photo, record)
         self._metrics.photo(record)
         return record
 

@@ -3,12 +3,14 @@
 import json
 from typing import Any
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
 from edgeclf.errors import EdgeclfError, UsageError
 
 RETRY_AFTER_SECONDS = 2
+_DRAINED_BYTES, _DRAIN_SECONDS = 8 * 2**20, 2.0
 
 
 class RequestError(Exception):
@@ -57,9 +59,23 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
     return Response(json.dumps(value, allow_nan=False), status, headers, "application/json")
 
 
+async def drain(request: Request) -> None:
+    """Read some of what the client still sends: most clients read the answer only after they have sent everything."""
+    if getattr(request.state, "ended", False):
+        return
+    left = _DRAINED_BYTES
+    with anyio.move_on_after(_DRAIN_SECONDS):
+        while left > 0:
+            message = await request.receive()
+            if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                return
+            left -= len(message.get("body", b""))
+
+
 async def answer_problem(request: Request, error: Exception) -> Response:
     """The handler of starlette for ``RequestError``."""
     assert isinstance(error, RequestError)
+    await drain(request)
     return error.response()
 
 

@@ -22,7 +22,8 @@ class Limits:
         per_client: of them, those from one address.
         memory_bytes: of all photos that were received and not classified yet; beyond it 503.
         idle_seconds: until an upload that sends nothing is cut off; also a connection that sends no request.
-        upload_seconds: for a whole request.
+        upload_seconds: for a whole request, without the time in which photos are classified.
+        bytes_per_second: slower uploads are cut off after ``idle_seconds``; so are clients that read more slowly.
         json_bytes: of a request that is JSON.
         connections: open at once.
         stop_seconds: for what is in work when the service ends.
@@ -35,9 +36,10 @@ class Limits:
     memory_bytes: int = 512 * 2**20
     idle_seconds: float = 20.0
     upload_seconds: float = 300.0
+    bytes_per_second: int = 512
     json_bytes: int = 2**20
     connections: int = 512
-    stop_seconds: float = 20.0
+    stop_seconds: float = 8.0  # containers are killed after 10
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,17 @@ def checked_origin(origin: str) -> str:
     if scheme not in ("http", "https") or not found or not rest or "/" in rest or "*" in rest:
         raise UsageError(f"--cors {origin}: is not the address of a site", "give it like https://lab.example")
     return origin.rstrip("/").lower()
+
+
+def checked_host(name: str) -> str:
+    """A name of the service as it stands in a Host header, in lower case.
+
+    Raises:
+        UsageError: it is an address, or has a port.
+    """
+    if not name or set(name) & set(":/ "):
+        raise UsageError(f"--allow-host {name}: is not a name", "give it like birds.example, without port")
+    return name.lower().rstrip(".")
 
 
 def is_loopback(host: str) -> bool:

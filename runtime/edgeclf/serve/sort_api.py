@@ -39,7 +39,7 @@ _SIDES = (16, 2048)  # pixels of a photo's longest side
 _DEFAULT_SIDE = 1600
 _JPEG_QUALITY = 85
 _FILE_THREADS = 4  # list folders and move files
-_CACHE = "private, max-age=3600, immutable"  # an id is that of one content
+_CACHE = "private, no-cache"  # asked for again by its ETag: the computer may be shared
 
 
 def sort_routes(

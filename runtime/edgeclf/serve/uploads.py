@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import anyio
 from python_multipart import MultipartParser
@@ -28,7 +29,7 @@ from edgeclf.serve.work import Work
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it logs what is wrong with a form, as an answer says
 
 _MAX_NAME_CHARACTERS = 300
-_DRAINED_BYTES, _DRAIN_SECONDS = 8 * 2**20, 2.0
+_EXTENDED = re.compile(rb"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)  # RFC 5987
 _ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}  # what browsers escape in file names, and nothing else
 
 
@@ -44,13 +45,15 @@ async def body_chunks(request: Request, limits: Limits, max_bytes: int) -> Async
         RequestError: 408, it comes too slowly; 413, it is larger than ``max_bytes``.
         ClientGoneError: the client closed the connection.
     """
-    end, received = time.monotonic() + limits.upload_seconds, 0
+    received, waited = 0, 0.0  # only the time that the client takes counts, not that of photos before
     while True:
-        seconds = min(limits.idle_seconds, end - time.monotonic())
+        began = time.monotonic()
         message: Any = None
-        with anyio.move_on_after(seconds):
+        with anyio.move_on_after(min(limits.idle_seconds, limits.upload_seconds - waited)):
             message = await request.receive()
-        if message is None:
+        waited += time.monotonic() - began
+        too_slow = waited > limits.idle_seconds and received < limits.bytes_per_second * waited
+        if message is None or too_slow:
             request.state.ended = True  # there is nothing to wait for
             what = "the upload is too slow; try again with a better connection"
             raise RequestError(408, "timeout", what, {"Connection": "close"})
@@ -67,19 +70,6 @@ async def body_chunks(request: Request, limits: Limits, max_bytes: int) -> Async
             yield chunk
         if request.state.ended:
             return
-
-
-async def drain(request: Request) -> None:
-    """Read some of what the client still sends: most clients read the answer only after they have sent everything."""
-    if getattr(request.state, "ended", False):
-        return
-    left = _DRAINED_BYTES
-    with anyio.move_on_after(_DRAIN_SECONDS):
-        while left > 0:
-            message = await request.receive()
-            if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                return
-            left -= len(message.get("body", b""))
 
 
 async def read_photo(request: Request, name: str, limits: Limits, work: Work) -> NamedPhoto:
@@ -122,7 +112,7 @@ async def read_parts(request: Request, limits: Limits, work: Work) -> AsyncGener
         parser = _parser(boundary, parts)
         async for chunk in body_chunks(request, limits, limits.photos * limits.photo_bytes):
             _feed(parser.write, chunk)
-            for photo in parts.take_complete():
+            while (photo := parts.take_complete()) is not None:
                 yield photo
         _feed(lambda _: parser.finalize(), b"")
         if not parts.ended:
@@ -198,10 +188,12 @@ class _Parts:
     def all_ended(self) -> None:
         self.ended = True
 
-    def take_complete(self) -> list[NamedPhoto | PhotoError]:
-        """The parts that are complete, each once."""
-        complete, self._complete = self._complete, []
-        return [part.error or NamedPhoto(part.name, bytes(part.data)) for part in complete]
+    def take_complete(self) -> NamedPhoto | PhotoError | None:
+        """The next part that is complete, each once: what is not taken is given back by ``drop``."""
+        if not self._complete:
+            return None
+        part = self._complete.pop(0)
+        return part.error or NamedPhoto(part.name, bytes(part.data))
 
     def drop(self) -> None:
         """Give back what nobody took."""
@@ -230,9 +222,20 @@ def _parser(boundary: bytes, parts: _Parts) -> MultipartParser:
 
 
 def _name_in(disposition: bytes) -> str:
-    """The file name in a Content-Disposition header; without one, the name of the field."""
+    """The file name in a Content-Disposition header.
+
+    Raises:
+        RequestError: 400, the part of the form is not a file.
+    """
     _, options = parse_options_header(disposition)
-    found = options.get(b"filename") or options.get(b"name") or b""
+    found = options.get(b"filename")
+    if found is None and (
+        extended := _EXTENDED.search(disposition)
+    ):  # as some libraries write names that are not ASCII
+        return shortened(unquote(extended[1].decode("ascii", "replace"))) or NO_NAME
+    if found is None:
+        field = options.get(b"name", b"").decode("utf-8", "replace")[:40]
+        raise bad_argument(f"the form's field {field!r} is not a file; give arguments in the address")
     text = re.sub("%22|%0D|%0A", lambda escape: _ESCAPES[escape[0]], found.decode("utf-8", "replace"))
     return shortened(text) or NO_NAME
 

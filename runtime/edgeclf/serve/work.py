@@ -79,5 +79,5 @@ class Work:
             self.photos -= 1
 
     def close(self) -> None:
-        """End the threads when they are done."""
-        self._pool.shutdown()
+        """End the threads when they are done; what waits for them is dropped."""
+        self._pool.shutdown(cancel_futures=True)

@@ -21,17 +21,29 @@ TOKEN = "correct-horse-battery"
         ("evil.example", 421),
         ("localhost.evil.example:8000", 421),
         ("127.0.0.1.evil.example", 421),
-        ("", 421),
     ],
 )
 def test_only_own_names_are_answered(service: Running, host: str, status: int) -> None:
     assert service.get("/model", Host=host).status == status
 
 
+def test_a_probe_that_names_no_host_sees_that_the_service_answers(service: Running) -> None:
+    for path, status in (("/healthz", b"200"), ("/model", b"421")):
+        with service.connect() as connection:
+            connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            assert connection.recv(1000).split(b" ")[1] == status, path
+
+
+def test_an_address_with_a_slash_too_many_is_not_redirected_to_another_host(service: Running) -> None:
+    assert service.get("/metrics/").status == 404
+
+
 def test_other_sites_pages_may_do_nothing(service: Running) -> None:
     for headers in (
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Origin": "://"},
         {"Origin": f"http://127.0.0.1:{service.port + 1}"},
         {"Sec_Fetch_Site": "cross-site"},
         {"Sec_Fetch_Site": "same-site", "Origin": "http://evil.example"},
@@ -86,9 +98,14 @@ def test_a_page_asks_for_the_token_and_remembers_it(serve: Serve) -> None:
         assert "HttpOnly" in cookie
         assert "SameSite=lax" in cookie
         assert "Path" not in cookie
+        assert cookie.startswith("edgeclf_")
+        assert not cookie.startswith("edgeclf_token=")  # another service of this host has another token
         assert service.get("/", Cookie=cookie.partition(";")[0]).status == 200
         assert service.get("/model", Cookie=cookie.partition(";")[0]).status == 200
-    assert service.get("/", Cookie=f"edgeclf_token={TOKEN}x").status == 303
+    name = cookie.partition("=")[0]
+    assert service.get("/", Cookie=f"{name}={TOKEN}x").status == 303
+    many = service.post("/login", "a=1&" * 50, Content_Type="application/x-www-form-urlencoded")
+    assert (many.status, many.headers["location"]) == (303, "./login?wrong=1")
     secure = service.get(f"/?token={TOKEN}", X_Forwarded_Proto="https").headers["set-cookie"]
     assert re.search("; secure", secure, re.IGNORECASE)
     assert service.post("/login", b"x" * 5000).status == 413

@@ -120,8 +120,9 @@ def test_beyond_this_machine_a_token_is_made_and_asked_for(model: Path) -> None:
         assert "everybody in this network may use it" in rest(child)
     for arguments, environment in (((), {"EDGECLF_TOKEN": "from-environment"}), (("--token", "from-environment"), {})):
         with serving("-m", model, *arguments, **environment) as (_, address):
-            assert address.endswith("/?token=from-environment")
+            assert address.endswith("/")  # a secret of the user's own does not belong in a log
             assert ask(port_of(address), "/model")[0] == 401
+            assert ask(port_of(address), "/model", Authorization="Bearer from-environment")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -131,6 +132,9 @@ def test_beyond_this_machine_a_token_is_made_and_asked_for(model: Path) -> None:
         (("--token", "long-enough", "--no-token"), 2, "contradicts"),
         (("--keep-unsure",), 2, "--review"),
         (("--keep-unsure", "--review", "x", "--read-only"), 2, "--read-only"),
+        (("--allow-host", "https://lab.example"), 2, "is not a name"),
+        (("--allow-host", "lab.example:443"), 2, "is not a name"),
+        (("--review", __file__), 2, "is not a folder"),
         (("--cors", "lab.example"), 2, "not the address of a site"),
         (("--host", "no.such.host.invalid"), 2, "cannot listen"),
         (("--host", "203.0.113.9"), 2, "cannot listen"),
@@ -209,3 +213,21 @@ def test_a_photo_that_cannot_be_kept_is_answered_and_the_console_says_why(
     assert "--review" in said
     assert "cannot be written" in said
     assert "Traceback" not in said
+
+
+def test_uploads_that_stand_still_do_not_keep_the_service_from_ending(model: Path) -> None:
+    """Who still waits then is told so; no traceback."""
+    with serving("-m", model) as (child, address):
+        port = port_of(address)
+        wait_ready(port)
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
+            slow.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\nhalf")
+            time.sleep(0.3)
+            began = time.monotonic()
+            child.terminate()
+            answer = slow.recv(1000)
+            assert answer.startswith(b"HTTP/1.1 503")
+            assert b"retry-after: 2" in answer
+        assert child.wait(30) == 0
+        assert time.monotonic() - began < 12
+        assert "Traceback" not in rest(child)

@@ -1,0 +1,75 @@
+"""Uploads that are kept, and photos in trays that change in place."""
+
+import os
+import time
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+from edgeclf.errors import RecordError, UsageError
+from edgeclf.field import review
+from edgeclf.field.review import ReviewFolder
+from edgeclf.field.sorting import SortFolder
+from helpers import draw
+
+
+def test_a_thousand_uploads_under_one_name_are_stored_without_reading_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = 0
+    really = Path.read_bytes
+
+    def counting(path: Path) -> bytes:
+        nonlocal reads
+        reads += 1
+        return really(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counting)
+    folder = ReviewFolder(tmp_path)
+    uploads = [number.to_bytes(4, "big") * 8 for number in range(300)]
+    paths = [folder.keep(data, "feeder.jpg", "king") for data in uploads]
+    assert len(set(paths)) == 300
+    assert reads <= 300  # the photo with the plain name, each time
+    assert [really(path) for path in paths] == uploads
+    assert [folder.keep(data, "feeder.jpg", "king") for data in uploads[:20]] == paths[:20]
+    assert len(list((tmp_path / "_unsorted" / "king").iterdir())) == 300
+
+
+def test_nothing_is_kept_on_a_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(review.shutil, "disk_usage", lambda _: usage(2**40, 2**40, 100 * 2**20))
+    with pytest.raises(RecordError, match="MiB are free"):
+        ReviewFolder(tmp_path).keep(b"photo", "a.jpg", "king")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_photo_that_was_written_to_in_place_is_listed_anew(tmp_path: Path) -> None:
+    tray = tmp_path / "_unsorted" / "king"
+    tray.mkdir(parents=True)
+    draw(1).save(tray / "a.png")
+    past = time.time() - 100
+    os.utime(tray / "a.png", (past, past))
+    os.utime(tray, (past, past))
+    folder = SortFolder(tmp_path, ("king",))
+    (before,) = folder.photos()
+    with open(tray / "a.png", "ab") as file:  # the folder's time does not change
+        file.write(b"more")
+    assert folder.find(before.id) is None
+    (after,) = folder.photos()
+    assert after.id != before.id
+    with open(tray / "a.png", "ab") as file:
+        file.write(b"more")
+    assert folder.label([after.id], "king").moved == ()
+    (last,) = folder.photos()
+    assert folder.label([last.id], "king").moved == (last.id,)
+    assert folder.photos() == []
+
+
+def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match="is not a folder"):
+        SortFolder(tmp_path / "file")
+    SortFolder(tmp_path / "not there yet")
+    if os.geteuid() != 0:
+        (tmp_path / "closed").mkdir(mode=0)
+        SortFolder(tmp_path / "closed")  # listing says what is wrong
