@@ -26,6 +26,7 @@ demo: $(READY) ## draw penguins, fine-tune, export FP32 and INT8, predict with a
 	@BIN=$(abspath $(BIN)) sh tools/demo.sh $(DEMO)
 
 test: $(READY) ## run the tests, one process per CPU; without the campaigns, which take minutes each
+	@$(BIN)/python tools/fetch_web_runtime.py || echo "the tests that run a model in a browser are skipped"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal -m "not campaign"
 
 test-all: $(READY) ## run all tests, campaigns too

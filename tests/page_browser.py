@@ -6,8 +6,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,53 @@ def open_page(browser: Any, **options: Any) -> Iterator[Any]:
     finally:
         context.close()
     assert wrong == []
+
+
+@contextmanager
+def static_host(folder: Path, path: str = "/") -> Iterator["StaticHost"]:
+    """A web server that knows nothing of edgeclf: no compression, and types of its own. It may be stopped earlier."""
+    host = StaticHost(folder, path)
+    try:
+        yield host
+    finally:
+        host.stop()
+
+
+class StaticHost:
+    """A web server of a folder, under a path, on a free port of loopback.
+
+    Args:
+        folder: what it serves.
+        path: begins and ends with /.
+    """
+
+    def __init__(self, folder: Path, path: str) -> None:
+        class Handler(SimpleHTTPRequestHandler):
+            def translate_path(handler, address: str) -> str:  # noqa: N805
+                bare = address.split("?")[0]
+                self.asked.append(bare)
+                inside = bare.removeprefix(path) if bare.startswith(path) else "outside"
+                return super().translate_path("/" + inside)
+
+            def log_message(handler, *args: object) -> None:  # noqa: N805
+                pass
+
+        self.asked: list[str] = []
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *args: object) -> None:
+                pass  # a browser ends connections as it likes
+
+        self._server = Server(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}{path}"
+
+    def stop(self) -> None:
+        """No connection is answered any more."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
 
 
 class Service:

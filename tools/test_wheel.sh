@@ -26,6 +26,10 @@ grep -q '"label": "king penguin"' answers.jsonl
 edgeclf predict photos/*.jpg --cam why.png -k 1
 [ -s why.png ]
 edgeclf info | head -4
+edgeclf web -o site
+[ -s site/edgeclf-site.json ] && [ -s site/page/vendor/ort-wasm-simd-threaded.wasm ]
+transfer=$(find site -name '*.gz' -exec cat {} + | wc -c)
+[ "$transfer" -le 8000000 ] || { echo "a first visit of the site transfers $transfer bytes, more than 8 MB"; exit 1; }
 set +e
 message=$(edgeclf train photos 2>&1)
 code=$?

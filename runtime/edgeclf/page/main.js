@@ -1,6 +1,6 @@
 /** The main page: collects photos, asks the engine for each, and keeps the list of this visit. */
 
-import { httpEngine } from "./engine-http.js";
+import { chooseEngine } from "./engine-choice.js";
 import { createHeatView } from "./heat-view.js";
 import { counted, explained } from "./messages.js";
 import { describeModel } from "./model-line.js";
@@ -21,7 +21,7 @@ const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 /** @param {string} id */
 const input = (id) => /** @type {HTMLInputElement} */ (byId(id));
 
-const engine = httpEngine();
+const engine = await chooseEngine();
 const openHeatView = createHeatView(engine);
 const list = byId("answers");
 /** @type {Item[]} */
@@ -49,7 +49,7 @@ const nearWindow = new IntersectionObserver(
 
 /** @param {File[]} files */
 function add(files) {
-  const makeSmaller = input("make-smaller").checked;
+  const makeSmaller = /** @type {HTMLInputElement | null} */ (document.getElementById("make-smaller"))?.checked ?? false; // a static site sends nothing
   const added = files.map((file) => {
     const item = { file, makeSmaller, card: createCard(file) };
     items.push(item);
@@ -73,7 +73,7 @@ async function classify(item, signal) {
   const record = await engine.predict(item.sent, { topK: TOP_K, onProgress, signal });
   if (signal.aborted) return;
   item.record = record;
-  item.card.showRecord(record, item.sent !== item.file);
+  item.card.showRecord(record, item.sent !== item.file, engine.isExact?.(record) ?? true);
   status.answered(`${item.file.name}: ${answerInWords(record)}`, !record.predictions?.length);
 }
 

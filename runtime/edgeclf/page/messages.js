@@ -32,6 +32,20 @@ const WORDS = {
   "unknown": ["Something went wrong in this page.", "Reload the page. If it happens again, report it."],
 };
 
+/** Over what an engine said about an error in its own words. */
+export let detailTitle = "What the service said";
+
+/**
+ * Say some things otherwise: a page without a service.
+ *
+ * @param {Record<string, [title: string, advice: string]>} words
+ * @param {string} title as `detailTitle`
+ */
+export function useWords(words, title) {
+  Object.assign(WORDS, words);
+  detailTitle = title;
+}
+
 /**
  * Words for an error by its kind.
  *

@@ -21,10 +21,11 @@ export function describeModel(model) {
     fact.append(make("dt", "", term), value);
     return fact;
   }));
-  byId("sort-link").hidden = !model.sorting;
+  const sortLink = document.getElementById("sort-link");
+  if (sortLink) sortLink.hidden = !model.sorting;
   byId("privacy").textContent = model.keeps_unsure
     ? "The service keeps copies of photos that it is unsure about, so that a person can sort them."
-    : "The service does not keep your photos.";
+    : model.runtime ? "Photos never leave this device." : "The service does not keep your photos.";
   const classes = /** @type {HTMLDetailsElement} */ (byId("classes"));
   classes.hidden = false;
   byId("classes-title").textContent = `Show ${counted(model.manifest.classes.length, "class", "classes")}`;

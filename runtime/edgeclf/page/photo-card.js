@@ -1,6 +1,6 @@
 /** The card of one photo in the list: its thumbnail, its place in the queue, its answer with bars, or its error. */
 
-import { explained, percent } from "./messages.js";
+import { detailTitle, explained, percent } from "./messages.js";
 
 /** @typedef {import("./types.js").PhotoRecord} PhotoRecord */
 /** @typedef {import("./types.js").Ranked} Ranked */
@@ -27,7 +27,7 @@ const PROGRESS_FROM = 256 * 1024; // bytes; the upload of a smaller photo is not
  * @property {HTMLButtonElement} open the button that opens the heat map
  * @property {() => void} showWaiting
  * @property {(share: number) => void} showProgress of the upload, 0..1
- * @property {(record: PhotoRecord, isSmaller: boolean) => void} showRecord
+ * @property {(record: PhotoRecord, isSmaller: boolean, isExact: boolean) => void} showRecord
  * @property {(error: unknown, retry: (() => void) | null) => void} showError
  * @property {(address: string) => void} showThumbnail
  */
@@ -70,7 +70,7 @@ export function createCard(file) {
       bar.hidden = share >= 1;
       waiting.textContent = share < 1 ? `Sending ${Math.floor(share * 100)}%` : "Being classified";
     },
-    showRecord(record, isSmaller) {
+    showRecord(record, isSmaller, isExact) {
       const hasAnswer = Boolean(record.predictions?.length);
       element.dataset.state = hasAnswer ? "answered" : "failed";
       open.disabled = !hasAnswer;
@@ -78,6 +78,7 @@ export function createCard(file) {
         open.append(make("span", "card-photo-hint icon icon-heat"));
         show(...answerParts(record));
         if (isSmaller) name.append(make("span", "badge", "smaller copy"));
+        if (!isExact) name.append(make("span", "badge badge-unsure", "pixels not proved"));
       } else {
         show(...errorParts(record.error, null));
       }
@@ -161,7 +162,7 @@ function errorParts(error, retry) {
     const more = make("details", "small quiet");
     const text = make("p", "", detail);
     text.dir = "auto";
-    more.append(make("summary", "", "What the service said"), text);
+    more.append(make("summary", "", detailTitle), text);
     parts.push(more);
   }
   if (retry) {

@@ -13,7 +13,7 @@ export function createStatus({ goOn, cancel }) {
   /** @param {string} id */
   const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
   const bar = /** @type {HTMLProgressElement} */ (byId("progress"));
-  const notice = byId("notice"), noticeText = byId("notice-text"), signIn = byId("sign-in");
+  const notice = byId("notice"), noticeText = byId("notice-text"), signIn = document.getElementById("sign-in");
   let wanted = 0, done = 0, failed = 0;
   /** @type {string[]} */
   let unsaid = [];
@@ -41,7 +41,7 @@ export function createStatus({ goOn, cancel }) {
     noticeText.textContent = `${title} ${advice}${next}`;
     notice.classList.toggle("notice-error", pause.kind !== "busy");
     notice.classList.toggle("notice-unsure", pause.kind === "busy");
-    signIn.hidden = pause.kind !== "token";
+    if (signIn) signIn.hidden = pause.kind !== "token";
     if (pause.until !== null) clock = setTimeout(showPause, 1000);
   }
 

@@ -1,8 +1,8 @@
 /**
  * The shapes that the page's modules pass to each other. Types only: this module does nothing.
  *
- * `Engine` is all that the page knows of a classifier. `engine-http.js` asks the service; another engine may run the
- * model in the browser. No other module knows how an answer comes about.
+ * `Engine` is all that the page knows of a classifier. `engine-http.js` asks the service, `engine-wasm.js` runs the model
+ * in the browser. No other module knows how an answer comes about.
  */
 
 /**
@@ -64,6 +64,7 @@
  * @property {string} device the execution provider
  * @property {number} threshold a photo whose best probability is below it is unknown, 0..1
  * @property {string} version edgeclf's version
+ * @property {Record<string, string>} [runtime] what runs it in the browser: package -> version
  * @property {boolean} [sorting] there is a page to sort photos on
  * @property {boolean} [keeps_unsure] the service keeps a copy of photos whose answer is unsure
  * @property {{classes: string[], display_names?: Record<string, string>}} manifest
@@ -83,6 +84,8 @@
  * @property {(file: File, options?: PredictOptions) => Promise<PhotoRecord>} predict a record with an `error` for a
  *     photo that cannot be read; rejects with an `EngineError` if there is no answer
  * @property {(file: File, signal?: AbortSignal) => Promise<Explanation>} explain
+ * @property {(record: PhotoRecord) => boolean} [isExact] whether the network saw the very pixels that edgeclf's Python
+ *     makes of the photo; missing: it always does
  */
 
 /** Why an engine gives no answer: a stable `kind`, see `messages.js`. */

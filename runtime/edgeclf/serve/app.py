@@ -1,8 +1,6 @@
 """The application: all routes of a service around one classifier."""
 
 import asyncio
-import json
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,6 +23,7 @@ from edgeclf.events import Message as TextMessage
 from edgeclf.field.record import Record
 from edgeclf.hardware import memory
 from edgeclf.images.photo_bytes import NamedPhoto
+from edgeclf.model.description import describe
 from edgeclf.serve.access import Guard, log_in
 from edgeclf.serve.metrics import MEDIA_TYPE, Measured, Metrics
 from edgeclf.serve.openapi import openapi
@@ -168,23 +167,15 @@ def _threads(classifier: Classifier, limits: Limits) -> int:
 
 
 def _description(classifier: Classifier, settings: Settings) -> dict[str, Any]:
-    """What ``/model`` answers: everything but the golden photos, which are half of the file's description."""
-    manifest = json.loads(classifier.manifest.to_json())
-    manifest.pop("golden", None)
-    file = os.path.basename(settings.model_file)
+    """What ``/model`` answers."""
+    manifest, device = classifier.manifest, classifier.device
     return {
-        "name": os.path.splitext(file)[0],
-        "file": file,
-        "sha256": classifier.sha256,
-        "model": classifier.sha256[:16],
-        "device": classifier.device,
-        "threshold": classifier.threshold,
+        **describe(settings.model_file, classifier.sha256, manifest, device, classifier.threshold),
         "version": __version__,
         "sorting": settings.review is not None,
         "read_only": settings.access.read_only,
         "keeps_unsure": settings.keep_unsure,
         "limits": {"photo_bytes": settings.limits.photo_bytes, "photos": settings.limits.photos},
-        "manifest": manifest,
     }
 
 
