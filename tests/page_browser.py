@@ -25,14 +25,14 @@ DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 
 
 @contextmanager
-def open_browser() -> Iterator[Any]:
-    """A headless chromium; skips where it or playwright is missing."""
+def open_browser(*arguments: str) -> Iterator[Any]:
+    """A headless chromium with further arguments; skips where it or playwright is missing."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs chromium")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
+        browser = driver.chromium.launch(executable_path=chromium, args=[*_ARGUMENTS, *arguments])
         try:
             yield browser
         finally:
@@ -85,6 +85,7 @@ class StaticHost:
                 pass
 
         self.asked: list[str] = []
+
         class Server(ThreadingHTTPServer):
             def handle_error(self, *args: object) -> None:
                 pass  # a browser ends connections as it likes

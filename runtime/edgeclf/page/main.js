@@ -1,5 +1,6 @@
 /** The main page: collects photos, asks the engine for each, and keeps the list of this visit. */
 
+import { saveRecords } from "./downloads.js";
 import { chooseEngine } from "./engine-choice.js";
 import { createHeatView } from "./heat-view.js";
 import { counted, explained } from "./messages.js";
@@ -8,7 +9,7 @@ import { collectPhotos } from "./photo-sources.js";
 import { answerInWords, createCard } from "./photo-card.js";
 import { smaller, thumbnailOf } from "./pictures.js";
 import { createQueue } from "./queue.js";
-import { csvFile, inFile, jsonLinesFile } from "./records.js";
+import { inFile } from "./records.js";
 import { createStatus } from "./status.js";
 
 /** @typedef {import("./photo-card.js").Item} Item */
@@ -73,8 +74,21 @@ async function classify(item, signal) {
   const record = await engine.predict(item.sent, { topK: TOP_K, onProgress, signal });
   if (signal.aborted) return;
   item.record = record;
+  await remember(item);
   item.card.showRecord(record, item.sent !== item.file, engine.isExact?.(record) ?? true);
   status.answered(`${item.file.name}: ${answerInWords(record)}`, !record.predictions?.length);
+}
+
+/** @param {Item} item @param {ModelInfo} model */
+function recordInFile({ record, sent, file, facts }, model) {
+  return { ...inFile(/** @type {NonNullable<Item["record"]>} */ (record), sent ?? file, model), ...facts };
+}
+
+/** @param {Item} item with a record */
+async function remember(item) {
+  item.facts = await engine.facts?.(item.file);
+  await learnModel();
+  if (model && item.record?.predictions) await engine.remember?.(recordInFile(item, model));
 }
 
 /** @param {Item} item @param {unknown} error */
@@ -136,18 +150,8 @@ function update() {
 async function save(format) {
   await learnModel();
   if (!model) return;
-  const { model: id, threshold } = model;
   const done = items.filter((item) => item.record);
-  const records = done.map((item) =>
-    inFile(/** @type {NonNullable<Item["record"]>} */ (item.record), item.sent ?? item.file, { model: id, threshold }));
-  const ranks = Math.min(TOP_K, model.manifest.classes.length);
-  const text = format === "csv" ? csvFile(records, ranks) : jsonLinesFile(records);
-  const address = URL.createObjectURL(new Blob([text], { type: format === "csv" ? "text/csv" : "application/jsonl" }));
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = `edgeclf-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.${format}`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000); // the browser may still read it
+  saveRecords(done.map((item) => recordInFile(item, /** @type {ModelInfo} */ (model))), format, Boolean(engine.facts));
   const missing = items.length - done.length;
   status.say(
     `${counted(done.length, "record")} saved${missing ? `; ${counted(missing, "photo")} without an answer left out` : ""}.`,
@@ -177,5 +181,6 @@ byId("save-csv").addEventListener("click", () => void save("csv"));
 byId("save-jsonl").addEventListener("click", () => void save("jsonl"));
 byId("clear").addEventListener("click", clear);
 addEventListener("online", () => queue.goOn());
+engine.offerLiveView?.((photo) => add([photo]));
 update();
 void learnModel();

@@ -51,7 +51,7 @@ export function explanationOf(name, outputs, model, { width, height }) {
     const entry = /** @type {import("./types.js").Ranked} */ (all.find((one) => one.index === index));
     return {
       label: entry.label,
-      display_name: entry.display_name,
+      display_name: entry.display_name ?? null,
       probability: entry.probability,
       padding_share: roundDigits(paddingShare(values, outputs.rows, outputs.columns, placement), DIGITS),
       height: outputs.rows,

@@ -15,6 +15,7 @@ const PROGRESS_FROM = 256 * 1024; // bytes; the upload of a smaller photo is not
  * @property {File} [sent] what was sent: the file, or a smaller copy
  * @property {boolean} makeSmaller
  * @property {PhotoRecord} [record] the answer
+ * @property {import("./photo-facts.js").PhotoFacts} [facts] when and where it was taken
  * @property {unknown} [error] why there is no answer
  * @property {import("./types.js").Explanation} [explanation]
  * @property {string | null} [thumbnail] an object URL; null if the browser cannot show the photo
@@ -108,7 +109,7 @@ export function answerInWords(record) {
   return record.unknown ? `Unknown, best guess: ${answer}` : answer;
 }
 
-/** @param {{label: string, display_name?: string}} one */
+/** @param {{label: string, display_name?: string | null}} one */
 export function nameOf(one) {
   return one.display_name || one.label;
 }
@@ -116,7 +117,7 @@ export function nameOf(one) {
 /**
  * A name with its share and its bar.
  *
- * @param {{label: string, display_name?: string, probability: number}} one
+ * @param {{label: string, display_name?: string | null, probability: number}} one
  * @returns {Node[]}
  */
 export function rankedParts(one) {

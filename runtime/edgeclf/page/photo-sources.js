@@ -15,10 +15,12 @@ export function collectPhotos(inputs, zone, add) {
     if (files.length) add(files);
   };
   for (const input of inputs) {
-    input.addEventListener("change", () => {
+    const take = () => {
       addIfAny([...(input.files ?? [])]);
       input.value = ""; // the same photo may be chosen again
-    });
+    };
+    input.addEventListener("change", take);
+    take(); // what was chosen while the page's scripts were still loading
   }
   document.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];

@@ -12,7 +12,8 @@ const LAST_COLUMNS = [
   "maps_of",
 ];
 // JSON does not tell 1 from 1.0, and Python writes them differently.
-const FLOATS = /^(probability(_\d+)?|padding_share|threshold)$/;
+const FLOATS = /^(probability(_\d+)?|padding_share|threshold|latitude|longitude)$/;
+const FACTS = ["taken", "latitude", "longitude"]; // of the photo, in files of a static site
 const CONTROL = /[\x00-\x1f\x7f\ud800-\udfff]|\\(?=u[0-9a-f]{4})/gu;
 const FORMULA = /^[=+\-@'\uff1d\uff0b\uff0d\uff20]/;
 
@@ -45,10 +46,11 @@ export function csvColumns(ranks) {
  *
  * @param {PhotoRecord[]} records
  * @param {number} ranks at least as many classes as any record ranks
+ * @param {boolean} [withFacts] further columns at the end: when and where photos were taken
  * @returns {string}
  */
-export function csvFile(records, ranks) {
-  const columns = csvColumns(ranks);
+export function csvFile(records, ranks, withFacts = false) {
+  const columns = [...csvColumns(ranks), ...(withFacts ? FACTS : [])];
   const lines = [columns.join(","), ...records.map((record) => csvRow(record, columns))];
   return `\ufeff${lines.join("\n")}\n`;
 }

@@ -27,6 +27,7 @@ export function createSitePanel() {
   };
 
   return {
+    element: panel,
     /** @param {number} share */
     loading(share) {
       bar.hidden = false;

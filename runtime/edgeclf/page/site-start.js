@@ -1,8 +1,11 @@
 /** A static site instead of a service: the engine on this device, its self-test, and the files kept for offline use. */
 
 import { wasmEngine } from "./engine-wasm.js";
+import { createHistoryPanel } from "./history-panel.js";
+import { createLiveView } from "./live-view.js";
 import { useWords } from "./messages.js";
 import { keepOffline } from "./offline.js";
+import { factsOf } from "./photo-facts.js";
 import { createSitePanel } from "./site-panel.js";
 
 /** @type {Record<string, [title: string, advice: string]>} where nothing is sent to a service */
@@ -38,5 +41,10 @@ export function startSite(description) {
     }
   }
 
-  return engine;
+  return {
+    ...engine,
+    facts: factsOf,
+    remember: createHistoryPanel(panel.element),
+    offerLiveView: (add) => createLiveView(engine, add),
+  };
 }

@@ -38,7 +38,7 @@
  * The heat map of one class.
  * @typedef {object} HeatMap
  * @property {string} label
- * @property {string} [display_name]
+ * @property {string | null} [display_name]
  * @property {number} probability 0..1
  * @property {number} padding_share share of the map's energy on padding, 0..1
  * @property {number} height rows of the grid
@@ -84,6 +84,10 @@
  * @property {(file: File, options?: PredictOptions) => Promise<PhotoRecord>} predict a record with an `error` for a
  *     photo that cannot be read; rejects with an `EngineError` if there is no answer
  * @property {(file: File, signal?: AbortSignal) => Promise<Explanation>} explain
+ * @property {(file: File) => Promise<import("./photo-facts.js").PhotoFacts>} [facts] when and where a photo was taken;
+ *     missing: files of records do not say
+ * @property {(record: PhotoRecord) => Promise<void>} [remember] keeps a record on this device, if the user wants that
+ * @property {(add: (photo: File) => void) => void} [offerLiveView]
  * @property {(record: PhotoRecord) => boolean} [isExact] whether the network saw the very pixels that edgeclf's Python
  *     makes of the photo; missing: it always does
  */

@@ -30,6 +30,7 @@ let opened = null;
 /** @type {{id: number, next: () => Promise<object | null>} | null} */
 let selfTest = null;
 let isBusy = false;
+const turn = new MessageChannel(); // for good: the browser may forget one that only a waiting message refers to
 
 page.onmessage = (/** @type {MessageEvent<Question>} */ { data }) => {
   if (data.kind === "cancel") {
@@ -151,11 +152,7 @@ async function bytesOf(file, name) {
 /** Let messages come in. A timer would wait 4 ms, and does not run in a page in the background. */
 function pause() {
   return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve(undefined);
-    };
-    port2.postMessage(null);
+    turn.port1.onmessage = resolve;
+    turn.port2.postMessage(null);
   });
 }

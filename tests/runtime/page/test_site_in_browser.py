@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from command_line import in_process
 from edgeclf import Classifier
+from edgeclf.field.csv_columns import csv_columns
 from edgeclf.images.photo_bytes import NamedPhoto
 from edgeclf.model.default_model import DEFAULT_MODEL
 from edgeclf.model.file import read_model_file
@@ -23,6 +24,7 @@ from edgeclf.web.folder import write_site
 from edgeclf.web.site import Site, make_site
 from helpers import draw
 from page_browser import DESKTOP, PHONE, StaticHost, open_browser, open_page, static_host
+from PIL import Image
 
 DONE = ".card:is([data-state=answered], [data-state=failed])"
 KEPT = "Works without a network."
@@ -32,7 +34,7 @@ CALIBRATION = Calibration(1.3, 0.3395, 10, 8, 1, 0.1, 0.05)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with open_browser() as browser:
+    with open_browser("--use-fake-device-for-media-stream") as browser:
         yield browser
 
 
@@ -90,7 +92,7 @@ def _send(page: Any, photos: list[Path]) -> None:
 def _saved(page: Any) -> list[dict[str, Any]]:
     """The records of the list, as the page saves them."""
     with page.expect_download() as download:
-        page.get_by_role("button", name="JSON lines").click()
+        page.locator("#save-jsonl").click()
     return [json.loads(line) for line in Path(download.value.path()).read_text().splitlines()]
 
 
@@ -162,9 +164,6 @@ def test_heat_maps_are_the_services(browser: Any, folder: Path, photos: list[Pat
             _, expected = Predictor(classifier).explain(NamedPhoto(path.name, path.read_bytes()), None, 5)
             assert expected is not None
             expected["record"]["device"] = "wasm"
-            for one in expected["maps"]:
-                if one["display_name"] is None:
-                    del one["display_name"]
             assert json.loads(json.dumps(found)) == json.loads(json.dumps(expected))
             assert any(0 < one["padding_share"] < 1 for one in found["maps"]) == (path != photos[4])
 
@@ -256,6 +255,76 @@ def test_the_self_test_says_what_the_doctor_says(browser: Any, runtime: BrowserR
     keys = ("label", "pixels", "network", "same_bits", "pixels_passed", "network_passed", "error")
     assert found["selftest"]["photos"] == [{key: one[key] for key in keys} for one in doctor["selftest"]["photos"]]
     assert found["selftest"]["tolerance"] == doctor["selftest"]["tolerance"] == 0
+
+
+def test_history_on_this_device(browser: Any, folder: Path, photos: list[Path], tmp_path: Path) -> None:
+    """Only if wanted; across visits and without the host; with the time and the place of the photos."""
+    dated = tmp_path / "dated.jpg"
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2026:11:27 03:26:04"
+    exif.get_ifd(0x8825).update({1: "S", 2: (54.0, 30.0, 36.0), 3: "W", 4: (36.0, 45.0, 0.0)})
+    draw(1).save(dated, exif=exif)
+    with static_host(folder) as host, open_page(browser, **PHONE) as page:
+        page.goto(host.url)
+        _wait_for(page, KEPT)
+        _send(page, photos[:1])
+        _expect(page.locator(".site-history summary")).to_have_text("Keep answers on this device")
+        page.locator(".site-history summary").click()
+        page.get_by_label("Keep answers on this device").check()
+        page.get_by_role("button", name="Clear").click()
+        _send(page, [dated, photos[3]])
+        assert _saved(page)[0] | {"taken": "2026-11-27T03:26:04", "latitude": -54.51} == _saved(page)[0]
+        host.stop()
+        page.reload()
+        _expect(page.locator(".site-history summary")).to_have_text("1 answer kept on this device")
+        page.locator(".site-history summary").click()
+        _expect(page.get_by_label("Keep answers on this device")).to_be_checked()
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        with page.expect_download() as download:
+            page.locator(".site-history").get_by_role("button", name="All as CSV").click()
+        header, row = Path(download.value.path()).read_text("utf-8-sig").splitlines()
+        assert header.split(",") == [*csv_columns(3), "taken", "latitude", "longitude"]
+        assert row.split(",")[-3:] == ["2026-11-27T03:26:04", "-54.51", "-36.75"]
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Delete all").click()
+        _expect(page.locator(".site-history")).to_contain_text("None is kept.")
+
+
+def test_live_view(browser: Any, folder: Path) -> None:
+    """With the camera that chromium draws: an answer a second, and a frame that is kept as a photo."""
+    with static_host(folder) as host, open_page(browser, **PHONE, permissions=["camera"]) as page:
+        page.goto(host.url)
+        _wait_for(page, EXACT)
+        page.get_by_role("button", name="Live view").click()
+        _expect(page.locator(".live-view .ranking li")).to_have_count(3, timeout=20_000)
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        page.get_by_role("button", name="Keep this photo").click()
+        _expect(page.locator(".live-view")).to_be_hidden()
+        _expect(page.locator(DONE)).to_have_count(1)
+        _expect(page.locator(".card")).to_contain_text("live-20")
+        assert page.evaluate("document.querySelector('.live-video').srcObject") is None
+
+
+def test_the_camera_is_refused(browser: Any, folder: Path) -> None:
+    with static_host(folder) as host, open_page(browser, **DESKTOP) as page:
+        page.goto(host.url)
+        page.get_by_role("button", name="Live view").click()
+        _expect(page.locator(".live-view")).to_contain_text("The camera was not allowed.")
+        page.get_by_role("button", name="Close").click()
+
+
+def test_axe(browser: Any, folder: Path, photos: list[Path], npm_packages: Path) -> None:
+    with static_host(folder) as host, open_page(browser, **DESKTOP, bypass_csp=True) as page:
+        page.goto(host.url)
+        _wait_for(page, EXACT)
+        _send(page, photos[:1])
+        for summary in page.locator(".site-panel summary").all():
+            summary.click()
+        page.add_script_tag(path=npm_packages / "axe-core" / "axe.min.js")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found = page.evaluate("axe.run().then((result) => result.violations)")
+            assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
 
 
 def _versions(page: Any) -> list[str]:
