@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-_ARGUMENTS = (
+ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
@@ -32,7 +32,7 @@ def open_browser(*arguments: str) -> Iterator[Any]:
     if chromium is None:
         pytest.skip("needs chromium")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=[*_ARGUMENTS, *arguments])
+        browser = driver.chromium.launch(executable_path=chromium, args=[*ARGUMENTS, *arguments])
         try:
             yield browser
         finally:

@@ -14,6 +14,7 @@ import pytest
 from command_line import in_process
 from edgeclf import Classifier
 from edgeclf.field.csv_columns import csv_columns
+from edgeclf.field.record import Record
 from edgeclf.images.photo_bytes import NamedPhoto
 from edgeclf.model.default_model import DEFAULT_MODEL
 from edgeclf.model.file import read_model_file
@@ -23,7 +24,7 @@ from edgeclf.web.browser_runtime import BrowserRuntime, read_browser_runtime
 from edgeclf.web.folder import write_site
 from edgeclf.web.site import Site, make_site
 from helpers import draw
-from page_browser import DESKTOP, PHONE, StaticHost, open_browser, open_page, static_host
+from page_browser import ARGUMENTS, DESKTOP, PHONE, StaticHost, open_browser, open_page, static_host
 from PIL import Image
 
 DONE = ".card:is([data-state=answered], [data-state=failed])"
@@ -142,6 +143,51 @@ def test_answers_offline_under_any_path(
         _wait_for(page, EXACT)
         _expect(page.locator(".site-footer")).to_contain_text("wasm")
         _expect(page.get_by_text("Photos never leave this device.")).to_be_visible()
+
+
+def test_airplane_mode_after_a_restart(browser: Any, folder: Path, model: Path, tmp_path: Path) -> None:
+    """First visit, browser closed, host gone, browser opened again: twenty photos."""
+    photos = [tmp_path / f"{number}.jpg" for number in range(20)]
+    for number, path in enumerate(photos):
+        draw(number, 150 + 7 * number, 260 - 5 * number).save(path, progressive=number % 2 == 1)
+    classifier = Classifier(model, "cpu")
+    expected = [Record.of(path.name, classifier.predict(path), "wasm").to_dict()["predictions"] for path in photos]
+
+    def opened() -> Any:
+        chromium = browser.browser_type
+        return chromium.launch_persistent_context(
+            tmp_path / "profile", executable_path=shutil.which("chromium"), args=ARGUMENTS
+        )
+
+    with static_host(folder) as host:
+        visit = opened()
+        page = visit.pages[0]
+        page.goto(host.url)
+        _wait_for(page, KEPT)
+        visit.close()
+    visit = opened()
+    try:
+        page = visit.pages[0]
+        page.goto(host.url)
+        _send(page, photos)
+        assert [record["predictions"] for record in _saved(page)] == expected
+    finally:
+        visit.close()
+
+
+@pytest.mark.parametrize("resize", ["crop", "squash"])
+def test_models_that_compute_in_floats(
+    browser: Any, make_model: Callable[..., Path], runtime: BrowserRuntime, tmp_path: Path, resize: str
+) -> None:
+    """Their logits may differ in the last digits; the self-test passes, and says what it found."""
+    floats = make_model(resize=resize, golden=True)
+    write_site(make_site(read_model_file(floats), runtime), tmp_path / "site")
+    with static_host(tmp_path / "site") as host, open_page(browser, **DESKTOP) as page:
+        page.goto(host.url)
+        _expect(page.locator(".site-test[data-state=passed]")).to_have_text(
+            re.compile("^(Exact on this device|Close on this device, not the same bits)"), timeout=30_000
+        )
+        assert "FAIL" not in page.locator(".site-checks").text_content()
 
 
 def test_heat_maps_are_the_services(browser: Any, folder: Path, photos: list[Path], model: Path) -> None:
