@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--per-class", type=int, default=30)
     parser.add_argument("--arrive", type=int, default=100, help="photos of each class that arrive later")
     parser.add_argument("--sort", type=int, default=60)
-    parser.add_argument("--threshold", type=float, default=0.9, help="of watch: what is below it is sorted")
+    parser.add_argument("--threshold", type=float, default=0.8, help="of watch: what is below it is sorted")
     parser.add_argument("--image-size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -126,7 +126,17 @@ def main() -> None:
         for copy in ("random", "only-first"):
             shutil.copytree(photos, folder / copy)
         watched = edgeclf(
-            "watch", folder / "in", "--out", folder / "a.jsonl", "-m", first, "--review", photos, "--once"
+            "watch",
+            folder / "in",
+            "--out",
+            folder / "a.jsonl",
+            "-m",
+            first,
+            "--review",
+            photos,
+            "--once",
+            "--threshold",
+            given.threshold,
         )
         arrived = len(list((folder / "in").iterdir()))
         sorting = serve_and_sort(first, photos, given.sort)
