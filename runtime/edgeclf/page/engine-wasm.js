@@ -4,7 +4,9 @@ import { EngineError } from "./types.js";
 
 /** @typedef {import("./model-session.js").SiteModel} SiteModel */
 /** @typedef {import("./self-test.js").SelfTestResult} SelfTestResult */
-/** @typedef {import("./types.js").Engine & {selfTest: () => Promise<SelfTestResult>}} DeviceEngine */
+/** @typedef {import("./types.js").PhotoRecord} PhotoRecord */
+/** @typedef {import("./types.js").Engine & {selfTest: () => Promise<SelfTestResult>,
+ *     isExact: (record: PhotoRecord) => boolean}} DeviceEngine `isExact`: the network saw the very pixels that Python gives it */
 
 const SLOWEST = 180; // seconds for one answer, other photos before it not counted
 

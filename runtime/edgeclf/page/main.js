@@ -75,7 +75,7 @@ async function classify(item, signal) {
   if (signal.aborted) return;
   item.record = record;
   await remember(item);
-  item.card.showRecord(record, item.sent !== item.file, engine.isExact?.(record) ?? true);
+  item.card.showRecord(record, item.sent !== item.file, engine.remark?.(record) ?? "");
   status.answered(`${item.file.name}: ${answerInWords(record)}`, !record.predictions?.length);
 }
 

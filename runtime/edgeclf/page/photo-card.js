@@ -28,7 +28,7 @@ const PROGRESS_FROM = 256 * 1024; // bytes; the upload of a smaller photo is not
  * @property {HTMLButtonElement} open the button that opens the heat map
  * @property {() => void} showWaiting
  * @property {(share: number) => void} showProgress of the upload, 0..1
- * @property {(record: PhotoRecord, isSmaller: boolean, isExact: boolean) => void} showRecord
+ * @property {(record: PhotoRecord, isSmaller: boolean, remark: string) => void} showRecord
  * @property {(error: unknown, retry: (() => void) | null) => void} showError
  * @property {(address: string) => void} showThumbnail
  */
@@ -71,7 +71,7 @@ export function createCard(file) {
       bar.hidden = share >= 1;
       waiting.textContent = share < 1 ? `Sending ${Math.floor(share * 100)}%` : "Being classified";
     },
-    showRecord(record, isSmaller, isExact) {
+    showRecord(record, isSmaller, remark) {
       const hasAnswer = Boolean(record.predictions?.length);
       element.dataset.state = hasAnswer ? "answered" : "failed";
       open.disabled = !hasAnswer;
@@ -79,7 +79,7 @@ export function createCard(file) {
         open.append(make("span", "card-photo-hint icon icon-heat"));
         show(...answerParts(record));
         if (isSmaller) name.append(make("span", "badge", "smaller copy"));
-        if (!isExact) name.append(make("span", "badge badge-unsure", "pixels not proved"));
+        if (remark) name.append(make("span", "badge badge-unsure", remark));
       } else {
         show(...errorParts(record.error, null));
       }

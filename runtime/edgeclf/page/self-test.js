@@ -5,11 +5,10 @@
  * the logits that it gave there for pixels that are known. In a browser the pixels must be equal, not only close.
  */
 
-import { browserName, checkCanvas } from "./canvas-check.js";
+import { checkCanvas } from "./canvas-check.js";
 import { PhotoFault } from "./photo-fault.js";
 import { enlargePixels, meanDifference, reducePixels } from "./pixels-golden.js";
-
-const PIXEL_TOLERANCE = 1; // mean absolute difference of pixels, which are 0..255
+import { PIXEL_TOLERANCE, resultOf } from "./self-test-words.js";
 
 /** @typedef {import("./model-session.js").SiteModel} SiteModel */
 /** @typedef {import("./model-session.js").GoldenPhoto} GoldenPhoto */
@@ -85,76 +84,6 @@ async function testPhoto(photo, { side, tolerance }, { manifest: { contract } },
     network_passed: network !== null && (tolerance === 0 ? sameBits : network <= tolerance),
     error,
   };
-}
-
-/**
- * @param {SiteModel} model
- * @param {number} tolerance
- * @param {PhotoTest[]} photos
- * @param {Check} canvas
- * @returns {SelfTestResult}
- */
-export function resultOf(model, tolerance, photos, canvas) {
-  const { manifest } = model;
-  const about = `${(model.bytes / 1e6).toFixed(1)} MB, ${manifest.architecture}, ${manifest.precision}, sealed`;
-  const checks = [
-    check("browser", browserName()),
-    check("processor", `${navigator.hardwareConcurrency || "unknown"} threads; 1 used`),
-    check("onnxruntime", `${model.runtime["onnxruntime-web"] ?? "unknown"}: ${model.device}`),
-    check("model", `${model.file} (${about})`),
-    canvas,
-    ...(photos.length ? [networkCheck(tolerance, photos), pixelsCheck(photos)] : [check(
-      "network", "loads and runs; the file has no golden photos to test it with", "warning",
-      "export again without --no-golden to test predictions",
-    )]),
-  ];
-  const passed = !checks.some((one) => one.status === "FAIL");
-  const exact = photos.length > 0 && photos.every((one) => one.same_bits && one.pixels === 0);
-  return { passed, exact, checks, selftest: { passed, tolerance, pixel_tolerance: PIXEL_TOLERANCE, photos } };
-}
-
-/** @param {number} tolerance @param {PhotoTest[]} photos */
-function networkCheck(tolerance, photos) {
-  const failed = photos.findIndex((photo) => !photo.network_passed);
-  if (failed >= 0) {
-    const { network, label } = photos[failed];
-    const found = network === null ? "are not finite" : `differ by ${network.toExponential(1)} of the largest logit`;
-    const allowed = tolerance ? `${tolerance.toExponential(0)} is allowed` : "the same bits are expected";
-    const more = others(photos, (photo) => !photo.network_passed);
-    return check("network", `photo ${failed + 1} (${label}): network: logits ${found}, ${allowed}${more}`, "FAIL",
-      "results differ from the exporting machine: try another browser; do not trust predictions");
-  }
-  const worst = Math.max(...photos.map((photo) => photo.network ?? 0));
-  const text = photos.every((photo) => photo.same_bits) ? "logits bit-identical to those at export"
-    : `logits differ by at most ${worst.toExponential(0)} of the largest (${tolerance.toExponential(0)} allowed)`;
-  return check("network", `${photos.length} photos: ${text}`);
-}
-
-/** @param {PhotoTest[]} photos */
-function pixelsCheck(photos) {
-  const failed = photos.findIndex((photo) => !photo.pixels_passed);
-  if (failed >= 0) {
-    const { pixels, label, error } = photos[failed];
-    const what = error ?? `mean difference ${pixels?.toFixed(2)} of 255, ${PIXEL_TOLERANCE} is allowed`;
-    const more = others(photos, (photo) => !photo.pixels_passed);
-    return check("pixels", `photo ${failed + 1} (${label}): pixels: ${what}${more}`, "FAIL",
-      "photos are decoded differently here: try another browser");
-  }
-  const worst = Math.max(...photos.map((photo) => photo.pixels ?? 0));
-  const text = worst === 0 ? "pixels identical to those at export"
-    : `mean difference at most ${worst.toFixed(2)} of 255 (${PIXEL_TOLERANCE} allowed)`;
-  return check("pixels", `${photos.length} photos: ${text}`);
-}
-
-/** @param {PhotoTest[]} photos @param {(photo: PhotoTest) => boolean} isFailed */
-function others(photos, isFailed) {
-  const count = photos.filter(isFailed).length - 1;
-  return count > 0 ? ` (and ${count} more of ${photos.length})` : "";
-}
-
-/** @param {string} name @param {string} detail @param {Check["status"]} status @param {string} remedy @returns {Check} */
-function check(name, detail, status = "ok", remedy = "") {
-  return { name, status, detail, remedy };
 }
 
 /** @param {Float32Array} found @param {Float32Array} wanted */

@@ -2,6 +2,7 @@
 
 import { explained } from "./messages.js";
 import { make } from "./photo-card.js";
+import { verdictOf } from "./self-test-words.js";
 
 /** @typedef {import("./self-test.js").SelfTestResult} SelfTestResult */
 
@@ -62,13 +63,6 @@ export function createSitePanel() {
       say(`This device could not be tested. ${title} ${advice}`, "failed");
     },
   };
-}
-
-/** @param {SelfTestResult} result */
-function verdictOf({ passed, exact, selftest, checks }) {
-  if (exact) return "Exact on this device";
-  if (!passed) return `Differs on this device: ${checks.find((one) => one.status === "FAIL")?.detail}`;
-  return selftest.photos.length ? "Close on this device, not the same bits" : "Not tested: the model has no test photos";
 }
 
 /** @param {SelfTestResult} result @param {import("./types.js").ModelInfo} model */

@@ -29,13 +29,16 @@ export function startSite(description) {
   // A first visit waits until all files are kept, so that none is fetched twice.
   const kept = keepOffline(panel);
   const engine = wasmEngine(description, { before: () => kept });
+  let differs = false;
   void test();
 
   async function test() {
     try {
       const model = await engine.model();
       panel.testing();
-      panel.tested(await engine.selfTest(), model);
+      const result = await engine.selfTest();
+      differs = !result.passed;
+      panel.tested(result, model);
     } catch (error) {
       panel.untested(error);
     }
@@ -44,6 +47,7 @@ export function startSite(description) {
   return {
     ...engine,
     facts: factsOf,
+    remark: (record) => differs ? "this device differs" : engine.isExact(record) ? "" : "pixels not proved",
     remember: createHistoryPanel(panel.element),
     offerLiveView: (add) => createLiveView(engine, add),
   };

@@ -88,8 +88,8 @@
  *     missing: files of records do not say
  * @property {(record: PhotoRecord) => Promise<void>} [remember] keeps a record on this device, if the user wants that
  * @property {(add: (photo: File) => void) => void} [offerLiveView]
- * @property {(record: PhotoRecord) => boolean} [isExact] whether the network saw the very pixels that edgeclf's Python
- *     makes of the photo; missing: it always does
+ * @property {(record: PhotoRecord) => string} [remark] why an answer may differ from that of edgeclf's Python, in a few
+ *     words; empty if it does not
  */
 
 /** Why an engine gives no answer: a stable `kind`, see `messages.js`. */

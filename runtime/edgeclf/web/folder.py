@@ -8,6 +8,7 @@ interrupted is written again by the next call.
 import contextlib
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,6 +21,7 @@ from edgeclf.web.site import WORKER, Site
 
 LIST, UNFINISHED = "edgeclf-site.json", "edgeclf-site.unfinished.json"
 _REMEDY = "name another folder, or remove what is in this one"
+_LISTED = re.compile(r"[\w-][\w.-]*(/[\w.-]+)*")  # paths as this module writes them
 _LAST = ("index.html", WORKER)  # visitors meet a new site only when all its other files are there
 
 
@@ -125,7 +127,7 @@ def _read_old(folder: Path) -> dict[str, str]:
             if path not in found or _digest(folder / path) == digest:
                 found[path] = digest
     for path in found:
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        if not _LISTED.fullmatch(path) or ".." in PurePosixPath(path).parts:
             raise UsageError(f"{folder / LIST}: lists {path}, which is outside the folder", _REMEDY)
     return found
 
