@@ -4,24 +4,25 @@
  * No canvas where it can be helped: some browsers add noise to what is read back from one.
  */
 
-import { chunkNames, mediaType } from "./pixels-format.js";
+import { mediaType } from "./pixels-format.js";
 
 /** @typedef {import("./pixels-resize.js").Picture} Picture */
 
 const STRIP_ROWS = 256; // of a canvas: a photo is read back in strips, so it is never held twice
-const EXIF_CHUNKS = ["eXIf", "EXIF"]; // of PNG and WebP: they may hold an orientation
+// Without a rotation of their own: in HEIC and others it belongs to the format, and a bitmap has it.
+const NEVER_TURNED = ["PNG", "WebP", "GIF", "BMP", "JPEG"];
 
 /**
  * Decode a photo upright, its first frame, without regard to colour profiles.
  *
  * @param {Uint8Array} data the file
- * @param {string} kind its format, as `fileFormat` gives it; a JPEG must be one without EXIF
+ * @param {string} kind its format, as `fileFormat` gives it; a JPEG, PNG or WebP must be without EXIF
  * @param {(width: number, height: number) => void} check throws for a photo of too many pixels
  * @returns {Promise<Picture | null>} null if this browser cannot decode it
  */
 export async function decodeInBrowser(data, kind, check) {
   const type = mediaType(kind);
-  const frame = mayBeTurned(data, kind) ? null : await decodedFrame(data, type);
+  const frame = NEVER_TURNED.includes(kind) ? await decodedFrame(data, type) : null;
   if (frame !== null) {
     try {
       check(frame.displayWidth, frame.displayHeight);
@@ -56,17 +57,6 @@ export function overWhite(rgba, rgb, start = 0) {
       rgb[to + colour] = opacity === 255 ? rgba[from + colour] : ((sum >> 8) + sum) >> 8;
     }
   }
-}
-
-/**
- * Whether a decoder that does not turn photos upright may give it otherwise than Python.
- *
- * @param {Uint8Array} data
- * @param {string} kind
- */
-function mayBeTurned(data, kind) {
-  if (kind === "PNG" || kind === "WebP") return chunkNames(kind, data).some((name) => EXIF_CHUNKS.includes(name));
-  return !["GIF", "BMP", "JPEG"].includes(kind); // a JPEG has lost its EXIF
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The format of a photo's file, and limits on its parts, before a decoder reads it: `edgeclf.images.file_format`. */
 
 import { MAX_PARTS, tooManyParts } from "./pixels-jpeg-header.js";
-import { latin } from "./pixels-orientation.js";
+import { latin, orientationOf } from "./pixels-orientation.js";
 
 const MAX_COMPRESSED_PARTS = 256; // compressed texts and profiles: each may expand to a megabyte
 const MAX_PIXEL_CHUNKS = 2 ** 17;
@@ -96,22 +96,49 @@ export function statedSize(kind, data) {
 }
 
 /**
- * The names of the chunks of a PNG or a WebP, up to far too many; a PNG's up to its end mark.
+ * A PNG or WebP without the EXIF that the browser may or may not obey, and the orientation that it states.
+ *
+ * @param {string} kind its format
+ * @param {Uint8Array} data
+ * @returns {{data: Uint8Array, orientation: number}}
+ */
+export function withoutExifChunks(kind, data) {
+  if (kind !== "PNG" && kind !== "WebP") return { data, orientation: 1 };
+  const parts = [...chunks(kind, data)];
+  const exif = parts.filter(({ name }) => name === (kind === "PNG" ? "eXIf" : "EXIF"));
+  const xmp = kind === "WebP" ? parts.find(({ name }) => name === "XMP ")?.content : undefined;
+  const stated = kind === "PNG" ? exif.at(-1) : exif[0];
+  const orientation = orientationOf(stated?.content ?? null, xmp ?? null);
+  const changed = data.slice();
+  let length = data.length;
+  for (const { start, end } of exif.reverse()) {
+    changed.copyWithin(start, end, length);
+    length -= end - start;
+  }
+  if (exif.length && kind === "WebP") {
+    new DataView(changed.buffer).setUint32(4, length - 8, true);
+    if (latin(changed.subarray(12, 16)) === "VP8X") changed[20] &= ~0x08; // it does not announce EXIF any more
+  }
+  return { data: changed.subarray(0, length), orientation };
+}
+
+/**
+ * The chunks of a PNG or a WebP, up to far too many; a PNG's up to its end mark.
  *
  * @param {"PNG" | "WebP"} kind
  * @param {Uint8Array} data
+ * @returns {Generator<{name: string, start: number, end: number, content: Uint8Array}>}
  */
-export function chunkNames(kind, data) {
-  const names = [];
-  let at = kind === "PNG" ? 8 : 12;
-  while (at + 8 <= data.length && names.length < 2 * MAX_PIXEL_CHUNKS) {
-    const name = latin(kind === "PNG" ? data.subarray(at + 4, at + 8) : data.subarray(at, at + 4));
-    if (name === "IEND") break; // bytes after it do not belong to the photo
-    names.push(name);
-    const length = kind === "PNG" ? numberAt(data, at, 4) : littleAt(data, at + 4, 4);
-    at += kind === "PNG" ? 12 + length : 8 + length + (length % 2);
+function* chunks(kind, data) {
+  let start = kind === "PNG" ? 8 : 12;
+  for (let number = 0; start + 8 <= data.length && number < 2 * MAX_PIXEL_CHUNKS; number += 1) {
+    const name = latin(kind === "PNG" ? data.subarray(start + 4, start + 8) : data.subarray(start, start + 4));
+    if (name === "IEND") return; // bytes after it do not belong to the photo
+    const length = kind === "PNG" ? numberAt(data, start, 4) : littleAt(data, start + 4, 4);
+    const end = Math.min(start + (kind === "PNG" ? 12 + length : 8 + length + (length % 2)), data.length);
+    yield { name, start, end, content: data.subarray(start + 8, start + 8 + length) };
+    start = end;
   }
-  return names;
 }
 
 /** @param {Uint8Array} data @returns {[number, number] | null} */
@@ -127,7 +154,7 @@ function webpSize(data) {
 /** @param {Uint8Array} data */
 function checkPng(data) {
   let pixels = 0, packed = 0, others = 0;
-  for (const name of chunkNames("PNG", data)) {
+  for (const { name } of chunks("PNG", data)) {
     if (["IDAT", "fdAT", "fcTL"].includes(name)) {
       pixels += 1;
     } else {

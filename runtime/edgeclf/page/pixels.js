@@ -7,7 +7,7 @@
 
 import { Unfit } from "./photo-fault.js";
 import { decodeInBrowser } from "./pixels-browser.js";
-import { checkParts, fileFormat, isRaw, statedSize } from "./pixels-format.js";
+import { checkParts, fileFormat, isRaw, statedSize, withoutExifChunks } from "./pixels-format.js";
 import { checkPixels, decodeJpeg, unreadJpeg, unsupported } from "./pixels-jpeg.js";
 import { nextMarker } from "./pixels-jpeg-header.js";
 import { upright } from "./pixels-orientation.js";
@@ -89,8 +89,12 @@ async function other(data, kind, name) {
   checkParts(kind, data);
   const stated = statedSize(kind, data);
   if (stated !== null) checkPixels(...stated);
-  const picture = await decodeInBrowser(data, kind, checkPixels);
-  if (picture !== null) return { picture, width: picture.width, height: picture.height, exact: false };
+  const plain = withoutExifChunks(kind, data);
+  const stored = await decodeInBrowser(plain.data, kind, checkPixels);
+  if (stored !== null) {
+    const picture = upright(stored, plain.orientation);
+    return { picture, width: picture.width, height: picture.height, exact: false };
+  }
   if (RARE_IN_BROWSERS.includes(kind)) {
     throw new Unfit("unsupported", `is ${kind}, which this browser cannot read`, "save it as JPEG or PNG");
   }

@@ -166,3 +166,30 @@ def test_errors_of_what_the_browser_would_decode(in_node: Callable[..., Any]) ->
             assert one == in_python(data, contract)
     assert found[2]["kind"] == "damaged"
     assert found[5]["message"] == "IMG 1.jpg: is HEIC, which this browser cannot read"
+
+
+@pytest.mark.parametrize(("kind", "format"), [("PNG", "PNG"), ("WEBP", "WebP")])
+def test_exif_is_taken_out_and_obeyed(in_node: Callable[..., Any], kind: str, format: str) -> None:
+    """Browsers differ in whether they turn PNG and WebP."""
+    script = (
+        NUMBERS
+        + """
+        const { withoutExifChunks } = await load("pixels-format.js");
+        return argument[1].map((text) => {
+            const { data, orientation } = withoutExifChunks(argument[0], bytes(text));
+            return [Buffer.from(data).toString("hex"), orientation];
+        });"""
+    )
+    files = [saved(kind), saved(kind)[:40], saved(kind)[:12]]
+    for orientation in range(10):
+        exif = Image.Exif()
+        exif[0x112] = orientation
+        files.append(saved(kind, exif=exif))
+    found = in_node(script, [format, [data.hex() for data in files]])
+    assert [orientation for _, orientation in found] == [1, 1, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 1]
+    assert found[1][0] == files[1].hex()
+    for (text, _), data in zip(found, files, strict=True):
+        if len(data) > 40:
+            with Image.open(io.BytesIO(bytes.fromhex(text))) as plain, Image.open(io.BytesIO(data)) as whole:
+                assert dict(plain.getexif()) == {}
+                assert plain.convert("RGB").tobytes() == whole.convert("RGB").tobytes()
