@@ -252,3 +252,22 @@ def test_real_photos(answers: Any, shared: Path, resize: Any) -> None:
     assert len(photos) > 300
     jobs = [(photo.read_bytes(), ImageContract(224, resize, 0.875)) for photo in photos]
     assert answers(jobs) == [in_python(*job) for job in jobs]
+
+
+def test_gaps_before_restart_markers(answers: Any) -> None:
+    """One within the data is filled, as in Python; the last interval must be there, whatever its marker's number."""
+    jobs = []
+    for length in range(9, 17):
+        data = saved(Image.new("RGB", (16, 16 * length), "navy"), restart_marker_blocks=1)
+        last = data.rindex(bytes([0xFF, 0xD0 + (length - 2) % 8]))
+        jobs += [(data, ImageContract(8)), (data[:last], ImageContract(8)), (data[: last + 2], ImageContract(8))]
+    grain = Image.fromarray(np.random.default_rng(7).integers(0, 256, (160, 160, 3), dtype=np.uint8))
+    data = saved(grain, restart_marker_blocks=4)
+    first = data.index(b"\xff\xd0")
+    jobs.append((data[: first - 30] + data[first:], ImageContract(32)))
+    expected = [in_python(*job) for job in jobs]
+    assert [one.get("kind") for one in expected] == [None, "damaged", "damaged"] * 8 + [None]
+    found = answers(jobs)
+    assert not found[-1]["exact"]
+    assert found[:-1] == expected[:-1]
+    assert found[-1]["width"] == 160
