@@ -67,14 +67,20 @@ function controlled() {
 /** @param {ServiceWorkerRegistration} registration @param {Told} told */
 function tellUpdates(registration, told) {
   const workers = navigator.serviceWorker;
+  let isControlled = workers.controller !== null, isAsked = false;
   /** @param {ServiceWorker} next */
   const offer = (next) => {
     if (!registration.active) return; // the first version
     told.updateReady(() => {
-      workers.addEventListener("controllerchange", () => location.reload(), { once: true });
+      isAsked = true;
       next.postMessage({ kind: "use-now" });
     });
   };
+  workers.addEventListener("controllerchange", () => {
+    if (isAsked) location.reload();
+    else if (isControlled) told.updateReady(() => location.reload()); // another window asked for it
+    isControlled = true;
+  });
   if (registration.waiting) offer(registration.waiting);
   registration.addEventListener("updatefound", () => {
     const next = registration.installing;

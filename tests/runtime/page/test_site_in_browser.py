@@ -411,9 +411,17 @@ def test_updates_come_as_a_whole(
         _expect(page.get_by_text("A new version of this page is ready")).to_be_visible(timeout=20_000)
         assert page.title() == "Penguins"
         host.asked.clear()
+        other = page.context.new_page()  # a second window, with photos in its list
+        other.goto(host.url)
+        _send(other, photos[:1])
         page.get_by_role("button", name="Use it now").click()
         _expect(page).to_have_title("Penguins 2", timeout=20_000)
         _wait_for(page, EXACT)
+        _expect(other.locator(DONE)).to_have_count(1)
+        assert other.title() == "Penguins"
+        other.get_by_role("button", name="Use it now").click()
+        _expect(other).to_have_title("Penguins 2", timeout=20_000)
+        other.close()
         assert _versions(page) == [newest.version]
         assert not [path for path in host.asked if path.endswith((".onnx", ".wasm", ".gz"))]  # they did not change
         host.stop()
