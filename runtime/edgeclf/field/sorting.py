@@ -33,7 +33,7 @@ class SortFolder:
         display_names: class name -> name for people.
 
     Raises:
-        UsageError: the class folders do not lie directly in it, but in splits.
+        UsageError: it is not a folder, or its class folders lie in splits, not directly in it.
     """
 
     def __init__(
