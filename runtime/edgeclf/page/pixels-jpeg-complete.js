@@ -19,6 +19,7 @@ import { Unfit } from "./photo-fault.js";
 
 const EOI = Uint8Array.of(0xff, 0xd9);
 const TAIL_BYTES = 4096; // before the end; a decoder must have read them
+const READ_BYTES = 65536; // that Pillow reads at once
 const UNWRITTEN_BYTES = 16; // so many zeros at the end count as never written
 const BLOCK_BYTES = 4096; // of a disk
 const ZEROS = 256; // a run to search for; shorter than a disk block
@@ -43,7 +44,13 @@ export function decodeComplete(data, header, decode) {
   const { scan } = header;
   let end = likelyEnd(data, header);
   const marker = nextMarkerInScan(data, scan, end);
-  if (marker >= 0 && marker + 2 <= lastBytes(data, scan, end)) end = marker; // decoders stop there
+  const last = lastBytes(data, scan, end);
+  if (marker >= 0 && marker + 2 <= last) { // decoders stop there
+    // They look at what follows it, as far as Pillow has read, and may find that it makes no sense: an error.
+    const read = Math.min(last, Math.ceil((marker + 2) / READ_BYTES) * READ_BYTES);
+    if (data[marker + 1] !== EOI[1]) decode([data.subarray(0, read)]);
+    end = marker;
+  }
   const fed = decodeOneScan(data, scan, end, decode);
   if (fed.left) throw incomplete();
   if (fed.image === null || hasUnwrittenBlocks(data, scan, end)) throw incomplete();
