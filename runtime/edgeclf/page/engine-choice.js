@@ -5,7 +5,8 @@ export async function chooseEngine() {
   const description = document.getElementById("model-description");
   if (description instanceof HTMLLinkElement) {
     const { startSite } = await import("./site-start.js");
-    return startSite(description.href);
+    const { packedSite } = await import("./packed-site.js");
+    return startSite(description.href, packedSite());
   }
   const { httpEngine } = await import("./engine-http.js");
   return httpEngine();

@@ -5,7 +5,7 @@ import { EngineError } from "./types.js";
 /** @typedef {import("./model-session.js").SiteModel} SiteModel */
 /** @typedef {import("./self-test.js").SelfTestResult} SelfTestResult */
 /** @typedef {import("./types.js").PhotoRecord} PhotoRecord */
-/** @typedef {import("./types.js").Engine & {selfTest: () => Promise<SelfTestResult>,
+/** @typedef {import("./types.js").Engine & {selfTest: () => Promise<SelfTestResult>, close: () => void,
  *     isExact: (record: PhotoRecord) => boolean}} DeviceEngine `isExact`: the network saw the very pixels that Python gives it */
 
 const SLOWEST = 180; // seconds for one answer, other photos before it not counted
@@ -20,11 +20,13 @@ const SLOWEST = 180; // seconds for one answer, other photos before it not count
  * @param {string} description address of the file `model.json`
  * @param {object} [options]
  * @param {() => Promise<unknown>} [options.before] waited for before the model is loaded
- * @param {() => Worker} [options.createWorker]
+ * @param {import("./packed-site.js").Files} [options.files] of a site that is one page
+ * @param {(script?: Blob) => Worker} [options.createWorker] `script`: not a module, in place of `worker.js`
  * @param {number} [options.slowest] seconds
  * @returns {DeviceEngine}
  */
-export function wasmEngine(description, { before = async () => {}, createWorker = newWorker, slowest = SLOWEST } = {}) {
+export function wasmEngine(description, options = {}) {
+  const { before = async () => {}, files = async () => ({}), createWorker = newWorker, slowest = SLOWEST } = options;
   /** @type {Map<number, Asked>} */
   const asked = new Map();
   /** @type {WeakMap<object, boolean>} records and whether their pixels are proved */
@@ -71,7 +73,9 @@ export function wasmEngine(description, { before = async () => {}, createWorker 
   function open() {
     opening ??= (async () => {
       await before();
-      const started = (worker = createWorker());
+      /** @type {Record<string, Blob>} */
+      const found = await files();
+      const started = (worker = createWorker(found["page/worker.js"]));
       started.onmessage = ({ data: { id, value, error } }) => {
         const one = asked.get(id);
         asked.delete(id);
@@ -83,7 +87,7 @@ export function wasmEngine(description, { before = async () => {}, createWorker 
         event.preventDefault();
         if (worker === started) stop("crashed", event.message ?? "");
       };
-      return ask({ kind: "open", address: new URL(description, document.baseURI).href });
+      return ask({ kind: "open", address: new URL(description, document.baseURI).href, files: found });
     })();
     const mine = opening;
     mine.catch(() => {
@@ -113,6 +117,8 @@ export function wasmEngine(description, { before = async () => {}, createWorker 
 
     isExact: (record) => exact.get(record) ?? true,
 
+    close: () => stop("aborted", ""),
+
     async selfTest() {
       await open();
       return ask({ kind: "self-test" });
@@ -120,6 +126,8 @@ export function wasmEngine(description, { before = async () => {}, createWorker 
   };
 }
 
-function newWorker() {
+/** @param {Blob} [script] Chromium starts no module from a blob that a page from a disk made */
+function newWorker(script) {
+  if (script) return new Worker(URL.createObjectURL(script));
   return new Worker(new URL("worker.js", import.meta.url), { type: "module" });
 }

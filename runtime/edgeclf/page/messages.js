@@ -32,8 +32,10 @@ const WORDS = {
   "unknown": ["Something went wrong in this page.", "Reload the page. If it happens again, report it."],
 };
 
-/** Over what an engine said about an error in its own words. */
-export let detailTitle = "What the service said";
+let titleOfDetail = "What the service said";
+
+/** The title over what an engine said about an error in its own words. */
+export const detailTitle = () => titleOfDetail;
 
 /**
  * Say some things otherwise: a page without a service.
@@ -43,7 +45,7 @@ export let detailTitle = "What the service said";
  */
 export function useWords(words, title) {
   Object.assign(WORDS, words);
-  detailTitle = title;
+  titleOfDetail = title;
 }
 
 /**

@@ -3,7 +3,6 @@
 import { EngineError } from "./types.js";
 
 const SEAL_LENGTH = 84; // bytes at the end of a model file: `edgeclf.model.file`
-const VENDOR = new URL("vendor/", import.meta.url);
 
 /**
  * What `edgeclf web` writes about a model: that which the service tells, with the photos of the self-test.
@@ -42,16 +41,16 @@ const VENDOR = new URL("vendor/", import.meta.url);
  * @param {SiteModel} model
  * @param {Uint8Array<ArrayBuffer>} content the bytes of its file
  * @param {Uint8Array<ArrayBuffer>} wasm onnxruntime
+ * @param {(name: string) => string} vendor address of a file of the browser runtime
  * @returns {Promise<Session>}
  * @throws {EngineError} the file is damaged, or cannot be opened
  */
-export async function openSession(model, content, wasm) {
+export async function openSession(model, content, wasm, vendor) {
   await checkSeal(model, content);
-  const address = new URL("ort.wasm.min.js", VENDOR).href;
-  const ort = await import(address);
+  const ort = await import(vendor("ort.wasm.min.js"));
   ort.env.wasm.numThreads = 1; // more need a host with special headers, and fail on some phones
   ort.env.wasm.wasmBinary = wasm;
-  ort.env.wasm.wasmPaths = { mjs: new URL("ort-wasm-simd-threaded.js", VENDOR).href };
+  ort.env.wasm.wasmPaths = { mjs: vendor("ort-wasm-simd-threaded.js") };
   ort.env.logLevel = "error";
   let session;
   try {

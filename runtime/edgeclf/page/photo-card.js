@@ -163,7 +163,7 @@ function errorParts(error, retry) {
     const more = make("details", "small quiet");
     const text = make("p", "", detail);
     text.dir = "auto";
-    more.append(make("summary", "", detailTitle), text);
+    more.append(make("summary", "", detailTitle()), text);
     parts.push(more);
   }
   if (retry) {

@@ -21,14 +21,15 @@ const WORDS = {
 
 /**
  * @param {string} description address of the file `model.json`
+ * @param {import("./packed-site.js").Files | null} packed the files of a site that is one page
  * @returns {import("./types.js").Engine}
  */
-export function startSite(description) {
+export function startSite(description, packed) {
   useWords(WORDS, "Details");
   const panel = createSitePanel();
   // A first visit waits until all files are kept, so that none is fetched twice.
-  const kept = keepOffline(panel);
-  const engine = wasmEngine(description, { before: () => kept });
+  const kept = packed ? Promise.resolve(panel.kept(true, "")) : keepOffline(panel);
+  const engine = wasmEngine(description, { before: () => kept, files: packed ?? undefined });
   let differs = false;
   void test();
 

@@ -17,7 +17,7 @@ import { EngineError } from "./types.js";
 /** @typedef {import("./model-session.js").Session} Session */
 /** @typedef {import("./self-test.js").Decode} Decode */
 /** @typedef {{id: number, kind: string, file?: File, name?: string, options?: {topK?: number, threshold?: number},
- *     address?: string}} Question */
+ *     address?: string, files?: Record<string, Blob>}} Question */
 
 const MAX_FILE = 64 * 2 ** 20; // bytes, as `edgeclf serve --max-photo`; a phone's memory is small
 
@@ -68,7 +68,7 @@ async function reply(id, find) {
 
 /** @param {Question} question @returns {Promise<unknown>} undefined: the answer comes later */
 async function answer(question) {
-  if (question.kind === "open") return open(question.address ?? "");
+  if (question.kind === "open") return open(question.address ?? "", question.files ?? {});
   if (!opened) throw new EngineError("crashed", "the model is not open");
   if (question.kind === "self-test") {
     selfTest = { id: question.id, next: createSelfTest(opened.model, opened.session, opened.decode) };
@@ -91,19 +91,21 @@ async function testOnce(test) {
   });
 }
 
-/** @param {string} address of the description */
-async function open(address) {
-  const model = /** @type {SiteModel} */ (JSON.parse(new TextDecoder().decode(await load(address))));
-  const content = await load(new URL(model.address, address).href);
-  const session = await openSession(model, content, await load(vendor("ort-wasm-simd-threaded.wasm")));
+/**
+ * @param {string} address of the description
+ * @param {Record<string, Blob>} files path in the site -> file, of a site that is one page
+ */
+async function open(address, files) {
+  const packed = (/** @type {string} */ path) => files[path] && URL.createObjectURL(files[path]);
+  const vendor = (/** @type {string} */ name) =>
+    packed(`page/vendor/${name}`) ?? new URL(`vendor/${name}`, import.meta.url).href;
+  const described = await load(packed("model.json") ?? address);
+  const model = /** @type {SiteModel} */ (JSON.parse(new TextDecoder().decode(described)));
+  const content = await load(packed(model.address) ?? new URL(model.address, address).href);
+  const session = await openSession(model, content, await load(vendor("ort-wasm-simd-threaded.wasm")), vendor);
   const decoder = await openJpegDecoder(await load(vendor("jpeg-turbo.wasm")));
   opened = { model, session, decode: (data, name) => networkInput(data, model.manifest.contract, { name, decoder }) };
   return model;
-}
-
-/** @param {string} name */
-function vendor(name) {
-  return new URL(`vendor/${name}`, import.meta.url).href;
 }
 
 /** @param {string} address */

@@ -19,6 +19,8 @@ DEVICE = "wasm"  # onnxruntime's name of what runs a model in a browser
 DEFAULT_TITLE = "Classify photos"
 # The service's own pages and scripts, and what becomes a file of its own below.
 _LEFT_OUT = re.compile(r"(sort|api|login|engine-http|index\.html|service-worker)")
+# For pages of others: at the top of the site, where its address is short.
+_DROP_IN, _TYPES = "edgeclf.js", "edgeclf.d.ts"
 _PAGE_FILE = re.compile(r".+\.(js|css|svg)")
 _GREEN = "#1c6b50"
 _ICONS = {"icon-192.png": (192, False), "icon-512.png": (512, False), "icon-masked-512.png": (512, True)}
@@ -58,6 +60,8 @@ def make_site(model: ModelFile, runtime: BrowserRuntime, title: str = DEFAULT_TI
         MODEL: model.content.read(),
         DESCRIPTION: _json(_description(model, runtime)),
         APP: _json(_app(title)),
+        _DROP_IN: b'export { EngineError, open } from "./page/drop-in.js";\n',
+        _TYPES: (page / _TYPES).read_bytes(),
     }
     for path in sorted(page.iterdir()):
         if _PAGE_FILE.fullmatch(path.name) and not _LEFT_OUT.match(path.name):
