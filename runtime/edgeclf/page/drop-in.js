@@ -5,7 +5,6 @@
  */
 
 import { wasmEngine } from "./engine-wasm.js";
-import { inFile } from "./records.js";
 import { EngineError } from "./types.js";
 
 export { EngineError } from "./types.js";
@@ -23,36 +22,26 @@ export async function open(site = new URL("../", import.meta.url)) {
   const address = new URL("model.json", new URL(`${site}`.replace(/\/?$/, "/"), document.baseURI)).href;
   const engine = wasmEngine(address);
   const model = await engine.model();
-  /** @type {WeakMap<object, PhotoRecord>} records of ours -> those of the engine */
-  const asked = new WeakMap();
   let isClosed = false;
 
   /** @param {Blob} photo @param {string} [name] */
   function named(photo, name) {
     if (isClosed) throw new EngineError("closed", "the classifier is closed; open it again");
     if (photo instanceof File && name === undefined) return photo;
-    const lastModified = photo instanceof File ? photo.lastModified : 0;
-    return new File([photo], name ?? "photo", { type: photo.type, lastModified });
+    return new File([photo], name ?? "photo", { type: photo.type });
   }
 
   return {
     model,
 
     /** @param {Blob} photo @param {ClassifyOptions} [options] */
-    async classify(photo, { name, topK, threshold, signal } = {}) {
-      const file = named(photo, name);
-      const record = await engine.predict(file, { topK, threshold, signal });
-      const whole = inFile(record, file, { ...model, threshold: threshold ?? model.threshold });
-      if (!(photo instanceof File)) whole.modified = null; // nothing says when a blob was written
-      asked.set(whole, record);
-      return whole;
-    },
+    classify: async (photo, { name, ...options } = {}) => engine.predict(named(photo, name), options),
 
     /** @param {Blob} photo @param {{name?: string, signal?: AbortSignal}} [options] */
     explain: async (photo, { name, signal } = {}) => engine.explain(named(photo, name), signal),
 
     /** @param {PhotoRecord} record that `classify` gave */
-    isExact: (record) => engine.isExact(asked.get(record) ?? record),
+    isExact: (record) => engine.isExact(record),
 
     selfTest: () => engine.selfTest(),
 

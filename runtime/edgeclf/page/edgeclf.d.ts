@@ -55,13 +55,8 @@ export interface PhotoRecord {
   /** Best first. Missing where there is an `error`. */
   predictions?: Ranked[];
   error?: { kind: string; message: string };
+  /** "wasm" */
   device?: string;
-  /** Bytes of the photo. */
-  size?: number | null;
-  /** ISO 8601 in UTC. */
-  modified?: string | null;
-  model?: string;
-  threshold?: number | null;
 }
 
 export interface Ranked {
@@ -106,6 +101,7 @@ export interface SelfTest {
 
 /** Why there is no answer. */
 export class EngineError extends Error {
+  constructor(kind: string, message: string, retryAfter?: number);
   /** Such as "offline", "model", "timeout", "crashed", "file-gone", "aborted", "closed". */
   kind: string;
 }

@@ -40,9 +40,7 @@ def make_page(site: Site) -> bytes:
     script = _inline(bundle(modules, "main.js"))
     text = site.files["index.html"].decode()
     text = re.sub(r'\n[ \t]*<link rel="(?:manifest|apple-touch-icon)"[^>]*>', "", text)
-    text = re.sub(
-        r'(?<=(?:src|ref)=")page/[\w.-]+\.svg(?=")', lambda found: _data_address(site.files[found[0]]), text
-    )
+    text = re.sub(r'(?<=(?:src|ref)=")page/[\w.-]+\.svg(?=")', lambda found: _data_address(site.files[found[0]]), text)
     styles: list[str] = []
 
     def style(found: re.Match[str]) -> str:
