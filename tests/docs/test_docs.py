@@ -127,7 +127,7 @@ def test_every_linked_file_exists(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_module_named_in_the_documents_exists(document: Path) -> None:
     for dotted in DOTTED.findall(document.read_text("utf-8")):
-        if not dotted.endswith((".commands", ".architectures", ".md", ".html", ".js", ".ts")):  # entry-point groups, files
+        if not dotted.endswith((".commands", ".architectures", ".md", ".html", ".js", ".ts")):  # groups, files
             assert resolves(dotted), f"{document.name}: {dotted}"
 
 
