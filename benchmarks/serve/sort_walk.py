@@ -85,7 +85,10 @@ def serve_and_sort(model: Path, photos: Path, count: int) -> dict[str, Any]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
         address = child.stderr.readline().split()[-1]
-        time.sleep(5)  # until it has looked at the trays: the least sure come first
+        for _ in range(600):  # until it has looked at all photos: the least sure come first
+            if ask(address, "sort/photos?limit=1")["unpredicted"] == 0:
+                break
+            time.sleep(0.2)
         waiting = ask(address, "sort/state")["left"]
         began = time.perf_counter()
         right = sort(address, count)
