@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import unicodedata
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -411,11 +412,11 @@ def test_an_upload_is_kept_as_a_copy_is(tmp_path: Path) -> None:
     place = tmp_path / "_unsorted" / "a_b"
     jpeg, png = b"\xff\xd8\xff\xe0 one", b"\x89PNG\r\n\x1a\n"
     assert review.keep(jpeg, "IMG 1.JPG", "a:b") == review.keep(jpeg, "x/y\\IMG 1.JPG", "a:b") == place / "IMG 1.JPG"
-    assert review.keep(b"two", "IMG 1.JPG", "a:b") == place / "IMG 1-2.JPG"
+    assert review.keep(b"two", "IMG 1.JPG", "a:b") == place / "IMG 1-3fc4ccfe74.JPG"  # of SHA-256
     names = {
         "../../etc/passwd": "passwd.jpg",
         "..": "photo.jpg",
-        "": "photo-2.jpg",
+        "": f"photo-{sha256(jpeg + bytes([2])).hexdigest()[:10]}.jpg",
         ".hidden.jpg": "_hidden.jpg",
         "con.png": "_con.png",
         "a\0b\n.png": "a_b_.png",
