@@ -65,6 +65,9 @@ class Operation:
 class Journal:
     """Reads and writes the journal of one folder; others may write to it at the same time.
 
+    Threads that write take turns first, then lock the file against other processes, and only then keep readers out: who
+    waits for another process, keeps nobody from looking.
+
     Args:
         folder: the folder with ``_unsorted``.
     """
@@ -72,7 +75,8 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.path = folder / UNSORTED / JOURNAL
         self._forget()
-        self._mutex = threading.RLock()
+        self._turn = threading.Lock()  # of those who write
+        self._mutex = threading.RLock()  # of those who read, and of who writes now
         self._file: IO[bytes] | None = None
 
     def refresh(self) -> None:
@@ -85,19 +89,25 @@ class Journal:
                 self._forget()
 
     @contextlib.contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """A context in which no other thread of this process writes, so that what is read fits together."""
+        with self._mutex:
+            yield
+
+    @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Lock the journal against other threads and processes, and read what they wrote before.
 
         Raises:
             RecordError: it cannot be written, or another process keeps it locked.
         """
-        with self._mutex:
+        with self._turn:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 file = self._open_locked()
             except OSError as error:
                 raise self.cannot_write(error) from error
-            with file:
+            with file, self._mutex:
                 self._read(file)
                 self._file = file
                 try:

@@ -9,7 +9,6 @@ twice, and every step can be undone later. Threads and processes that sort the s
 
 import contextlib
 import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -44,7 +43,6 @@ class SortFolder:
         self.trays = Trays(self.folder, self.classes.names)
         self._journal = Journal(self.folder)
         self._by_id: dict[str, TrayPhoto] = {}
-        self._lock = threading.RLock()
         if os.path.exists(self.folder) and not os.path.isdir(self.folder):
             raise UsageError(f"--review {folder}: is not a folder", "name the folder with _unsorted in it")
         if os.path.exists(self._journal.path):  # what a crash left behind
@@ -81,7 +79,7 @@ class SortFolder:
         Raises:
             RecordError: the trays cannot be read.
         """
-        with self._lock:
+        with self._journal.unchanging():
             left = len(self.photos())
             self._journal.refresh()
             last = self._journal.last(client)
@@ -198,7 +196,7 @@ class SortFolder:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        with self._lock, self._journal.writing():
+        with self._journal.writing():
             for operation in list(self._journal.operations.values()):
                 if operation.done is None:  # its process was killed: whoever works holds the lock
                     self._settle(operation)

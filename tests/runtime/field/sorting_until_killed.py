@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from edgeclf.field import sorting as sorting_module
+from edgeclf.field.sort_journal import JOURNAL
 from edgeclf.field.sorting import SortFolder
 from edgeclf.files import move_new
 
@@ -52,6 +53,19 @@ def sort_for_ever(folder: Path, seed: int) -> None:
             sorting.undo()
 
 
+def operations_in(folder: Path) -> int:
+    """How many operations were begun."""
+    journal = folder / "_unsorted" / JOURNAL
+    return journal.read_bytes().count(b'{"operation"') if journal.exists() else 0
+
+
+def wait_for_operation(folder: Path, begun: int) -> None:
+    """Wait until a child has begun to sort: on a busy machine it takes a while to start."""
+    end = time.monotonic() + 30
+    while operations_in(folder) == begun and time.monotonic() < end:
+        time.sleep(0.001)
+
+
 def main(folder: Path, kills: int, how: str, seed: int) -> None:
     """Kill as often as asked."""
     if how == "link":  # the fault that the tests seed: what a plain implementation would do
@@ -70,13 +84,15 @@ def main(folder: Path, kills: int, how: str, seed: int) -> None:
     before, rng = photos(folder), random.Random(seed)
     lost = twice = empty = 0
     for number in range(kills):
+        begun = operations_in(folder)
         child = os.fork()
         if not child:
             try:
                 sort_for_ever(folder, seed * 10_000 + number)
             finally:
                 os._exit(1)  # an error is no kill
-        time.sleep(rng.uniform(0.002, 0.04))
+        wait_for_operation(folder, begun)
+        time.sleep(rng.uniform(0, 0.04))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert os.WIFSIGNALED(status), "the child ended by itself"

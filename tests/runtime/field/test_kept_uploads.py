@@ -3,6 +3,7 @@
 import os
 import time
 from collections import namedtuple
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from edgeclf.field import review
 from edgeclf.field.review import ReviewFolder
 from edgeclf.field.sorting import SortFolder
 from helpers import draw
+from sort_folders import LABELS
 
 
 def test_a_thousand_uploads_under_one_name_are_stored_without_reading_those_before(
@@ -73,3 +75,30 @@ def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         (tmp_path / "closed").mkdir(mode=0)
         SortFolder(tmp_path / "closed")  # listing says what is wrong
+
+
+def test_an_upload_is_kept_as_a_copy_is(tmp_path: Path) -> None:
+    review = ReviewFolder(tmp_path)
+    place = tmp_path / "_unsorted" / "a_b"
+    jpeg, png = b"\xff\xd8\xff\xe0 one", b"\x89PNG\r\n\x1a\n"
+    assert review.keep(jpeg, "IMG 1.JPG", "a:b") == review.keep(jpeg, "x/y\\IMG 1.JPG", "a:b") == place / "IMG 1.JPG"
+    assert review.keep(b"two", "IMG 1.JPG", "a:b") == place / "IMG 1-3fc4ccfe74.JPG"  # of SHA-256
+    names = {
+        "../../etc/passwd": "passwd.jpg",
+        "..": "photo.jpg",
+        "": f"photo-{sha256(jpeg + bytes([2])).hexdigest()[:10]}.jpg",
+        ".hidden.jpg": "_hidden.jpg",
+        "con.png": "_con.png",
+        "a\0b\n.png": "a_b_.png",
+        "script.php": "script.php.jpg",
+        "x" * 300 + ".png": "x" * 80 + ".png",
+        "ペ" * 300 + ".png": "ペ" * 80 + ".png",
+        "@eaDir": "@eaDir.jpg",
+    }
+    for number, (name, kept) in enumerate(names.items()):
+        assert review.keep(jpeg + bytes([number]), name, "king").name == kept
+    assert review.keep(png, "clipboard", "king").name == "clipboard.png"
+    assert len(SortFolder(tmp_path, LABELS).photos()) == len(names) + 3, "each is found again as a photo"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecordError, match="a copy cannot be written"):
+        ReviewFolder(tmp_path / "file").keep(jpeg, "a.jpg", "king")

@@ -1,42 +1,20 @@
 """A person's labels: what is moved where, what is refused, what can be undone."""
 
 import errno
-import multiprocessing
 import os
 import unicodedata
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
-from edgeclf.errors import DataError, PhotoError, RecordError, UsageError
+from edgeclf.errors import DataError, RecordError, UsageError
 from edgeclf.evaluation.folder_layout import read_layout
 from edgeclf.evaluation.folder_name_rules import holds_photos, list_folder, read_class_folders
 from edgeclf.field import sort_journal, sorting
-from edgeclf.field.review import ReviewFolder
 from edgeclf.field.sort_journal import JOURNAL
 from edgeclf.field.sorting import SortFolder
-from edgeclf.files import move_new as moving
-from edgeclf.files.move_new import move_new, numbered
-
-LABELS = ("gentoo", "king", "a:b")
-
-
-def tray(folder: Path, *names: str) -> SortFolder:
-    for name in names:
-        path = folder / "_unsorted" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(name.encode("utf-8", "surrogateescape"))
-    return SortFolder(folder, LABELS, {"king": "König"})
-
-
-def id_of(folder: SortFolder, name: str) -> str:
-    return next(photo.id for photo in folder.photos() if f"{photo.tray}/{photo.name}" == name)
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != JOURNAL)
+from sort_folders import LABELS, files, id_of, tray
 
 
 def test_a_label_moves_the_copy_and_undo_moves_it_back(tmp_path: Path) -> None:
@@ -81,51 +59,6 @@ def test_progress_begins_anew_when_the_trays_were_empty(tmp_path: Path) -> None:
     assert progress() == (0, 1)
     folder.undo()
     assert progress() == (1, 2)
-
-
-def test_never_over_a_file_whoever_made_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tray(tmp_path, "king/a.jpg", "gentoo/a.jpg")
-    (tmp_path / "king").mkdir()
-    (tmp_path / "king" / "a.jpg").write_text("mine")
-    (tmp_path / "king" / "a-2.jpg").symlink_to("nowhere")
-    real = move_new
-    others = iter(["king/a-3.jpg"])
-
-    def slow(source: Path, target: Path) -> bool:
-        for name in others:  # another program is faster, once
-            (tmp_path / name).write_text("another's")
-        return real(source, target)
-
-    monkeypatch.setattr(sorting, "move_new", slow)
-    done = folder.label([photo.id for photo in folder.photos()], "king")
-    assert len(done.moved) == 2
-    assert {name: (tmp_path / "king" / name).read_text() for name in ("a.jpg", "a-3.jpg")} == {
-        "a.jpg": "mine",
-        "a-3.jpg": "another's",
-    }
-    assert len(files(tmp_path)) == 4
-    tray(tmp_path, "king/a.jpg")  # the camera counts from the beginning again
-    assert len(folder.undo().restored) == 2
-    assert sorted(p.name for p in folder.photos()) == ["a-2.jpg", "a.jpg", "a.jpg"]
-
-
-@pytest.mark.parametrize("code", [0, errno.EINVAL, errno.ENOSYS])
-def test_moving_is_exclusive_on_every_file_system(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if code:
-        monkeypatch.setattr(moving, "_exclusive_rename", lambda: lambda source, target: code)
-    for name in "ab":
-        (tmp_path / name).write_text(name)
-    assert not move_new(tmp_path / "a", tmp_path / "b")
-    assert move_new(tmp_path / "a", tmp_path / "c")
-    with pytest.raises(FileNotFoundError):
-        move_new(tmp_path / "a", tmp_path / "d")
-    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"b": "b", "c": "a"}
-
-
-def test_numbers_in_names() -> None:
-    assert [numbered("a.b.jpg", n) for n in (1, 2, 12)] == ["a.b.jpg", "a.b-2.jpg", "a.b-12.jpg"]
-    long = numbered("ペ" * 84 + ".jpg", 100)
-    assert (len(long.encode()) <= 255, long.endswith("ペ-100.jpg")) == (True, True)
 
 
 def test_ids_are_no_paths_and_links_are_no_photos(tmp_path: Path) -> None:
@@ -220,47 +153,6 @@ def test_names_in_odd_scripts_come_through(tmp_path: Path) -> None:
     assert len(SortFolder(tmp_path, LABELS).undo().restored) == len(names), "from the journal alone"
 
 
-def test_two_people_do_not_collide(tmp_path: Path) -> None:
-    mine, theirs = tray(tmp_path, "king/a.jpg", "king/b.jpg", "king/c.jpg"), SortFolder(tmp_path, LABELS)
-    a, b, c = (photo.id for photo in mine.photos())
-    done = mine.label([a, a, b], "king", client="me")
-    assert done.moved == (a, b)
-    late = theirs.label([a, c], "gentoo", client="they")
-    assert (late.moved, [(f.id, f.message) for f in late.failed]) == (
-        (c,),
-        [(a, "already sorted as king by someone else")],
-    )
-    again = mine.label([a, b], "king", client="me")
-    assert (again.moved, again.failed, again.action) == ((a, b), (), done.action), "its answer was lost"
-    assert mine.label([a], None, client="me").failed[0].message == "already sorted as König"
-    assert mine.state("they").can_undo == "1 photo sorted as gentoo"
-    assert mine.undo(client="me").restored == (a, b), "one's own, not the last of all"
-    assert mine.state("me").can_undo is None
-
-
-def test_what_another_program_does_meanwhile(tmp_path: Path) -> None:
-    folder = tray(tmp_path, "king/a.jpg", "king/b.jpg")
-    a, b = (photo.id for photo in folder.photos())
-    photo = folder.find(a)
-    assert photo
-    assert folder.trays.bytes_of(photo) == b"king/a.jpg"
-    (tmp_path / "_unsorted" / "king" / "a.jpg").unlink()
-    (tmp_path / "_unsorted" / "king" / "b.jpg").write_text("another photo")
-    done = folder.label([a, b], "king")
-    assert [f.message for f in done.failed] == [
-        "is not there any more: another program moved, changed or deleted it"
-    ] * 2
-    assert folder.find(a) is None
-    with pytest.raises(PhotoError, match="was moved"):
-        folder.trays.bytes_of(photo)
-    tray(tmp_path, "new/c.jpg")
-    assert [p.name for p in folder.photos()] == ["b.jpg", "c.jpg"]
-    folder.label([p.id for p in folder.photos()], "king")
-    (tmp_path / "king" / "c.jpg").unlink()
-    undone = folder.undo()
-    assert (len(undone.restored), undone.failed[0].message) == (1, "is not in king any more, or was changed there")
-
-
 def test_trays_that_did_not_change_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tray(tmp_path, "king/a.jpg", "gentoo/b.jpg")
     os.utime(tmp_path / "_unsorted" / "king", (1e9, 1e9))
@@ -277,44 +169,6 @@ def test_trays_that_did_not_change_are_not_read_again(tmp_path: Path, monkeypatc
     assert "king" not in scanned
     tray(tmp_path, "king/c.jpg")
     assert len(folder.photos()) == 3
-
-
-def _sort_all(path: Path, label: str, ready: Any, out: Any) -> None:
-    folder = SortFolder(path, LABELS)
-    ids = [photo.id for photo in folder.photos()]
-    ready.wait()
-    moved, failed = [], []
-    for id in ids:
-        done = folder.label([id], label, client=label)
-        moved += done.moved
-        failed += [failure.message for failure in done.failed]
-    out.put((label, moved, failed))
-
-
-def test_two_processes_label_the_same_photos_at_once(tmp_path: Path) -> None:
-    tray(tmp_path, *(f"tray/{n}.jpg" for n in range(40)))
-    context = multiprocessing.get_context("spawn")
-    ready, out = context.Barrier(2), context.Queue()
-    children = [context.Process(target=_sort_all, args=(tmp_path, label, ready, out)) for label in ("king", "gentoo")]
-    for child in children:
-        child.start()
-    answers = {label: (moved, failed) for label, moved, failed in (out.get(timeout=60) for _ in children)}
-    for child in children:
-        child.join(60)
-    moved = [id for ids, _ in answers.values() for id in ids]
-    assert len(moved) == len(set(moved)) == len(files(tmp_path)) == 40
-    for label, other in (("king", "gentoo"), ("gentoo", "king")):
-        assert len(list((tmp_path / label).glob("*"))) == len(answers[label][0])
-        name = {"king": "king", "gentoo": "gentoo"}[other]
-        assert set(answers[label][1]) <= {f"already sorted as {name} by someone else"}
-
-
-def test_a_lock_that_is_never_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sort_journal, "_LOCK_SECONDS", 0.1)
-    folder, other = tray(tmp_path, "king/a.jpg"), SortFolder(tmp_path, LABELS)
-    with other._journal.writing(), pytest.raises(RecordError, match=r"another edgeclf is writing.*try again later"):
-        folder.label([folder.photos()[0].id], "king")
-    assert len(folder.label([folder.photos()[0].id], "king").moved) == 1
 
 
 def refuse(code: int) -> Callable[..., Any]:
@@ -405,30 +259,3 @@ def test_training_never_sees_what_is_none_of_these(tmp_path: Path) -> None:
     (tmp_path / "king" / "a.jpg").unlink()
     (tmp_path / "gentoo" / "c.jpg").unlink()
     assert not any(holds_photos(tmp_path / name, DataError) for name in ("gentoo", "king"))
-
-
-def test_an_upload_is_kept_as_a_copy_is(tmp_path: Path) -> None:
-    review = ReviewFolder(tmp_path)
-    place = tmp_path / "_unsorted" / "a_b"
-    jpeg, png = b"\xff\xd8\xff\xe0 one", b"\x89PNG\r\n\x1a\n"
-    assert review.keep(jpeg, "IMG 1.JPG", "a:b") == review.keep(jpeg, "x/y\\IMG 1.JPG", "a:b") == place / "IMG 1.JPG"
-    assert review.keep(b"two", "IMG 1.JPG", "a:b") == place / "IMG 1-3fc4ccfe74.JPG"  # of SHA-256
-    names = {
-        "../../etc/passwd": "passwd.jpg",
-        "..": "photo.jpg",
-        "": f"photo-{sha256(jpeg + bytes([2])).hexdigest()[:10]}.jpg",
-        ".hidden.jpg": "_hidden.jpg",
-        "con.png": "_con.png",
-        "a\0b\n.png": "a_b_.png",
-        "script.php": "script.php.jpg",
-        "x" * 300 + ".png": "x" * 80 + ".png",
-        "ペ" * 300 + ".png": "ペ" * 80 + ".png",
-        "@eaDir": "@eaDir.jpg",
-    }
-    for number, (name, kept) in enumerate(names.items()):
-        assert review.keep(jpeg + bytes([number]), name, "king").name == kept
-    assert review.keep(png, "clipboard", "king").name == "clipboard.png"
-    assert len(SortFolder(tmp_path, LABELS).photos()) == len(names) + 3, "each is found again as a photo"
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RecordError, match="a copy cannot be written"):
-        ReviewFolder(tmp_path / "file").keep(jpeg, "a.jpg", "king")

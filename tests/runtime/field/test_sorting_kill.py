@@ -31,7 +31,7 @@ def test_200_kills_lose_no_photo_and_leave_none_twice(how: str, tmp_path: Path) 
     counted = run(tmp_path, 100, how, 1)
     assert (counted["lost"], counted["twice"], counted["still_empty"]) == (0, 0, 0)
     assert counted["back"] == counted["photos"], "every label of every child is undone"
-    assert counted["operations"] > 100
+    assert counted["operations"] >= 100
     assert counted["interrupted"] >= 10, "kills hit operations, not only the time between them"
 
 
