@@ -1,12 +1,13 @@
 """The order in which photos are sorted: those that teach the model most come first.
 
 These are the photos that the model is least sure about; near-duplicates follow each other, so that one label does for
-all of them. The model looks at the photos in a thread, one at a time, beside other work.
+all of them. The model looks at the photos in a thread, one at a time, beside other work. What it saw is remembered for
+at most ``_MAX_LOOKS`` photos: of more, the others are looked at when some of these are sorted.
 """
 
 import threading
 import time
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ _TOP_K = 5
 _UNREADABLE = 2.0  # in place of the probability: after all others that the model has looked at
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Look:
     """What the model sees in a photo.
 
@@ -54,7 +55,7 @@ class SortOrder:
 
     def __init__(self, folder: SortFolder, classifier: Classifier, is_busy: Callable[[], bool] = lambda: False) -> None:
         self._folder, self._classifier, self._is_busy = folder, classifier, is_busy
-        self._looks: OrderedDict[str, Look] = OrderedDict()  # by the photo's id: a replaced file has another one
+        self._looks: dict[str, Look] = {}  # by the photo's id: a replaced file has another one
         self._groups = Groups()
         self._waiting: list[TrayPhoto] = []
         self._lock = threading.Lock()
@@ -63,7 +64,7 @@ class SortOrder:
         self._thread: threading.Thread | None = None
 
     def ordered(self, photos: Sequence[TrayPhoto]) -> list[tuple[TrayPhoto, Look | None]]:
-        """Put photos in order, and have those looked at that were not yet.
+        """Put photos in order, and have those looked at that were not yet, as far as there is room for what is seen.
 
         Args:
             photos: all that wait for a label.
@@ -74,7 +75,9 @@ class SortOrder:
         """
         with self._lock:
             looks = [self._looks.get(photo.id) for photo in photos]
-            self._waiting = [photo for photo, look in zip(photos, looks, strict=True) if look is None][::-1]
+            unknown = [photo for photo, look in zip(photos, looks, strict=True) if look is None]
+            self._make_room(photos, len(unknown))
+            self._waiting = unknown[: _MAX_LOOKS - len(self._looks)][::-1]
         if self._waiting:
             self._start()
         least: dict[int, float] = defaultdict(lambda: _UNREADABLE)
@@ -88,18 +91,19 @@ class SortOrder:
 
         return sorted(zip(photos, looks, strict=True), key=place)
 
-    def look(self, photo: TrayPhoto) -> Look:
-        """Look at one photo now."""
-        with self._lock:
-            found = self._looks.get(photo.id)
-        return found or self._look(photo)
-
     def close(self) -> None:
         """End the thread; waits for the photo that it is looking at."""
         self._closed.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
+
+    def _make_room(self, photos: Sequence[TrayPhoto], count: int) -> None:
+        """Forget the oldest looks at photos that are not there any more: an undo brings the latest ones back."""
+        if (excess := len(self._looks) + count - _MAX_LOOKS) > 0:
+            here = {photo.id for photo in photos}
+            for id in [id for id in self._looks if id not in here][:excess]:
+                del self._looks[id]
 
     def _start(self) -> None:
         with self._lock:
@@ -121,7 +125,7 @@ class SortOrder:
                     time.sleep(0.05)
                 self._look(photo)
 
-    def _look(self, photo: TrayPhoto) -> Look:
+    def _look(self, photo: TrayPhoto) -> None:
         try:
             named = NamedPhoto(photo.name, self._folder.trays.bytes_of(photo))
             image = network_input(named, self._classifier.manifest.contract)
@@ -130,7 +134,5 @@ class SortOrder:
         except Exception as error:  # also of a device that failed: the photo can be sorted all the same
             look = Look((), -1, " ".join(str(error).split()) or type(error).__name__)
         with self._lock:
-            self._looks[photo.id] = look
-            if len(self._looks) > _MAX_LOOKS:
-                self._looks.popitem(last=False)
-        return look
+            if len(self._looks) < _MAX_LOOKS:  # it may have been sorted meanwhile, and another took its room
+                self._looks[photo.id] = look

@@ -11,6 +11,7 @@ from edgeclf.field import near_duplicates, sort_order
 from edgeclf.field.near_duplicates import Groups, difference_hash
 from edgeclf.field.sort_order import SortOrder
 from edgeclf.field.sorting import SortFolder
+from edgeclf.field.trays import TrayPhoto
 from helpers import draw
 from PIL import Image, ImageEnhance
 
@@ -94,10 +95,7 @@ def test_the_least_sure_come_first_and_near_duplicates_together(model: Path, tmp
     order.close()
 
 
-def test_other_work_goes_first_and_what_is_remembered_is_bounded(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sort_order, "_MAX_LOOKS", 4)
+def test_other_work_goes_first(model: Path, tmp_path: Path) -> None:
     classifier = Classifier(model, threads=1)
     folder = fill(tmp_path, classifier)
     asked, busy = [0], [True]
@@ -107,16 +105,67 @@ def test_other_work_goes_first_and_what_is_remembered_is_bounded(
         return busy[0]
 
     order = SortOrder(folder, classifier, is_busy)
-    photos = folder.photos()
-    order.ordered(photos)
+    order.ordered(folder.photos())
     until(lambda: asked[0] >= 3)
-    assert not order._looks
-    now = order.look(photos[0])
-    assert now.ranking
+    assert [look for _, look in order.ordered(folder.photos())] == [None] * 10
     busy[0] = False
-    until(lambda: asked[0] > 10)
+    until(lambda: all(look for _, look in order.ordered(folder.photos())))
     order.close()
-    assert 1 <= len(order._looks) <= 4
+
+
+def test_what_is_remembered_is_bounded_and_nothing_is_looked_at_twice(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sort_order, "_MAX_LOOKS", 4)
+    classifier = Classifier(model, threads=1)
+    folder = fill(tmp_path, classifier)
+    looked_at: list[str] = []
+    really = folder.trays.bytes_of
+
+    def counting(photo: TrayPhoto) -> bytes:
+        looked_at.append(photo.name)
+        return really(photo)
+
+    monkeypatch.setattr(folder.trays, "bytes_of", counting)
+    order = SortOrder(folder, classifier)
+
+    def known() -> list[str]:
+        return [photo.id for photo, look in order.ordered(folder.photos()) if look]
+
+    def as_many_as_may_be() -> bool:
+        assert len(order._looks) <= 4
+        return len(known()) == min(4, len(folder.photos()))
+
+    until(as_many_as_may_be)
+    for _ in range(20):  # a page that asks again and again
+        known()
+        time.sleep(0.005)
+    assert len(looked_at) == 4
+    folder.label(known()[:1], "king")
+    until(as_many_as_may_be)
+    assert len(looked_at) == 5, "there is room for one more"
+    folder.label([photo.id for photo in folder.photos() if photo.id not in known()], "king")
+    assert len(known()) == len(folder.photos()) == 4
+    undone = folder.undo().restored  # five photos, which were not looked at
+    assert len(undone) == 5
+    while folder.photos():
+        until(as_many_as_may_be)
+        folder.label(known()[:3], "king")
+    order.close()
+    assert len(looked_at) == len(set(looked_at)) == 10
+    assert len(order._looks) <= 4
+
+
+def test_after_an_undo_what_was_seen_is_still_known(model: Path, tmp_path: Path) -> None:
+    classifier = Classifier(model, threads=1)
+    folder = fill(tmp_path, classifier)
+    order = SortOrder(folder, classifier)
+    until(lambda: all(look for _, look in order.ordered(folder.photos())))
+    folder.label([folder.photos()[0].id], "king")
+    order.ordered(folder.photos())
+    folder.undo()
+    assert all(look for _, look in order.ordered(folder.photos()))
+    order.close()
 
 
 def test_a_device_that_fails_does_not_stop_the_sorting(
