@@ -28,7 +28,8 @@ _MIN_FREE_BYTES = 200 * 2**20  # uploads are not kept if the disk has less: othe
 _LEFTOVER_AGE = 3600.0  # seconds until the temporary file of an interrupted copy is deleted
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]|^\.+|[. ]+$')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)  # on Windows, with any suffix
-_MAX_STEM = 80  # characters of an upload's name that are kept
+_MAX_NAME_BYTES = 240  # of an upload's name: file systems allow 255, and a hash or a number may follow
+_HASH_DIGITS = 8  # of the SHA-256 in the name of an upload whose own name is taken
 _SUFFIX_OF = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "TIFF": ".tif", "HEIC": ".heic", "AVIF": ".avif"}
 
 
@@ -113,7 +114,7 @@ class ReviewFolder:
             folder = self.folder / UNSORTED / safe_name(guess)
             if (folder / own).exists() and not same(folder / own):
                 stem, suffix = os.path.splitext(own)
-                own = f"{stem}-{hashlib.sha256(data).hexdigest()[:10]}{suffix}"
+                own = f"{stem}-{hashlib.sha256(data).hexdigest()[:_HASH_DIGITS]}{suffix}"
             folder.mkdir(parents=True, exist_ok=True)
             if shutil.disk_usage(folder).free < _MIN_FREE_BYTES:
                 raise OSError(errno.ENOSPC, f"less than {_MIN_FREE_BYTES >> 20} MiB are free")
@@ -156,5 +157,12 @@ def _upload_name(name: str, data: bytes) -> str:
     stem, suffix = os.path.splitext(last)
     if not is_photo_name(f"photo{suffix}"):
         stem, suffix = last, _SUFFIX_OF.get(file_format(data), ".jpg")
-    stem = safe_name(stem[:_MAX_STEM]) if stem.strip(" .") else "photo"
-    return f"photo-{stem}{suffix}" if is_ignored(f"{stem}{suffix}") else f"{stem}{suffix}"
+    stem = safe_name(stem) if stem.strip(" .") else "photo"
+    if is_ignored(f"{stem}{suffix}"):
+        stem = f"photo-{stem}"
+    return f"{_cut(stem, _MAX_NAME_BYTES - len(suffix.encode()))}{suffix}"
+
+
+def _cut(text: str, count: int) -> str:
+    """The beginning of a text, of at most ``count`` bytes, without half a character."""
+    return text.encode()[:count].decode(errors="ignore")

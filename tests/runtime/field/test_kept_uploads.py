@@ -82,17 +82,17 @@ def test_an_upload_is_kept_as_a_copy_is(tmp_path: Path) -> None:
     place = tmp_path / "_unsorted" / "a_b"
     jpeg, png = b"\xff\xd8\xff\xe0 one", b"\x89PNG\r\n\x1a\n"
     assert review.keep(jpeg, "IMG 1.JPG", "a:b") == review.keep(jpeg, "x/y\\IMG 1.JPG", "a:b") == place / "IMG 1.JPG"
-    assert review.keep(b"two", "IMG 1.JPG", "a:b") == place / "IMG 1-3fc4ccfe74.JPG"  # of SHA-256
+    assert review.keep(b"two", "IMG 1.JPG", "a:b") == place / "IMG 1-3fc4ccfe.JPG"  # of SHA-256
     names = {
         "../../etc/passwd": "passwd.jpg",
         "..": "photo.jpg",
-        "": f"photo-{sha256(jpeg + bytes([2])).hexdigest()[:10]}.jpg",
+        "": f"photo-{sha256(jpeg + bytes([2])).hexdigest()[:8]}.jpg",
         ".hidden.jpg": "_hidden.jpg",
         "con.png": "_con.png",
         "a\0b\n.png": "a_b_.png",
         "script.php": "script.php.jpg",
-        "x" * 300 + ".png": "x" * 80 + ".png",
-        "ペ" * 300 + ".png": "ペ" * 80 + ".png",
+        "x" * 300 + ".png": "x" * 236 + ".png",
+        "ペ" * 300 + ".png": "ペ" * 78 + ".png",
         "@eaDir": "@eaDir.jpg",
     }
     for number, (name, kept) in enumerate(names.items()):
@@ -102,3 +102,34 @@ def test_an_upload_is_kept_as_a_copy_is(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordError, match="a copy cannot be written"):
         ReviewFolder(tmp_path / "file").keep(jpeg, "a.jpg", "king")
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "ペ", "😀", "👩‍🔬", "e\u0301"])
+def test_long_names_fit_into_a_file_name_in_every_script(letter: str, tmp_path: Path) -> None:
+    review = ReviewFolder(tmp_path)
+    uploads = [b"photo %d" % number for number in range(30)]
+    kept = [review.keep(data, letter * 300 + ".jpeg", "king") for data in uploads]
+    assert [path.read_bytes() for path in kept] == uploads
+    names = [os.fsencode(path.name) for path in kept]
+    assert len(names[0]) in range(230, 241), "as long as it may be, without half a letter"
+    assert max(map(len, names)) <= 249
+    assert all(
+        name.endswith(f"-{sha256(data).hexdigest()[:8]}.jpeg".encode())
+        for name, data in zip(names[1:], uploads[1:], strict=True)
+    )
+    sorting = SortFolder(tmp_path, LABELS)
+    (tmp_path / "king").mkdir()
+    for name in names:  # another photo of each name was sorted before
+        (tmp_path / "king" / os.fsdecode(name)).write_bytes(b"before")
+    done = sorting.label([photo.id for photo in sorting.photos()], "king")
+    assert (len(done.moved), done.failed) == (30, ())
+    assert len(list((tmp_path / "king").iterdir())) == 60
+    assert len(sorting.undo().restored) == 30
+    assert sorted(path.read_bytes() for path in kept) == sorted(uploads)
+
+
+def test_two_uploads_whose_hashes_begin_alike_are_both_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(review, "_HASH_DIGITS", 1)
+    uploads = [b"photo %d" % number for number in range(40)]  # 16 digits: some have the same
+    kept = [ReviewFolder(tmp_path).keep(data, "a.jpg", "king") for data in uploads]
+    assert [path.read_bytes() for path in kept] == uploads
