@@ -13,7 +13,8 @@ from edgeclf.class_names import natural
 from edgeclf.errors import DataError
 from edgeclf.evaluation.folder_name_rules import split_of
 from edgeclf.evaluation.labelled_photos import find_labelled_photos
-from edgeclf_training.dataset.find_photos import Found, find_photos
+from edgeclf_training.dataset.find_photos import find_photos
+from edgeclf_training.dataset.found import Found
 from folder_trees import tree
 from helpers import draw
 

@@ -11,7 +11,8 @@ import pytest
 from edgeclf.errors import DataError, UsageError
 from edgeclf.evaluation.folder_name_rules import split_of
 from edgeclf.evaluation.labelled_photos import find_labelled_photos
-from edgeclf_training.dataset.find_photos import Found, find_photos
+from edgeclf_training.dataset.find_photos import find_photos
+from edgeclf_training.dataset.found import Found
 from folder_trees import PAIR, both, tree
 
 Counts = dict[str, dict[str, int]]

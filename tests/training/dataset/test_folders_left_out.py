@@ -8,7 +8,8 @@ import pytest
 from edgeclf.errors import EdgeclfError, UsageError
 from edgeclf.evaluation.labelled_photos import find_labelled_photos
 from edgeclf.images.heatmap_mark import OVERLAY_MARK
-from edgeclf_training.dataset.find_photos import Found, find_photos
+from edgeclf_training.dataset.find_photos import find_photos
+from edgeclf_training.dataset.found import Found
 from folder_trees import PAIR, both, tree
 
 Counts = dict[str, dict[str, int]]

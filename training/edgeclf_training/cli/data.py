@@ -26,6 +26,9 @@ def check(
             help="Where to list photos that are better left out; default: DATA-quarantine.txt in the current folder.",
         ),
     ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="A table with the labels, as for train.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Find problems in data folders. Photos are only read.
@@ -33,9 +36,11 @@ def check(
     \b
     edgeclf data check photos/
     edgeclf train photos/ --quarantine photos-quarantine.txt
+    edgeclf data check photos/ --labels labels.csv
 
     It reports damaged photos, placeholders, duplicates within and across splits and classes, unusual formats, sizes and
-    names, small and uneven classes, and classes that will have no validation photos. Photos that are better left out
+    names, small and uneven classes, classes that will have no validation photos, and every mistake in a table of
+    labels. Photos that are better left out
     are listed in a text file. Look through it and edit it by hand; another check only adds new photos to it. Results
     are stored in the user's cache folder (EDGECLF_CACHE moves it), so that unchanged photos are not decoded again.
 
@@ -53,13 +58,13 @@ def check(
     with console.progress("unpacking") as progress:
         folders = open_data(data, progress, lambda line: console.line(printable(line)))
     with console.progress("reading photos") as progress:
-        report = check_data(folders, progress)
+        report = check_data(folders, progress, labels=labels)
     wanted = quarantine is not None or report.quarantine
     written = write_quarantine(listed, report.quarantine) if wanted else None
     if as_json:
         print(json.dumps(_as_json(data, report, listed if wanted else None), allow_nan=False))
     else:
-        _print(data, report, listed)
+        _print(data, report, listed, labels)
     if written and written.kept:
         console.line(f"{listed} exists: {_photos(written.added)} added, your own changes are kept")
     if report.problems:
@@ -90,7 +95,7 @@ def _as_json(data: list[Path], report: Any, listed: Path | None) -> dict[str, An
     }
 
 
-def _print(data: list[Path], report: Any, listed: Path | None) -> None:
+def _print(data: list[Path], report: Any, listed: Path | None, labels: Path | None) -> None:
     print(f"{report.photos} photos, {report.readable} readable, {len(report.classes)} classes")
     width = min(40, max(map(len, report.classes)))
     for label, parts in report.classes.items():
@@ -104,7 +109,7 @@ def _print(data: list[Path], report: Any, listed: Path | None) -> None:
             print("  " + "\n    = ".join(names) + more + (": " if names and detail else "") + detail)
         if len(finding.items) > _EXAMPLES:
             print(f"  ... {len(finding.items) - _EXAMPLES} more")
-    arguments = shlex.join(map(str, data))
+    arguments = shlex.join([*map(str, data), *(["--labels", str(labels)] if labels else [])])
     print()
     if report.quarantine:
         print(

@@ -27,6 +27,13 @@ def train(
     quarantine: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Leave out the photos on this list; see `edgeclf data check`.")
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE",
+            help="A table with the columns path and label, optionally split and group: CSV, TSV or Parquet.",
+        ),
+    ] = None,
     recipe: Annotated[
         str, typer.Option(metavar="NAME|FILE", help=f"{', '.join(recipe_names())}, or a TOML file.")
     ] = "default",
@@ -54,6 +61,7 @@ def train(
     edgeclf train photos/ --arch resnet50 --epochs 12 --freeze-epochs 3 --unfreeze layer3
     edgeclf train photos/ --arch cnn4 --resize pad --epochs 50
     edgeclf train photos/ --recipe food5-resnet50 --seed 1
+    edgeclf train photos/ --labels labels.csv
     edgeclf train photos/ new-photos/ --from runs/photos-resnet50 --epochs 3
     edgeclf train --resume runs/photos-resnet50
 
@@ -62,6 +70,10 @@ def train(
     Without val/, 20 % of the training photos are set aside for validation, chosen by the seed. The same or nearly the
     same photo is never in two of these parts. Photos are only read. The weights that are kept are those of the epoch
     that did best on the validation photos.
+
+    With --labels the labels come from a table, not from folder names. Paths in it start at DATA or at the table's
+    folder. Photos that it does not name are left out. If it has mistakes, one message tells all of them; `edgeclf data
+    check DATA --labels TABLE` lists each.
 
     Exits with 5 if the photos cannot be used, or if training diverged and left no usable weights: lower the rates.
 
@@ -78,7 +90,13 @@ def train(
     base, start_of_recipe = recipe_and_start(recipe)
     options = with_values(base, chosen)
     data = [*(data or []), *(moved or [])]
-    others = {"--from": start, "--out": out, "--quarantine": quarantine, "--recipe": recipe != "default"}
+    others = {
+        "--from": start,
+        "--out": out,
+        "--quarantine": quarantine,
+        "--labels": labels,
+        "--recipe": recipe != "default",
+    }
     _check_combination(data, resume, others, chosen)
     start = start or start_of_recipe
     if start is not None and start is start_of_recipe and not start.is_dir():
@@ -88,6 +106,7 @@ def train(
     from edgeclf.cli.signals import loading
 
     from edgeclf_training.dataset.find_photos import find_photos
+    from edgeclf_training.dataset.labels_table import read_labels
     from edgeclf_training.dataset.quarantine import read_quarantine
     from edgeclf_training.dataset.zip_data import data_name, open_data
 
@@ -96,7 +115,8 @@ def train(
     with console.progress("unpacking") as progress:
         folders = open_data(data, progress, lambda line: console.line(printable(line)))
     if folders and resume is None:
-        find_photos(folders, only=options.classes)  # a wrong folder is reported before torch is loaded
+        table = read_labels(labels) if labels else None
+        find_photos(folders, only=options.classes, labels=table)  # a wrong folder is reported before torch is loaded
     with loading("torch"):
         from edgeclf_training.fit import train as training
         from edgeclf_training.run.history import trainer_rank
@@ -116,7 +136,7 @@ def train(
                 console.line(f"the weights in the recipe are not used: the network comes from {start}")
         name = earlier.options.arch if earlier else options.arch
         out = out or _unused(Path("runs") / f"{data_name(data[0])}-{name}")
-        run = training.train(data, out, options, start=earlier, quarantine=left_out, **reporting)
+        run = training.train(data, out, options, start=earlier, quarantine=left_out, labels=labels, **reporting)
     if trainer_rank() == 0:
         folder, file = (shlex.quote(name) for name in (str(run.folder), f"{run.folder.name}.onnx"))
         typer.echo(f"run: {run.folder}\nnext: edgeclf export {folder} -o {file} --int8")

@@ -77,7 +77,13 @@ def check_keys(values: Mapping[str, Any], where: str) -> None:
             raise UsageError(f"{where}: unknown key {key!r}", _nearest(key, [*known, *RENAMED]))
 
 
-def write_recipe(options: TrainOptions, path: Path, start: Path | None = None, quarantined: int = 0) -> None:
+def write_recipe(
+    options: TrainOptions,
+    path: Path,
+    start: Path | None = None,
+    quarantined: int = 0,
+    labels: Path | None = None,
+) -> None:
     """Write options as a recipe that repeats this training; the options in ``MACHINE`` are left out.
 
     Args:
@@ -86,6 +92,7 @@ def write_recipe(options: TrainOptions, path: Path, start: Path | None = None, q
         start: folder of the run that this run started from (``--from``), or None.
         quarantined: number of photos that a quarantine list left out; above 0, a comment in the recipe says that the
             list must be given again.
+        labels: the table that the labels came from, or None; a comment says that it must be given again.
     """
     lines = ["# The resolved recipe of this run: `edgeclf train DATA --recipe recipe.toml` repeats the training.\n"]
     if quarantined:
@@ -93,6 +100,8 @@ def write_recipe(options: TrainOptions, path: Path, start: Path | None = None, q
         lines.append(
             f"# A quarantine list left out {photos}, see split/skipped.txt: give it again with --quarantine.\n"
         )
+    if labels is not None:
+        lines.append(f"# The labels came from a table: give it again with --labels {_toml(str(labels))}.\n")
     if start is not None:
         lines.append(
             "# Starts from the network of this run; if its folder was moved, give the new folder with --from.\n"

@@ -9,28 +9,37 @@ from edgeclf.evaluation.folder_name_rules import SPLITS
 from edgeclf.files.paths import PathLike, as_paths
 
 from edgeclf_training.dataset.class_sizes import held_out, uneven
-from edgeclf_training.dataset.find_photos import Found, find_photos
+from edgeclf_training.dataset.find_photos import find_photos
 from edgeclf_training.dataset.findings import Finding, Item, Report, finding, item_per_path
+from edgeclf_training.dataset.found import Found
+from edgeclf_training.dataset.labels_table import read_labels
 from edgeclf_training.dataset.photo_findings import CheckedPhoto, photo_findings, shape_findings
 from edgeclf_training.dataset.portable_names import odd_names
 from edgeclf_training.dataset.scan import scan
+from edgeclf_training.dataset.table_problems import KINDS
 
 
-def check_data(roots: PathLike | Sequence[PathLike], progress: Callable[[int, int], None] | None = None) -> Report:
+def check_data(
+    roots: PathLike | Sequence[PathLike],
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    labels: PathLike | None = None,
+) -> Report:
     """Look at every file in data folders.
 
     Args:
         roots: see ``find_photos``; zips go through ``open_data`` first.
         progress: called with (photos looked at, photos in all).
+        labels: a table that gives the labels, see ``read_labels``; all its problems are findings.
 
     Returns:
         The findings, problems first, and the photos that are better left out of training.
 
     Raises:
-        DataError: see ``find_photos``.
+        DataError: see ``find_photos`` and ``read_labels``.
     """
     roots = as_paths(roots)
-    found = find_photos(roots, checking=True)
+    found = find_photos(roots, labels=read_labels(labels) if labels else None, checking=True)
     scans = scan([s.path for split in SPLITS for s in found.parts[split]], None, progress)
     photos = [CheckedPhoto(s, split, scans[s.path]) for split in SPLITS for s in sorted(found.parts[split])]
     readable = [p for p in photos if not p.scanned.kind]
@@ -39,6 +48,10 @@ def check_data(roots: PathLike | Sequence[PathLike], progress: Callable[[int, in
     trained = Counter(p.sample.label for p in readable if p.split == "train")
     quarantine: dict[Path, str] = {}
     findings = [
+        *(
+            finding(kind, "problem", what, [Item(p.paths, p.detail) for p in found.problems if p.kind == kind])
+            for kind, what in KINDS.items()
+        ),
         *photo_findings(photos, quarantine),
         *_folder_findings(found),
         *(

@@ -11,7 +11,7 @@ from edgeclf.errors import DataError
 from edgeclf.evaluation.metrics import MIN_PHOTOS_FOR_RECALL
 
 from edgeclf_training.dataset.exclusions import photos_text
-from edgeclf_training.dataset.find_photos import Found
+from edgeclf_training.dataset.found import Found
 from edgeclf_training.dataset.scan import Scanned
 from edgeclf_training.dataset.split import foreseen_split
 

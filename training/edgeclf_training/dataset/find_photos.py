@@ -3,11 +3,10 @@
 Files are only ever read. Hidden files are left out, and so are links that lead back into a folder already read.
 """
 
-import hashlib
 import os
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,44 +28,16 @@ from edgeclf.files.walk import image_files
 from edgeclf.images.camera_raw import left_out
 
 from edgeclf_training.dataset.class_name_checks import REFUSAL, check_distinct, check_readable, folders_alike
-from edgeclf_training.dataset.samples import Sample
-
-
-@dataclass(frozen=True)
-class Found:
-    """What was found in the data folders. No photo is opened for it.
-
-    Attributes:
-        classes: class names in index order.
-        parts: samples of "train", "val" and "test", class by class. The order within a class depends on the seed and on
-            paths inside the class folder only.
-        others: visible files in class folders without an image extension.
-        loose: photos beside the class folders.
-        unsorted: folders named ``_unsorted`` beside class folders; the classes of their photos are guesses.
-        notes: how the folders were read, one line each.
-        empty: class folders without photos. These and the next two are refused, unless data is only checked.
-        alike: class folders with too similar names, in groups.
-        refusals: class folders named "unknown".
-        mixed: class folders that may hold several classes; never refused.
-    """
-
-    classes: tuple[str, ...]
-    parts: Mapping[str, tuple[Sample, ...]]
-    others: tuple[Path, ...]
-    loose: tuple[Path, ...] = ()
-    unsorted: tuple[Path, ...] = ()
-    notes: tuple[str, ...] = ()
-    empty: tuple[str, ...] = ()
-    alike: tuple[tuple[Path, ...], ...] = ()
-    refusals: tuple[Path, ...] = ()
-    mixed: tuple[Path, ...] = ()
+from edgeclf_training.dataset.found import Found, Placed, in_seeded_order, placed
+from edgeclf_training.dataset.labelled_photos import find_labelled
+from edgeclf_training.dataset.labels_table import LabelsTable
 
 
 @dataclass
 class _Gathered:
     """What was found so far; ``photos`` by part and class, ``places`` are the folders of each class name."""
 
-    photos: dict[str, dict[str, list["_Placed"]]] = field(default_factory=lambda: {part: {} for part in SPLITS})
+    photos: dict[str, dict[str, list[Placed]]] = field(default_factory=lambda: {part: {} for part in SPLITS})
     places: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
     others: list[Path] = field(default_factory=list)
     loose: list[Path] = field(default_factory=list)
@@ -81,6 +52,7 @@ def find_photos(
     seed: int = 0,
     only: Sequence[str] = (),
     max_per_class: int | None = None,
+    labels: LabelsTable | None = None,
     checking: bool = False,
 ) -> Found:
     """Find the photos under one or more data folders.
@@ -97,8 +69,9 @@ def find_photos(
         only: names of the classes to use; all if empty.
         max_per_class: at most so many training photos of each class, including those that will be set aside for
             validation; all if None.
+        labels: a table that gives the labels, see ``find_labelled``; then folder names do not matter.
         checking: for `edgeclf data check`: list classes without training photos and classes with refused names in the
-            result, instead of raising.
+            result, instead of raising; with a table, its problems.
 
     Returns:
         The classes, their photos, and what was left out.
@@ -106,11 +79,13 @@ def find_photos(
     Raises:
         DataError: a folder is missing, cannot be read, lies in ``_unsorted`` or holds no class folders; there are fewer
             than two classes, a class without photos, or a class in val or test but not in train; or the folders can be
-            read in more than one way.
+            read in more than one way; or the labels table has problems (``LabelsError``).
     """
     roots = as_paths(roots)
     for root in roots:
-        _check_folder(root, several_given=len(roots) > 1)
+        _check_folder(root, several_given=len(roots) > 1, labelled=labels is not None)
+    if labels is not None:
+        return find_labelled(roots, labels, seed=seed, only=only, max_per_class=max_per_class, checking=checking)
     gathered = _Gathered()
     # The train folder comes first: it decides how the name of a class is written.
     for part, folder in sorted(_parts(roots, gathered), key=lambda placed: SPLITS.index(placed[0])):
@@ -131,16 +106,9 @@ def find_photos(
         )
     if raws := [path for path in gathered.others if has_raw_suffix(path.name)]:
         gathered.notes.append(f"{left_out(len(raws))}, first: {raws[0]}")
-    parts = {}
-    for part in SPLITS:
-        chosen: dict[Path, Sample] = {}  # the same folder may be given twice
-        for label in classes:
-            photos = sorted(gathered.photos[part].get(label, []), key=lambda f: (_shuffle_key(f, seed), f.sample.path))
-            chosen.update((f.sample.path, f.sample) for f in photos[: max_per_class if part == "train" else None])
-        parts[part] = tuple(chosen.values())
     return Found(
         classes,
-        parts,
+        in_seeded_order(gathered.photos, classes, seed, max_per_class),
         tuple(gathered.others),
         tuple(gathered.loose),
         tuple(gathered.unsorted),
@@ -149,16 +117,19 @@ def find_photos(
         similar,
         refusals,
         tuple(gathered.mixed),
+        folders=tuple(Path(os.path.abspath(folder)) for folders in gathered.places.values() for folder in folders),
     )
 
 
-def _check_folder(root: Path, several_given: bool) -> None:
+def _check_folder(root: Path, several_given: bool, labelled: bool) -> None:
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "no such folder"
         remedy = "give a folder with one sub-folder of photos per class, or a .zip of one"
         if several_given and root.exists():  # a shell writes photos/* so
             remedy = _above(root)
         raise DataError(f"{root}: {what}", remedy)
+    if labelled:
+        return
     check_sorted(
         root,
         DataError,
@@ -217,9 +188,10 @@ def _gather(part: str, folder: Path, only: Sequence[str], gathered: _Gathered) -
             continue
         gathered.places[label].append(folder / name)
         photos = gathered.photos[part].setdefault(label, [])
-        for path in _files(folder / name):
+        here = os.path.abspath(folder / name)
+        for path in _files(here):
             if _is_image(path):
-                photos.append(_placed(path, folder / name, label))
+                photos.append(placed(path, os.path.relpath(path, here), label))
             else:
                 gathered.others.append(path)
 
@@ -228,32 +200,16 @@ def _is_image(path: Path) -> bool:
     return is_photo_name(path.name) and not is_ignored(path.name)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: str) -> Iterator[Path]:
     """Files below a folder, as ``image_files`` finds photos."""
 
     def refuse(error: OSError) -> None:
         raise unreadable_folder(error, DataError) from error
 
-    for name in image_files(os.path.abspath(folder), refuse, wanted=lambda _: True):
+    for name in image_files(folder, refuse, wanted=lambda _: True):
         if "\n" in name or "\r" in name:
             raise DataError(f"{str(name)!r}: a line break in a file name", "rename it")
         yield Path(name)
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """A sample and its path inside the class folder; the seeded order depends on this path."""
-
-    sample: Sample
-    place: str
-
-
-def _placed(path: Path, folder: Path, label: str) -> _Placed:
-    try:
-        size = path.stat().st_size
-    except OSError:  # a broken link: reported as unreadable, like any other photo
-        size = 0
-    return _Placed(Sample(path, label, size), os.path.relpath(path, os.path.abspath(folder)).replace(os.sep, "/"))
 
 
 def _check_classes(
@@ -281,9 +237,3 @@ def _check_classes(
                 f"{where}: class {several(extra)} is in {part}, but not in train", "add training photos of every class"
             )
     check_readable(where, classes)
-
-
-def _shuffle_key(found: _Placed, seed: int) -> bytes:
-    """Sort key of a photo: depends on the seed, the class and the path inside the class folder only."""
-    key = f"{seed}\0{found.sample.label}\0{found.place}"
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

@@ -20,7 +20,8 @@ from edgeclf_training.dataset.exclusions import (
     leave_out_trained,
     photos_text,
 )
-from edgeclf_training.dataset.find_photos import Found, find_photos
+from edgeclf_training.dataset.find_photos import find_photos
+from edgeclf_training.dataset.found import Found
 from edgeclf_training.dataset.known_photos import (
     KnownPhoto,
     as_known,
@@ -28,6 +29,7 @@ from edgeclf_training.dataset.known_photos import (
     merge_known,
     near_duplicates_of_known,
 )
+from edgeclf_training.dataset.labels_table import read_labels
 from edgeclf_training.dataset.samples import Sample, Skipped, Split
 from edgeclf_training.dataset.scan import Scanned, scan
 
@@ -46,6 +48,7 @@ def read_split(
     earlier: Sequence[KnownPhoto] = (),
     contract: ImageContract | None = None,
     quarantine: Mapping[Path, str] | None = None,
+    labels: PathLike | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Split:
     """Find the photos in one or more data folders, scan each, and split them into train, val and test.
@@ -65,16 +68,19 @@ def read_split(
             unless the data has a folder for this part.
         contract: how photos will be decoded; needed for photos so large that they are only decoded at reduced scale.
         quarantine: absolute paths to leave out, each with the reason; see ``read_quarantine``.
+        labels: a table that gives the labels instead of the class folders; see ``read_labels``.
         progress: called with (photos scanned, photos in all).
 
     Returns:
         The photos of each part, what was left out and why, and notes.
 
     Raises:
-        DataError: see ``find_photos``; or a class has no training photo left, or no validation photo is left.
+        DataError: see ``find_photos`` and ``read_labels``; or a class has no training photo left, or no validation
+            photo is left.
     """
     roots = as_paths(roots)
-    found = find_photos(roots, seed=seed, only=only, max_per_class=max_per_class)
+    table = read_labels(labels) if labels else None
+    found = find_photos(roots, seed=seed, only=only, max_per_class=max_per_class, labels=table)
     skipped: list[Skipped] = []
     notes = [*(f"{folder}: left out, its photos are not sorted yet" for folder in found.unsorted), *found.notes]
     if found.loose:
@@ -154,7 +160,7 @@ def _split(
             "too few photos to set any aside for validation",
             f"give at least 2 different photos per class, or a val folder, or use {UNGROUPED}",
         )
-    origin = "the val folder"
+    origin = found.val_source
     if set_aside:
         how = f"seed {seed}" if val_split == "random" else "the first by name"
         origin = f"{VALIDATION_SHARE:.0%} of the training photos, {how}"

@@ -21,6 +21,7 @@ from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.config.resolve import phases_of, resolve, resolve_machine
 from edgeclf_training.dataset.known_photos import write_known
 from edgeclf_training.dataset.samples import KNOWN_PHOTOS_FILE, Sample, Split, write_lists
+from edgeclf_training.dataset.scan import absolute
 from edgeclf_training.dataset.split import read_split
 from edgeclf_training.dataset.zip_data import open_data
 from edgeclf_training.evaluation.calibration import calibrate
@@ -48,6 +49,7 @@ def train(
     *,
     start: Run | PathLike | None = None,
     quarantine: Mapping[Path, str] | None = None,
+    labels: PathLike | None = None,
     logger: str = "csv",
     report: bool = True,
     on_event: Listener = log,
@@ -63,6 +65,7 @@ def train(
             ``start``.
         start: an earlier run, or its folder. Training starts from its network, and its photos stay in their splits.
         quarantine: photos to leave out, see ``read_quarantine``.
+        labels: a table that gives the labels instead of the class folders; see ``read_split``.
         logger: "csv", or "tensorboard" to write event files as well.
         report: write report.html and metrics.json.
         on_event: gets a ``Message`` for information and warnings, an ``EpochEnd`` after each epoch, and ``Progress``
@@ -100,6 +103,7 @@ def train(
             earlier=earlier,
             contract=contract,
             quarantine=quarantine,
+            labels=labels,
             progress=update,
         )
     split = replace(split, notes=(*unknown, *split.notes))
@@ -108,7 +112,16 @@ def train(
     roots = tuple(path.absolute() for path in data)
     origin = _provenance(options, split, loaded, start)
     run = Run(
-        out, roots, options, split.classes, contract, split, (), origin, start.folder.absolute() if start else None
+        out,
+        roots,
+        options,
+        split.classes,
+        contract,
+        split,
+        (),
+        origin,
+        start.folder.absolute() if start else None,
+        labels=absolute(Path(labels)) if labels else None,
     )
     if trainer_rank() == 0:
         describe(on_event, run, loaded, start)

@@ -55,6 +55,7 @@ class Run:
         calibration: temperature and "unknown" threshold, chosen on the validation photos; None if interrupted.
         checkpoint: checkpoint to read the best weights from, instead of ``network.pt``.
         best_epoch: epoch whose weights were saved, 0 for the initial weights; None if interrupted, or not recorded.
+        labels: the table that the labels came from, absolute; None for class folders.
     """
 
     folder: Path
@@ -69,6 +70,7 @@ class Run:
     calibration: Calibration | None = None
     checkpoint: Path | None = None
     best_epoch: int | None = None
+    labels: Path | None = None
 
     def network(self) -> Network:
         """The trained network, in eval mode.
@@ -102,10 +104,11 @@ def save_run(run: Run) -> None:
         "provenance": asdict(run.provenance),
         "calibration": asdict(run.calibration) if run.calibration else None,
         "best_epoch": run.best_epoch,
+        "labels": str(run.labels) if run.labels else None,
     }
     text = json.dumps(values, indent=2, sort_keys=True, allow_nan=False)
     quarantined = count_left_out(run.split.skipped).get(QUARANTINED, 0)
-    write_recipe(run.options, run.folder / "recipe.toml", run.start, quarantined)
+    write_recipe(run.options, run.folder / "recipe.toml", run.start, quarantined, run.labels)
     write_atomically(run.folder / "run.json", lambda f: f.write(f"{text}\n".encode("utf-8", "surrogateescape")))
 
 
@@ -176,6 +179,7 @@ def load_run(folder: PathLike) -> Run:
             Path(values["start"]) if values["start"] else None,
             Calibration(**values["calibration"]) if values.get("calibration") else None,
             best_epoch=values.get("best_epoch"),
+            labels=Path(values["labels"]) if values.get("labels") else None,
         )
     except FileNotFoundError as error:
         raise DataError(f"{folder}: not a run folder (no run.json)", "give a folder made by `edgeclf train`") from error

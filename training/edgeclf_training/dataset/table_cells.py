@@ -1,0 +1,103 @@
+"""The cells of a table file: CSV as spreadsheets write it, TSV, or Parquet. Read row by row."""
+
+import codecs
+import csv
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgeclf.errors import BackendError, DataError
+from edgeclf.files.paths import PathLike
+
+SEPARATORS = ",;\t|"
+EXTRA = "parquet"
+_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+_AS_CSV = "save it as CSV UTF-8, with the columns path and label"
+_PARQUET_MAGIC = b"PAR1"
+_SNIFFED = 65_536  # bytes that tell the encoding and the separator
+
+Row = tuple[int, list[str]]
+
+
+def read_rows(file: PathLike) -> Iterator[Row]:
+    """Read a table; the first row is the header.
+
+    CSV may be separated by commas, semicolons, tabs or ``|`` (the one that is most frequent in the header), and begin
+    with a byte order mark or a line ``sep=;``. Bytes that are not UTF-8 become lone surrogates (``surrogateescape``).
+
+    Args:
+        file: UTF-8 or UTF-16 text, or a Parquet file (needs the extra ``[parquet]``).
+
+    Returns:
+        For each row its line in the file, from 1, and its cells, without spaces around them. Of a Parquet file the
+        header is line 0, so that rows count from 1.
+
+    Raises:
+        DataError: the file cannot be read, is empty, or is a spreadsheet.
+        BackendError: it is a Parquet file, and pyarrow is not installed.
+    """
+    file = Path(file)
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(_SNIFFED)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})", "check the path given to --labels") from error
+    if head.startswith(_PARQUET_MAGIC):
+        yield from _parquet_rows(file)
+        return
+    if not head.strip():
+        raise DataError(f"{file}: is empty", "the first line names the columns: path,label")
+    utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if file.suffix.lower() in _SPREADSHEETS or (b"\0" in head and not utf16):
+        raise DataError(f"{file}: is not a text file", _AS_CSV)
+    yield from _text_rows(file, "utf-16" if utf16 else "utf-8-sig")
+
+
+def _text_rows(file: Path, encoding: str) -> Iterator[Row]:
+    try:
+        with file.open(encoding=encoding, errors="surrogateescape", newline="") as text:
+            skipped = 0
+            first = text.readline(_SNIFFED)
+            if stated := _stated_separator(first):
+                skipped, first = 1, text.readline(_SNIFFED)
+            reader = csv.reader(itertools.chain([first], text), delimiter=stated or _separator(first))
+            for cells in reader:
+                stripped = [cell.strip() for cell in cells]
+                if any(stripped):
+                    yield reader.line_num + skipped, stripped
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise DataError(f"{file}: cannot be read ({error})", _AS_CSV) from error
+
+
+def _stated_separator(line: str) -> str:
+    """The separator in a first line such as ``sep=;``, which Excel understands; "" if it is another line."""
+    stated = line.strip().strip('"')
+    return stated[4] if len(stated) == 5 and stated[:4].lower() == "sep=" else ""
+
+
+def _separator(header: str) -> str:
+    outside_quotes = "".join(header.split('"')[::2])
+    return max(SEPARATORS, key=outside_quotes.count)
+
+
+def _parquet_rows(file: Path) -> Iterator[Row]:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ModuleNotFoundError as error:
+        raise BackendError(
+            f"{file}: a Parquet file, and pyarrow is not installed",
+            f'pip install "edgeclf[{EXTRA}]", or save it as CSV',
+        ) from error
+    try:
+        with ParquetFile(file) as table:
+            yield 0, [name.strip() for name in table.schema_arrow.names]
+            line = 0
+            for batch in table.iter_batches():
+                columns: list[list[Any]] = [column.to_pylist() for column in batch.columns]
+                for cells in zip(*columns, strict=True):
+                    line += 1
+                    yield line, ["" if cell is None else str(cell).strip() for cell in cells]
+    except (OSError, ArrowException) as error:
+        raise DataError(f"{file}: cannot be read ({str(error).splitlines()[0]})", "write the file again") from error
