@@ -32,7 +32,8 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # and nohup what is to outlive it
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    os.environ.pop("EDGECLF_MODEL", None)
+    for name in ("EDGECLF_MODEL", "EDGECLF_TOKEN"):  # of who runs the tests
+        os.environ.pop(name, None)
     disable_telemetry()  # the tests themselves leave nothing in a home either
     os.environ["EDGECLF_CACHE"] = tempfile.mkdtemp(prefix="edgeclf-test-cache-")
     os.fsync = _without_waiting(os.fsync)

@@ -225,9 +225,14 @@ def _check(status: os.stat_result, name: str, limit: int | None) -> None:
         raise too_many_bytes(name, limit)
 
 
+def size_in_words(count: int) -> str:
+    """A number of bytes for people: "64 MiB", or "4096 bytes" if it is not that round."""
+    return f"{count >> 20} MiB" if count and count % 2**20 == 0 else f"{count} bytes"
+
+
 def too_many_bytes(name: str | None, limit: int) -> PhotoError:
     """The error for a file of more than ``limit`` bytes."""
-    return PhotoError("too-large", f"{name or 'the photo'}: more than {limit >> 20} MiB", "save it smaller", name)
+    return PhotoError("too-large", f"{name or 'the photo'}: more than {size_in_words(limit)}", "save it smaller", name)
 
 
 def reason(error: BaseException) -> str:

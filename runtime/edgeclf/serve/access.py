@@ -74,11 +74,9 @@ class Guard:
         headers, path = Headers(scope=scope), scope["path"]
         named = headers.get("host", "")
         if not self._access.allows_host(named) and (named or path not in _HEALTH):  # some probes name no host
-            raise RequestError(
-                421, "host", f"this service is not {named[:100]!r}; start it with --allow-host for this name"
-            )
+            raise RequestError("host", f"this service is not {named[:100]!r}; start it with --allow-host for this name")
         if scope["method"] not in _READING and not self._same_site(headers):
-            raise RequestError(403, "origin", "another site's page may not do this; allow it with --cors")
+            raise RequestError("origin", "another site's page may not do this; allow it with --cors")
         token = self._access.token
         if token is None or path in _OPEN or path.startswith("/page/"):
             return None
@@ -90,7 +88,7 @@ class Guard:
         if path in _PAGES and scope["method"] in _READING:
             return RedirectResponse("./login", 303)
         problem = "send the token: `Authorization: Bearer TOKEN`; it was printed when the service started"
-        raise RequestError(401, "token", problem, {"WWW-Authenticate": "Bearer"})
+        raise RequestError("token", problem, {"WWW-Authenticate": "Bearer"})
 
     def _same_site(self, headers: Headers) -> bool:
         """Whether a request may come from a page that this service itself delivered, or from no page at all."""

@@ -87,8 +87,8 @@ def create_app(
         if predictor.ready:
             return json_response({"status": "ready"})
         if predictor.failure is None:
-            raise RequestError(503, "starting", "the model's self-test is still running", {"Retry-After": "1"})
-        raise RequestError(503, "self-test", f"{predictor.failure}; run `edgeclf doctor` on this machine")
+            raise RequestError("starting", "the model's self-test is still running", {"Retry-After": "1"})
+        raise RequestError("self-test", f"{predictor.failure}; run `edgeclf doctor` on this machine")
 
     async def measured(request: Request) -> Response:
         return Response(metrics.text(), media_type=MEDIA_TYPE)
@@ -99,7 +99,7 @@ def create_app(
 
     async def served_model(request: Request) -> Response:
         if request.path_params["name"] != description["name"]:
-            raise RequestError(404, "not-found", f"the model is called {description['name']}")
+            raise RequestError("not-found", f"the model is called {description['name']}")
         return await ready(request) if request.url.path.endswith("/ready") else json_response(_tensors(description))
 
     async def login(request: Request) -> Response:
@@ -199,13 +199,11 @@ def _sorting(
         return [], lambda: None
     from edgeclf.field.sort_order import SortOrder
     from edgeclf.field.sorting import SortFolder
-    from edgeclf.serve.sort_api import sort_routes
+    from edgeclf.serve.sort_api import SortRoutes
 
     folder = SortFolder(settings.review, classifier.labels, classifier.manifest.display_names)
     order = SortOrder(folder, classifier, lambda: work.photos > 0)
-    limits, read_only = settings.limits, settings.access.read_only
-    run = settings.training_run
-    return sort_routes(folder, order, predictor, work, limits, training_run=run, read_only=read_only), order.close
+    return SortRoutes(folder, order, predictor, work, settings).routes(), order.close
 
 
 def _keeper(settings: Settings, on_event: Listener) -> Keep | None:
@@ -257,5 +255,5 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
-        return RequestError(405, "method", f"use {allowed} here", dict(error.headers or {})).response()
-    return RequestError(error.status_code, "not-found", "there is no such address; see /docs").response()
+        return RequestError("method", f"use {allowed} here", dict(error.headers or {})).response()
+    return RequestError("not-found", "there is no such address; see /docs").response()

@@ -1,6 +1,7 @@
 """Arguments of requests: read from the query, checked, or one clear error."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -11,6 +12,36 @@ from edgeclf.serve.uploads import shortened
 
 JSON_LINES = "application/x-ndjson"
 _IMAGES = {"jpeg": "image/jpeg", "png": "image/png"}
+
+
+def known_only(given: Iterable[str], *names: str) -> None:
+    """Check the names of arguments, in an address or in a JSON object: a misspelt one must not be ignored in silence.
+
+    A token in the address is refused as well: addresses end up in logs.
+
+    Raises:
+        RequestError: 400.
+    """
+    for name in given:
+        if name == "token" and name not in names:
+            raise bad_argument("a token does not belong in an address; send it as `Authorization: Bearer TOKEN`")
+        if name not in names:
+            there_are = f"there are {', '.join(names)}" if names else "there are none here"
+            raise bad_argument(f"there is no argument {name[:40]!r}; {there_are}")
+
+
+def whole_number(request: Request, name: str, default: int, lowest: int, highest: int) -> int:
+    """An argument that is a whole number, ``default`` if it is not given.
+
+    Raises:
+        RequestError: 400.
+    """
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and lowest <= int(text) <= highest):
+        raise bad_argument(f"{name}={text[:40]!r} is not a whole number, {lowest} to {highest}")
+    return int(text)
 
 
 @dataclass(frozen=True)
@@ -38,7 +69,7 @@ class PredictArguments:
         Raises:
             RequestError: 400.
         """
-        _known(request, "name", "top_k", "threshold", "format", "token")
+        known_only(request.query_params, "name", "top_k", "threshold", "format")
         form = request.query_params.get("format", "edgeclf")
         if form not in ("edgeclf", "hf"):
             raise bad_argument(f"format={form[:40]!r} is not known; give hf, or leave it out")
@@ -75,7 +106,7 @@ class ExplainArguments:
         Raises:
             RequestError: 400.
         """
-        _known(request, "name", "top_k", "class", "format", "token")
+        known_only(request.query_params, "name", "top_k", "class", "format")
         form = request.query_params.get("format") or _accepted(request.headers.get("accept", ""))
         if form not in ("jpeg", "png", "json"):
             raise bad_argument(f"format={form[:40]!r} is not known; give jpeg, png or json")
@@ -94,22 +125,12 @@ def _accepted(header: str) -> str:
     return "jpeg"
 
 
-def _known(request: Request, *names: str) -> None:
-    """A misspelt argument must not be ignored in silence."""
-    for name in request.query_params:
-        if name not in names:
-            raise bad_argument(f"there is no argument {name[:40]!r}; there are {', '.join(names[:-1])}")
-
-
 def _name(request: Request) -> str:
     return shortened(request.query_params.get("name", "")) or NO_NAME
 
 
 def _top_k(request: Request) -> int:
-    text = request.query_params.get("top_k", "5")
-    if not (text.isascii() and text.isdigit() and 0 < len(text) <= 6 and int(text) >= 1):
-        raise bad_argument(f"top_k={text[:40]!r} is not a whole number from 1")
-    return int(text)
+    return whole_number(request, "top_k", 5, 1, 999_999)
 
 
 def _threshold(request: Request) -> float | None:

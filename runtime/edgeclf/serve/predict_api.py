@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
+import anyio
+import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -18,12 +20,21 @@ from edgeclf.serve.access import client_of
 from edgeclf.serve.arguments import JSON_LINES, ExplainArguments, PredictArguments
 from edgeclf.serve.metrics import Metrics
 from edgeclf.serve.predictions import Predictor, as_huggingface
-from edgeclf.serve.problems import ClientGoneError, RequestError, bad_argument, drain, json_response, of_error
+from edgeclf.serve.problems import (
+    ClientGoneError,
+    RequestError,
+    bad_argument,
+    drain,
+    json_response,
+    of_error,
+    status_of_photo,
+)
 from edgeclf.serve.settings import Limits
 from edgeclf.serve.uploads import is_multipart, read_parts, read_photo
 from edgeclf.serve.work import Work
 
 Keep = Callable[[NamedPhoto, Record], None]  # keeps an unsure photo, in a thread
+_KEEPING = 2  # threads that write kept photos: on a slow disk the others go on classifying
 _AHEAD = 2  # photos of one form that wait for each thread, in memory
 
 
@@ -40,7 +51,7 @@ class PhotoRoutes:
 
     def __init__(self, predictor: Predictor, work: Work, limits: Limits, metrics: Metrics, keep: Keep | None) -> None:
         self._predictor, self._work, self._limits, self._metrics = predictor, work, limits, metrics
-        self._keep = keep
+        self._keep, self._keeping = keep, anyio.CapacityLimiter(_KEEPING)
 
     def routes(self) -> list[Route]:
         """The routes for starlette."""
@@ -58,9 +69,9 @@ class PhotoRoutes:
             photo = await self._one_photo(request, arguments.name)
             with self._counted(photo):
                 record = await self._record(photo, arguments)
-        if record.error is not None:
-            return json_response(record.to_dict(), status_of(record))
-        return json_response(as_huggingface(record) if arguments.huggingface else record.to_dict())
+        if arguments.huggingface and record.error is None:
+            return json_response(as_huggingface(record))
+        return _answer(record)
 
     async def explain(self, request: Request) -> Response:
         """Draw the heat map of a class of the photo in the body, or give the maps as JSON."""
@@ -70,7 +81,7 @@ class PhotoRoutes:
             if isinstance(photo, PhotoError):
                 record = Record.of(arguments.name, photo, self._predictor.classifier.device)
                 self._metrics.photo(record)
-                return json_response(record.to_dict(), status_of(record))
+                return _answer(record)
             with self._counted(photo):
                 label, top_k = arguments.label, arguments.top_k
                 if arguments.form == "json":
@@ -81,7 +92,7 @@ class PhotoRoutes:
                     record, picture = await self._work.run(self._predictor.overlay, photo, label, top_k, suffix)
                     answer = None if picture is None else Response(picture, media_type=arguments.media_type)
             self._metrics.photo(record)
-            return answer or json_response(record.to_dict(), status_of(record))
+            return answer or _answer(record)
 
     async def records(self, request: Request, arguments: PredictArguments) -> AsyncGenerator[Record, None]:
         """The records of the photos in a form, in order. Reading goes on while photos are classified.
@@ -129,7 +140,7 @@ class PhotoRoutes:
         name = photo.path or arguments.name if isinstance(photo, PhotoError) else photo.name
         record = await self._work.run(self._predictor.predict, photo, arguments.top_k, arguments.threshold, name)
         if record.unknown and self._keep is not None and isinstance(photo, NamedPhoto):
-            await self._work.run(self._keep, photo, record)
+            await anyio.to_thread.run_sync(self._keep, photo, record, limiter=self._keeping)
         self._metrics.photo(record)
         return record
 
@@ -172,11 +183,9 @@ class PhotoRoutes:
             self._work.give_back(len(photo.data))
 
 
-def status_of(record: Record) -> int:
-    """The HTTP status of a record: 200 unless the photo has an error."""
-    if record.error is None:
-        return 200
-    return 413 if record.error.kind == "too-large" else 422
+def _answer(record: Record) -> Response:
+    """A record, with the status of its photo's error if it has one."""
+    return json_response(record.to_dict(), status_of_photo(record.error.kind) if record.error is not None else 200)
 
 
 class _Records(Response):

@@ -10,6 +10,23 @@ from starlette.responses import Response
 from edgeclf.errors import EdgeclfError, UsageError
 
 RETRY_AFTER_SECONDS = 2
+STATUS_OF = {
+    "usage": 400,
+    "token": 401,
+    "origin": 403,
+    "read-only": 403,
+    "not-found": 404,
+    "method": 405,
+    "timeout": 408,
+    "too-large": 413,
+    "too-many": 413,
+    "host": 421,
+    "busy": 503,
+    "folder": 503,
+    "self-test": 503,
+    "starting": 503,
+}
+_OF_PHOTOS, _OF_OTHERS = 422, 500  # of kinds that are not in the table: of photos that cannot be read; of the service
 _DRAINED_BYTES, _DRAIN_SECONDS = 8 * 2**20, 2.0
 
 
@@ -17,15 +34,15 @@ class RequestError(Exception):
     """A request that cannot be answered.
 
     Args:
-        status: the HTTP status.
-        kind: a stable name, such as "busy".
+        kind: a stable name, such as "busy"; the HTTP status comes from it.
         message: what is wrong, and what to do next.
         headers: of the answer, beside the usual ones.
     """
 
-    def __init__(self, status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, kind: str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
-        self.status, self.kind, self.message, self.headers = status, kind, message, headers or {}
+        self.kind, self.message, self.headers = kind, message, headers or {}
+        self.status = STATUS_OF.get(kind, _OF_OTHERS)
 
     def response(self) -> Response:
         """The answer to the request."""
@@ -39,19 +56,24 @@ class ClientGoneError(Exception):
 def busy(what: str) -> RequestError:
     """The answer of a service that has enough to do."""
     message = f"{what}; try again in {RETRY_AFTER_SECONDS} s"
-    return RequestError(503, "busy", message, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return RequestError("busy", message, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def bad_argument(message: str) -> RequestError:
     """The answer to an argument that is invalid."""
-    return RequestError(400, "usage", message)
+    return RequestError("usage", message)
 
 
 def of_error(error: EdgeclfError) -> RequestError:
     """The answer where a library raised an error that is not about one photo."""
     if isinstance(error, UsageError):
         return bad_argument(str(error))
-    return RequestError(500, type(error).__name__.removesuffix("Error").lower(), str(error))
+    return RequestError(type(error).__name__.removesuffix("Error").lower(), str(error))
+
+
+def status_of_photo(kind: str) -> int:
+    """The HTTP status of an error that is about one photo, by its kind."""
+    return STATUS_OF.get(kind, _OF_PHOTOS)
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

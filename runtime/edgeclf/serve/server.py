@@ -1,6 +1,7 @@
 """The HTTP server: connections, their time limits, and an orderly end."""
 
 import asyncio
+import os
 import socket
 import sys
 from collections import Counter
@@ -94,7 +95,7 @@ def listen(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
         try:
-            if hasattr(socket, "SO_REUSEADDR") and socket.has_ipv6 is not None:
+            if os.name != "nt":  # there it would let two programs listen on one port
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen(_BACKLOG)

@@ -24,9 +24,10 @@ from edgeclf.images.photo_bytes import NamedPhoto
 from edgeclf.images.preprocess import upright_rgb
 from edgeclf.images.resize import shrunk
 from edgeclf.serve.access import client_of
+from edgeclf.serve.arguments import known_only, whole_number
 from edgeclf.serve.predictions import Predictor
-from edgeclf.serve.problems import RequestError, bad_argument, json_response
-from edgeclf.serve.settings import Limits
+from edgeclf.serve.problems import RequestError, bad_argument, json_response, status_of_photo
+from edgeclf.serve.settings import Settings
 from edgeclf.serve.uploads import body_chunks
 from edgeclf.serve.work import Work
 
@@ -38,62 +39,46 @@ _MAX_IDS = 1000  # in one request
 _SIDES = (16, 2048)  # pixels of a photo's longest side
 _DEFAULT_SIDE = 1600
 _JPEG_QUALITY = 85
-_FILE_THREADS = 4  # list folders and move files
+_LOOKING = 4  # threads that list folders
+_MOVING = 1  # that move photos: they take turns anyway, and on a slow disk those who look go on
 _CACHE = "private, no-cache"  # asked for again by its ETag: the computer may be shared
 
 
-def sort_routes(
-    folder: SortFolder,
-    order: SortOrder,
-    predictor: Predictor,
-    work: Work,
-    limits: Limits,
-    *,
-    training_run: str | None = None,
-    read_only: bool = False,
-) -> list[Route]:
-    """The routes for starlette. The caller ends ``order`` with the service.
+class SortRoutes:
+    """The routes, and what they share. The caller ends ``order`` with the service.
 
     Args:
         folder: whose photos are sorted.
         order: puts them in order.
         predictor: explains them.
-        work: admission, and threads for photos.
-        limits: those of the service.
-        training_run: the run that the line for the next training names; None if not known.
-        read_only: photos are shown, and nothing is moved.
+        work: admission and threads.
+        settings: the limits, whether anything may be moved, and the run that the line for the next training names.
     """
-    sorting = _Sorting(folder, order, predictor, work, limits, training_run, read_only)
-    return [
-        Route("/sort/state", sorting.state, methods=["GET"]),
-        Route("/sort/photos", sorting.photos, methods=["GET"]),
-        Route("/sort/photo/{id}", sorting.photo, methods=["GET"]),
-        Route("/sort/explain/{id}", sorting.explain, methods=["GET"]),
-        Route("/sort/label", sorting.label, methods=["POST"]),
-        Route("/sort/undo", sorting.undo, methods=["POST"]),
-    ]
 
-
-class _Sorting:
     def __init__(
-        self,
-        folder: SortFolder,
-        order: SortOrder,
-        predictor: Predictor,
-        work: Work,
-        limits: Limits,
-        training_run: str | None,
-        read_only: bool,
+        self, folder: SortFolder, order: SortOrder, predictor: Predictor, work: Work, settings: Settings
     ) -> None:
-        self._folder, self._order, self._predictor, self._work, self._limits = folder, order, predictor, work, limits
-        self._read_only = read_only
-        self._threads = anyio.CapacityLimiter(_FILE_THREADS)
-        run = f" --from {shlex.quote(training_run)}" if training_run is not None else ""
+        self._folder, self._order, self._predictor, self._work = folder, order, predictor, work
+        self._looking, self._moving = anyio.CapacityLimiter(_LOOKING), anyio.CapacityLimiter(_MOVING)
+        self._limits, self._read_only = settings.limits, settings.access.read_only
+        run = f" --from {shlex.quote(settings.training_run)}" if settings.training_run is not None else ""
         self._train_line = f"edgeclf train {shlex.quote(str(folder.folder))}{run}"
+
+    def routes(self) -> list[Route]:
+        """The routes for starlette."""
+        return [
+            Route("/sort/state", self.state, methods=["GET"]),
+            Route("/sort/photos", self.photos, methods=["GET"]),
+            Route("/sort/photo/{id}", self.photo, methods=["GET"]),
+            Route("/sort/explain/{id}", self.explain, methods=["GET"]),
+            Route("/sort/label", self.label, methods=["POST"]),
+            Route("/sort/undo", self.undo, methods=["POST"]),
+        ]
 
     async def state(self, request: Request) -> Response:
         """How far the sorting is, and the classes."""
-        state = await self._in_files(self._folder.state, _client(request))
+        known_only(request.query_params)
+        state = await self._looked(self._folder.state, _client(request))
         classes = [{"label": c.label, "display_name": c.display_name, "count": c.count} for c in state.classes]
         return json_response(
             {
@@ -108,9 +93,10 @@ class _Sorting:
 
     async def photos(self, request: Request) -> Response:
         """Photos that wait for a label, the most useful first."""
-        offset = _whole(request, "offset", 0, 0, 10**9)
-        limit = _whole(request, "limit", 60, 1, _MAX_PHOTOS)
-        ordered = await self._in_files(lambda: self._order.ordered(self._folder.photos()))
+        known_only(request.query_params, "offset", "limit")
+        offset = whole_number(request, "offset", 0, 0, 10**9)
+        limit = whole_number(request, "limit", 60, 1, _MAX_PHOTOS)
+        ordered = await self._looked(lambda: self._order.ordered(self._folder.photos()))
         chosen = ordered[offset : offset + limit]
         return json_response(
             {
@@ -122,7 +108,8 @@ class _Sorting:
 
     async def photo(self, request: Request) -> Response:
         """A photo, upright, as a JPEG."""
-        side = _whole(request, "side", _DEFAULT_SIDE, *_SIDES)
+        known_only(request.query_params, "side")
+        side = whole_number(request, "side", _DEFAULT_SIDE, *_SIDES)
         photo = await self._found(request)
         headers = {"ETag": f'"{photo.id}-{side}"', "Cache-Control": _CACHE}
         if request.headers.get("if-none-match") == headers["ETag"]:
@@ -131,18 +118,23 @@ class _Sorting:
             try:
                 data = await self._work.run(self._jpeg, photo, side)
             except PhotoError as error:
-                raise _of_photo(error) from None
+                return _unreadable(error)
         return Response(data, headers=headers, media_type="image/jpeg")
 
     async def explain(self, request: Request) -> Response:
         """The heat maps of a photo, as ``/explain`` gives them."""
+        known_only(request.query_params)
         photo = await self._found(request)
         with self._work.admitted(client_of(request)):
             try:
                 record, value = await self._work.run(self._explained, photo)
             except PhotoError as error:
-                raise _of_photo(error) from None
-        return json_response(value) if value is not None else json_response(record.to_dict(), 422)
+                return _unreadable(error)
+        return (
+            json_response(value)
+            if value is not None
+            else json_response(record.to_dict(), status_of_photo(record.error.kind if record.error else ""))
+        )
 
     async def label(self, request: Request) -> Response:
         """Move photos into the folder of a class."""
@@ -151,14 +143,14 @@ class _Sorting:
         if not isinstance(ids, list) or not all(isinstance(id, str) for id in ids):
             raise bad_argument('"ids" is not a list of photo ids')
         if len(ids) > _MAX_IDS:
-            raise RequestError(413, "too-many", f"more than {_MAX_IDS} photos; send fewer at a time")
+            raise RequestError("too-many", f"more than {_MAX_IDS} photos; send fewer at a time")
         if not isinstance(none or False, bool) or not isinstance(new or False, bool):
             raise bad_argument('"none" and "new" are true or false')
         if none and (new or label is not None):
             raise bad_argument('give either "label" or "none"')
         if not none and not isinstance(label, str):
             raise bad_argument('"label" is not the name of a class')
-        done = await self._in_files(
+        done = await self._moved(
             lambda: self._folder.label(ids, None if none else label, new=bool(new), client=_client(request))
         )
         failed = _failures(done.failed)
@@ -169,7 +161,7 @@ class _Sorting:
         action = (await self._body(request, "action")).get("action")
         if action is not None and (isinstance(action, bool) or not isinstance(action, int)):
             raise bad_argument('"action" is not a number')
-        done = await self._in_files(lambda: self._folder.undo(action, _client(request)))
+        done = await self._moved(lambda: self._folder.undo(action, _client(request)))
         return json_response({"restored": done.restored, "failed": _failures(done.failed), "action": done.action})
 
     def _described(self, photo: TrayPhoto, look: Look | None) -> dict[str, Any]:
@@ -199,15 +191,15 @@ class _Sorting:
         return self._predictor.explain(NamedPhoto(photo.name, self._folder.trays.bytes_of(photo)), None, 5)
 
     async def _found(self, request: Request) -> TrayPhoto:
-        photo = await self._in_files(self._folder.find, request.path_params["id"])
+        photo = await self._looked(self._folder.find, request.path_params["id"])
         if photo is None:
-            raise RequestError(404, "not-found", "this photo is not there any more; go on to the next one")
+            raise RequestError("not-found", "this photo is not there any more; go on to the next one")
         return photo
 
     async def _body(self, request: Request, *names: str) -> dict[str, Any]:
         """The JSON object in a request that changes something."""
         if self._read_only:
-            raise RequestError(403, "read-only", "this service only shows photos; sort them where it was started")
+            raise RequestError("read-only", "this service only shows photos; sort them where it was started")
         chunks = [chunk async for chunk in body_chunks(request, self._limits, self._limits.json_bytes)]
         try:
             body = json.loads(b"".join(chunks) or b"{}")
@@ -215,23 +207,29 @@ class _Sorting:
             raise bad_argument("the body is not valid JSON") from None
         if not isinstance(body, dict):
             raise bad_argument("the body is not a JSON object")
-        for name in body:
-            if name not in names:
-                raise bad_argument(f"there is no argument {name[:40]!r}; there are {', '.join(names)}")
+        known_only(body, *names)
         return body
 
-    async def _in_files(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Call a function that lists folders or moves files, in a thread."""
-        try:
-            return await anyio.to_thread.run_sync(function, *arguments, limiter=self._threads)
-        except RecordError as error:
-            raise RequestError(503, "folder", str(error), {"Retry-After": "5"}) from None
+    async def _looked(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Call a function that lists folders, in a thread."""
+        return await _in_files(self._looking, function, *arguments)
+
+    async def _moved(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Call a function that moves photos, in a thread."""
+        return await _in_files(self._moving, function, *arguments)
 
 
-def _of_photo(error: PhotoError) -> RequestError:
+async def _in_files(limiter: anyio.CapacityLimiter, function: Callable[..., Result], *arguments: Any) -> Result:
+    try:
+        return await anyio.to_thread.run_sync(function, *arguments, limiter=limiter)
+    except RecordError as error:
+        raise RequestError("folder", str(error), {"Retry-After": "5"}) from None
+
+
+def _unreadable(error: PhotoError) -> Response:
     """The answer about a photo that cannot be read; one that was moved meanwhile is not found."""
-    status = {"not-found": 404, "too-large": 413}.get(error.kind, 422)
-    return RequestError(status, error.kind, shown(str(error)))
+    value = {"error": {"kind": error.kind, "message": shown(str(error))}}
+    return json_response(value, status_of_photo(error.kind))
 
 
 def _failures(failures: tuple[Failure, ...]) -> list[dict[str, str]]:
@@ -240,12 +238,3 @@ def _failures(failures: tuple[Failure, ...]) -> list[dict[str, str]]:
 
 def _client(request: Request) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "", request.headers.get(CLIENT_HEADER, ""))[:64]
-
-
-def _whole(request: Request, name: str, default: int, lowest: int, highest: int) -> int:
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and lowest <= int(text) <= highest):
-        raise bad_argument(f"{name}={text[:40]!r} is not a whole number, {lowest} to {highest}")
-    return int(text)

@@ -54,7 +54,7 @@ def respond(files: dict[str, StaticFile], name: str, request: Request) -> Respon
     """
     file = files.get(name)
     if file is None:
-        raise RequestError(404, "not-found", "there is no such page")
+        raise RequestError("not-found", "there is no such page")
     headers = {"ETag": file.etag, "Cache-Control": "no-cache"}
     if request.headers.get("if-none-match") == file.etag:
         return Response(status_code=304, headers=headers)

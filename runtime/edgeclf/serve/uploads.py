@@ -19,7 +19,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from edgeclf.errors import PhotoError
-from edgeclf.files.hanging_disk import too_many_bytes
+from edgeclf.files.hanging_disk import size_in_words, too_many_bytes
 from edgeclf.images.photo_bytes import NamedPhoto
 from edgeclf.serve.predictions import NO_NAME
 from edgeclf.serve.problems import ClientGoneError, RequestError, bad_argument
@@ -56,7 +56,7 @@ async def body_chunks(request: Request, limits: Limits, max_bytes: int) -> Async
         if message is None or too_slow:
             request.state.ended = True  # there is nothing to wait for
             what = "the upload is too slow; try again with a better connection"
-            raise RequestError(408, "timeout", what, {"Connection": "close"})
+            raise RequestError("timeout", what, {"Connection": "close"})
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         chunk = message.get("body", b"")
@@ -64,7 +64,7 @@ async def body_chunks(request: Request, limits: Limits, max_bytes: int) -> Async
         received += len(chunk)
         if received > max_bytes:
             raise RequestError(
-                413, "too-large", f"the request has more than {max_bytes >> 20} MiB; send less at a time"
+                "too-large", f"the request has more than {size_in_words(max_bytes)}; send less at a time"
             )
         if chunk:
             yield chunk
@@ -151,7 +151,7 @@ class _Parts:
     def begin(self) -> None:
         self._count += 1
         if self._count > self._limits.photos:
-            raise RequestError(413, "too-many", f"more than {self._limits.photos} photos; send fewer at a time")
+            raise RequestError("too-many", f"more than {self._limits.photos} photos; send fewer at a time")
         self._disposition = b""
 
     def header_field(self, data: bytes, start: int, end: int) -> None:

@@ -195,7 +195,8 @@ def test_explain_names_what_has_no_map_or_no_photo(service: Running) -> None:
         ("/predict?format=xml", "format"),
         ("/predict?topk=3", "topk"),
         ("/explain?format=gif", "format"),
-        ("/explain?threshold=0.5", "threshold"),
+        ("/explain?threshold=0.5", "there are name, top_k, class, format"),
+        ("/predict?token=a-secret-of-mine", "a token does not belong in an address"),
     ],
 )
 def test_an_argument_that_is_wrong_or_unknown_is_named(service: Running, path: str, names: str) -> None:

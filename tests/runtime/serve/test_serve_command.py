@@ -25,7 +25,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def serving(*arguments: object, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """``edgeclf serve`` in a child, and the address that it printed."""
     command = [sys.executable, "-m", "edgeclf", "serve", "--port", "0", *map(str, arguments)]
-    variables = {**{k: v for k, v in os.environ.items() if k != "EDGECLF_TOKEN"}, **environment}
+    variables = {**os.environ, **environment}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=variables) as child:
         try:
             assert child.stderr is not None

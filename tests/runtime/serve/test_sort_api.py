@@ -19,8 +19,8 @@ from edgeclf.field.sort_order import SortOrder
 from edgeclf.field.sorting import SortFolder
 from edgeclf.serve.predictions import Predictor
 from edgeclf.serve.problems import RequestError, answer_edgeclf_error, answer_problem
-from edgeclf.serve.settings import Limits
-from edgeclf.serve.sort_api import sort_routes
+from edgeclf.serve.settings import Access, Settings
+from edgeclf.serve.sort_api import SortRoutes
 from edgeclf.serve.work import Work
 from helpers import draw
 from PIL import Image
@@ -38,13 +38,14 @@ def client(make_model: Callable[..., Path], tmp_path: Path) -> Iterator[Client]:
     """Makes a client of a service that sorts ``tmp_path``."""
     open_orders = []
 
-    def make(**options: Any) -> TestClient:
+    def make(*, read_only: bool = False, training_run: str | None = None) -> TestClient:
         classifier = Classifier(make_model(display={"king": "Königspinguin"}), threads=1)
         folder = SortFolder(tmp_path, classifier.labels, classifier.manifest.display_names)
         order = SortOrder(folder, classifier)
         open_orders.append(order)
-        limits = Limits()
-        routes = sort_routes(folder, order, Predictor(classifier), Work(1, limits), limits, **options)
+        settings = Settings(Access(read_only=read_only), training_run=training_run)
+        work = Work(1, settings.limits)
+        routes = SortRoutes(folder, order, Predictor(classifier), work, settings).routes()
         handlers: Any = {RequestError: answer_problem, EdgeclfError: answer_edgeclf_error}
         return TestClient(Starlette(routes=routes, exception_handlers=handlers))
 
@@ -191,6 +192,9 @@ def test_bad_queries_and_actions(client: Client, tmp_path: Path) -> None:
     service = client()
     for query in ("limit=0", "limit=201", "limit=x", "limit=-1", "offset=-1", "limit=\u0662", "offset=1e3", "limit="):
         assert service.get(f"/sort/photos?{query}").status_code == 400, query
+    misspelt = service.get("/sort/photos?limt=5").json()["error"]["message"]
+    assert misspelt == "there is no argument 'limt'; there are offset, limit"
+    assert service.get("/sort/state?limit=5").json()["error"]["message"].endswith("there are none here")
     id = ids(service)["0.png"]
     for side in ("15", "2049", "x", "99999999999999999999"):
         assert service.get(f"/sort/photo/{id}?side={side}").status_code == 400
