@@ -235,6 +235,16 @@ def _paths(description: dict[str, Any]) -> dict[str, Any]:
                 "responses": {**plain, **_errors("401", "404", "421")},
             }
         },
+        "/v2/models/{name}/ready": {
+            "get": {
+                "summary": "The model of this name passed its self-test on this machine",
+                "parameters": [name_in_path],
+                "responses": {**plain, **_errors("401", "404", "421", "503")},
+            }
+        },
+        "/openapi.json": {
+            "get": {"summary": "This document", "responses": {**plain, **_errors("401", "421")}},
+        },
         "/metrics": {
             "get": {
                 "summary": "Metrics for Prometheus",
