@@ -2,7 +2,15 @@
 
 from edgeclf.model.manifest import Calibration
 
-_MAX_WRONG_SHARE = 0.05  # of the answered photos: the aim of training
+MAX_WRONG_SHARE = 0.05  # of the answered photos: the aim when the threshold is chosen
+
+
+def reaches_aim(calibration: Calibration) -> bool:
+    """Whether at most ``MAX_WRONG_SHARE`` of the answered photos are expected to be wrong; in older files, were."""
+    c = calibration
+    if c.expected_wrong is None:
+        return c.wrong <= MAX_WRONG_SHARE * c.answered
+    return c.expected_wrong <= MAX_WRONG_SHARE
 
 
 def calibration_text(calibration: Calibration) -> str:
@@ -22,6 +30,8 @@ def calibration_text(calibration: Calibration) -> str:
     )
     if c.answered:
         line += f" ({c.wrong / c.answered:.1%})"
-    if c.wrong > _MAX_WRONG_SHARE * c.answered:
-        line += f"; no threshold leaves at most {_MAX_WRONG_SHARE:.0%} of them wrong: rely on the probabilities"
+    if c.expected_wrong is not None:
+        line += f", {c.expected_wrong:.1%} expected"
+    if not reaches_aim(c):
+        line += f"; the aim of {MAX_WRONG_SHARE:.0%} is not reached: rely on the probabilities"
     return line

@@ -12,7 +12,7 @@ from edgeclf.errors import EdgeclfError, ModelTooNewError, NotAModelError
 from edgeclf.images.contract import ImageContract
 from edgeclf.model.json_to_dataclass import json_to_dataclass
 
-SCHEMA_VERSION = 3  # 2: calibration; 3: golden photos, gate
+SCHEMA_VERSION = 4  # 2: calibration; 3: golden photos, gate; 4: expected_wrong
 _MAX_REASON_CHARACTERS = 300  # of an error message: it may quote the file
 
 
@@ -49,6 +49,8 @@ class Calibration:
         answered: how many of them reach the threshold.
         wrong: how many of the answered ones are wrong.
         ece_before, ece_after: expected calibration error on these photos without and with the temperature, 0..1.
+        expected_wrong: share of the answered photos that their calibrated probabilities expect to be wrong, 0..1; None
+            in schema 1 to 3.
     """
 
     temperature: float
@@ -58,6 +60,7 @@ class Calibration:
     wrong: int
     ece_before: float
     ece_after: float
+    expected_wrong: float | None = None
 
 
 @dataclass(frozen=True)

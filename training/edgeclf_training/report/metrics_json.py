@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edgeclf.evaluation.calibration_text import reaches_aim
 from edgeclf.evaluation.metrics import (
     balanced_accuracy,
     expected_calibration_error,
@@ -20,7 +21,7 @@ from edgeclf.evaluation.metrics import (
 from edgeclf.model.manifest import Calibration, Metrics
 
 from edgeclf_training.dataset.exclusion_counts import count_left_out
-from edgeclf_training.evaluation.calibration import WRONG_SHARE, confidence
+from edgeclf_training.evaluation.calibration import confidence
 from edgeclf_training.evaluation.divergence import diverged
 from edgeclf_training.evaluation.predictions import Predictions
 from edgeclf_training.report.gradcam import Evidence
@@ -76,9 +77,7 @@ def collect_metrics(
             "missing": sum(len(p.missing) for p in predictions),
         },
         "splits": {p.split: _split_metrics(p, run.classes, calibration) for p in predictions},
-        "calibration": None
-        if calibration is None
-        else {**asdict(calibration), "reached": calibration.wrong <= WRONG_SHARE * calibration.answered},
+        "calibration": None if calibration is None else {**asdict(calibration), "reached": reaches_aim(calibration)},
         "evidence": asdict(evidence),
         "curves": curves,
         "best_epoch": best,

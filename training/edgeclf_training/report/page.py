@@ -5,13 +5,14 @@ from importlib.resources import files
 from typing import Any
 
 from edgeclf.class_names import natural, natural_order
+from edgeclf.evaluation.calibration_text import MAX_WRONG_SHARE
 from edgeclf.evaluation.metrics import MAX_CONFUSED_PAIRS, wilson_interval
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from edgeclf_training.dataset.exclusion_counts import counts_text
 from edgeclf_training.dataset.samples import Skipped
-from edgeclf_training.evaluation.calibration import ANSWERED_SHARE, KEPT_SHARE, WRONG_SHARE
+from edgeclf_training.evaluation.calibration import ANSWERED_SHARE, KEPT_SHARE
 from edgeclf_training.report.confusion_matrix import classes_to_draw, draw_confusion_matrix
 from edgeclf_training.report.gradcam import BORDER_SHARE, MIN_EXCESS
 from edgeclf_training.report.mistakes import Mistake
@@ -69,7 +70,7 @@ def page(
         diagrams=[Markup(reliability_diagram(bins, titles[when])) for when, bins in bars.items()],  # noqa: S704
         wilson=wilson_interval,
         rule={
-            "wrong": WRONG_SHARE,
+            "wrong": MAX_WRONG_SHARE,
             "kept": KEPT_SHARE,
             "answered": ANSWERED_SHARE,
             "border": BORDER_SHARE,
