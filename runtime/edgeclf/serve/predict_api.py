@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
-import anyio
-import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -31,7 +29,7 @@ from edgeclf.serve.problems import (
 )
 from edgeclf.serve.settings import Limits
 from edgeclf.serve.uploads import is_multipart, read_parts, read_photo
-from edgeclf.serve.work import Work
+from edgeclf.serve.work import Work, in_thread
 
 Keep = Callable[[NamedPhoto, Record], None]  # keeps an unsure photo, in a thread
 _KEEPING = 2  # threads that write kept photos: on a slow disk the others go on classifying
@@ -51,7 +49,7 @@ class PhotoRoutes:
 
     def __init__(self, predictor: Predictor, work: Work, limits: Limits, metrics: Metrics, keep: Keep | None) -> None:
         self._predictor, self._work, self._limits, self._metrics = predictor, work, limits, metrics
-        self._keep, self._keeping = keep, anyio.CapacityLimiter(_KEEPING)
+        self._keep, self._keeping = keep, asyncio.Semaphore(_KEEPING)
 
     def routes(self) -> list[Route]:
         """The routes for starlette."""
@@ -140,7 +138,7 @@ class PhotoRoutes:
         name = photo.path or arguments.name if isinstance(photo, PhotoError) else photo.name
         record = await self._work.run(self._predictor.predict, photo, arguments.top_k, arguments.threshold, name)
         if record.unknown and self._keep is not None and isinstance(photo, NamedPhoto):
-            await anyio.to_thread.run_sync(self._keep, photo, record, limiter=self._keeping)
+            await in_thread(self._keeping, self._keep, photo, record)
         self._metrics.photo(record)
         return record
 

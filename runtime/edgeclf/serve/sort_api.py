@@ -1,5 +1,6 @@
 """The routes of the page that sorts photos: ``/sort/...``."""
 
+import asyncio
 import io
 import json
 import re
@@ -7,8 +8,6 @@ import shlex
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import anyio
-import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -29,7 +28,7 @@ from edgeclf.serve.predictions import Predictor
 from edgeclf.serve.problems import RequestError, bad_argument, json_response, status_of_photo
 from edgeclf.serve.settings import Settings
 from edgeclf.serve.uploads import body_chunks
-from edgeclf.serve.work import Work
+from edgeclf.serve.work import Work, in_thread
 
 Result = TypeVar("Result")
 
@@ -59,7 +58,7 @@ class SortRoutes:
         self, folder: SortFolder, order: SortOrder, predictor: Predictor, work: Work, settings: Settings
     ) -> None:
         self._folder, self._order, self._predictor, self._work = folder, order, predictor, work
-        self._looking, self._moving = anyio.CapacityLimiter(_LOOKING), anyio.CapacityLimiter(_MOVING)
+        self._looking, self._moving = asyncio.Semaphore(_LOOKING), asyncio.Semaphore(_MOVING)
         self._limits, self._read_only = settings.limits, settings.access.read_only
         run = f" --from {shlex.quote(settings.training_run)}" if settings.training_run is not None else ""
         self._train_line = f"edgeclf train {shlex.quote(str(folder.folder))}{run}"
@@ -219,9 +218,9 @@ class SortRoutes:
         return await _in_files(self._moving, function, *arguments)
 
 
-async def _in_files(limiter: anyio.CapacityLimiter, function: Callable[..., Result], *arguments: Any) -> Result:
+async def _in_files(free: asyncio.Semaphore, function: Callable[..., Result], *arguments: Any) -> Result:
     try:
-        return await anyio.to_thread.run_sync(function, *arguments, limiter=limiter)
+        return await in_thread(free, function, *arguments)
     except RecordError as error:
         raise RequestError("folder", str(error), {"Retry-After": "5"}) from None
 

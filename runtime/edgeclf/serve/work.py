@@ -7,10 +7,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import anyio.to_thread
+
 from edgeclf.serve.problems import busy
 from edgeclf.serve.settings import Limits
 
 Result = TypeVar("Result")
+
+
+async def in_thread(free: asyncio.Semaphore, function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function that waits for a disk, in a thread that classifies no photos.
+
+    Args:
+        free: as many as may run at once. Not anyio's limiter: its earlier versions make one only while a service runs.
+        function, arguments: what is called; it is not interrupted if the client goes away.
+    """
+    async with free:
+        return await anyio.to_thread.run_sync(function, *arguments)
 
 
 class Work:
