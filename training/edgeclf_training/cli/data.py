@@ -29,6 +29,9 @@ def check(
     labels: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="A table with the labels, as for train.", show_default=False)
     ] = None,
+    group_by: Annotated[
+        str | None, typer.Option(metavar="RULE", help="Which photos belong together, as for train.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Find problems in data folders. Photos are only read.
@@ -38,11 +41,11 @@ def check(
     edgeclf train photos/ --quarantine photos-quarantine.txt
     edgeclf data check photos/ --labels labels.csv
 
-    It reports damaged photos, placeholders, duplicates within and across splits and classes, unusual formats, sizes and
-    names, small and uneven classes, classes that will have no validation photos, and every mistake in a table of
-    labels. Photos that are better left out
-    are listed in a text file. Look through it and edit it by hand; another check only adds new photos to it. Results
-    are stored in the user's cache folder (EDGECLF_CACHE moves it), so that unchanged photos are not decoded again.
+    It reports damaged photos, placeholders, duplicates and bursts within and across splits and classes, unusual
+    formats, sizes and names, small and uneven classes, classes that will have no validation photos, and every mistake
+    in a table of labels. Photos that are better left out are listed in a text file. Look through it and edit it by
+    hand; another check only adds new photos to it. Results are stored in the user's cache folder (EDGECLF_CACHE moves
+    it), so that unchanged photos are not decoded again.
 
     Exits with 0 if there is no problem, 1 if there are problems, 5 if the data cannot be used at all.
     """
@@ -58,13 +61,13 @@ def check(
     with console.progress("unpacking") as progress:
         folders = open_data(data, progress, lambda line: console.line(printable(line)))
     with console.progress("reading photos") as progress:
-        report = check_data(folders, progress, labels=labels)
+        report = check_data(folders, progress, labels=labels, group_by=group_by)
     wanted = quarantine is not None or report.quarantine
     written = write_quarantine(listed, report.quarantine) if wanted else None
     if as_json:
         print(json.dumps(_as_json(data, report, listed if wanted else None), allow_nan=False))
     else:
-        _print(data, report, listed, labels)
+        _print(data, report, listed, {"--labels": labels, "--group-by": group_by})
     if written and written.kept:
         console.line(f"{listed} exists: {_photos(written.added)} added, your own changes are kept")
     if report.problems:
@@ -95,7 +98,7 @@ def _as_json(data: list[Path], report: Any, listed: Path | None) -> dict[str, An
     }
 
 
-def _print(data: list[Path], report: Any, listed: Path | None, labels: Path | None) -> None:
+def _print(data: list[Path], report: Any, listed: Path | None, options: dict[str, Any]) -> None:
     print(f"{report.photos} photos, {report.readable} readable, {len(report.classes)} classes")
     width = min(40, max(map(len, report.classes)))
     for label, parts in report.classes.items():
@@ -109,7 +112,8 @@ def _print(data: list[Path], report: Any, listed: Path | None, labels: Path | No
             print("  " + "\n    = ".join(names) + more + (": " if names and detail else "") + detail)
         if len(finding.items) > _EXAMPLES:
             print(f"  ... {len(finding.items) - _EXAMPLES} more")
-    arguments = shlex.join([*map(str, data), *(["--labels", str(labels)] if labels else [])])
+    given = [str(word) for name, value in options.items() if value for word in (name, value)]
+    arguments = shlex.join([*map(str, data), *given])
     print()
     if report.quarantine:
         print(

@@ -62,6 +62,7 @@ def train(
     edgeclf train photos/ --arch cnn4 --resize pad --epochs 50
     edgeclf train photos/ --recipe food5-resnet50 --seed 1
     edgeclf train photos/ --labels labels.csv
+    edgeclf train photos/ --group-by folder:1
     edgeclf train photos/ new-photos/ --from runs/photos-resnet50 --epochs 3
     edgeclf train --resume runs/photos-resnet50
 
@@ -106,6 +107,7 @@ def train(
     from edgeclf.cli.signals import loading
 
     from edgeclf_training.dataset.find_photos import find_photos
+    from edgeclf_training.dataset.group_rules import effective_rule, group_column, parse_rule
     from edgeclf_training.dataset.labels_table import read_labels
     from edgeclf_training.dataset.quarantine import read_quarantine
     from edgeclf_training.dataset.zip_data import data_name, open_data
@@ -115,7 +117,8 @@ def train(
     with console.progress("unpacking") as progress:
         folders = open_data(data, progress, lambda line: console.line(printable(line)))
     if folders and resume is None:
-        table = read_labels(labels) if labels else None
+        table = read_labels(labels, group_column(parse_rule(options.group_by))) if labels else None
+        effective_rule(options.group_by, table)
         find_photos(folders, only=options.classes, labels=table)  # a wrong folder is reported before torch is loaded
     with loading("torch"):
         from edgeclf_training.fit import train as training

@@ -133,6 +133,14 @@ class TrainOptions:
         "random", "Without val/: validate on a random fifth of each class, or on the first fifth by file name."
     )
     group_near_duplicates: bool = _key(True, "Keep near-duplicate photos on the same side of the split.")
+    group_by: str | None = _key(
+        None,
+        "Keep photos that belong together on the same side of the split: folder:1 (the first folder inside the class"
+        " folder, such as the camera's; folder:0: the data folder), name:PATTERN (the part of the file name that a"
+        " regular expression finds), burst:SECONDS (photos of one camera, each at most so long after the one before),"
+        " or a column of the labels table. Default: the table's column group, if there is one; none: no groups.",
+        "RULE",
+    )
     seed: int = _key(0, "Random seed.", "N", 0, 2**32 - 1)
 
     device: Literal["auto", "cpu", "cuda"] = _key("auto", "Device to train on.")

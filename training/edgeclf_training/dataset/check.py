@@ -12,6 +12,8 @@ from edgeclf_training.dataset.class_sizes import held_out, uneven
 from edgeclf_training.dataset.find_photos import find_photos
 from edgeclf_training.dataset.findings import Finding, Item, Report, finding, item_per_path
 from edgeclf_training.dataset.found import Found
+from edgeclf_training.dataset.group_findings import burst_findings, group_findings
+from edgeclf_training.dataset.group_rules import effective_rule, group_column, parse_rule
 from edgeclf_training.dataset.labels_table import read_labels
 from edgeclf_training.dataset.photo_findings import CheckedPhoto, photo_findings, shape_findings
 from edgeclf_training.dataset.portable_names import odd_names
@@ -24,6 +26,7 @@ def check_data(
     progress: Callable[[int, int], None] | None = None,
     *,
     labels: PathLike | None = None,
+    group_by: str | None = None,
 ) -> Report:
     """Look at every file in data folders.
 
@@ -31,15 +34,19 @@ def check_data(
         roots: see ``find_photos``; zips go through ``open_data`` first.
         progress: called with (photos looked at, photos in all).
         labels: a table that gives the labels, see ``read_labels``; all its problems are findings.
+        group_by: how photos will be grouped, as for ``read_split``.
 
     Returns:
         The findings, problems first, and the photos that are better left out of training.
 
     Raises:
-        DataError: see ``find_photos`` and ``read_labels``.
+        DataError: see ``find_photos`` and ``read_labels``; or no photo is in a group.
+        UsageError: ``group_by`` is not a rule.
     """
     roots = as_paths(roots)
-    found = find_photos(roots, labels=read_labels(labels) if labels else None, checking=True)
+    table = read_labels(labels, group_column(parse_rule(group_by))) if labels else None
+    rule = effective_rule(group_by, table)
+    found = find_photos(roots, labels=table, checking=True)
     scans = scan([s.path for split in SPLITS for s in found.parts[split]], None, progress)
     photos = [CheckedPhoto(s, split, scans[s.path]) for split in SPLITS for s in sorted(found.parts[split])]
     readable = [p for p in photos if not p.scanned.kind]
@@ -53,10 +60,12 @@ def check_data(
             for kind, what in KINDS.items()
         ),
         *photo_findings(photos, quarantine),
+        *burst_findings(readable, rule),
+        *group_findings(found, readable, rule),
         *_folder_findings(found),
         *(
             finding(kind, severity, what, [Item((), case) for case in cases])
-            for kind, severity, what, cases in (*uneven(trained), *held_out(found, scans, trained))
+            for kind, severity, what, cases in (*uneven(trained), *held_out(found, scans, trained, rule))
         ),
         *shape_findings(readable),
         *(

@@ -12,8 +12,10 @@ from edgeclf.evaluation.metrics import MIN_PHOTOS_FOR_RECALL
 
 from edgeclf_training.dataset.exclusions import photos_text
 from edgeclf_training.dataset.found import Found
+from edgeclf_training.dataset.group_rules import GroupRule
 from edgeclf_training.dataset.scan import Scanned
 from edgeclf_training.dataset.split import foreseen_split
+from edgeclf_training.dataset.split_options import SplitOptions
 
 TOO_FEW_PHOTOS = 5  # training photos of a class: fewer are a problem
 FEW_PHOTOS = 20  # fewer are worth a note
@@ -51,16 +53,21 @@ def uneven(trained: Mapping[str, int]) -> Iterator[SizeFinding]:
         )
 
 
-def held_out(found: Found, scans: Mapping[Path, Scanned], trained: Mapping[str, int]) -> Iterator[SizeFinding]:
+def held_out(
+    found: Found, scans: Mapping[Path, Scanned], trained: Mapping[str, int], rule: GroupRule | None = None
+) -> Iterator[SizeFinding]:
     """Classes with no or few validation or test photos in the split that training would make.
 
     Args:
         found: the photos.
         scans: the scan of each photo.
         trained: as for ``uneven``.
+        rule: how photos are grouped.
     """
     try:
-        split = foreseen_split(replace(found, classes=tuple(c for c in found.classes if trained.get(c))), scans)
+        split = foreseen_split(
+            replace(found, classes=tuple(c for c in found.classes if trained.get(c))), scans, SplitOptions(rule=rule)
+        )
     except DataError as error:
         yield "no-split", "problem", "training refuses these photos", [str(error)]
         return

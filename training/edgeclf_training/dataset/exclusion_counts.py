@@ -18,6 +18,7 @@ _KINDS = (
         r"(nearly the )?same photo as .*, which is in (val|test)",
         "the same or nearly as in val or test",
     ),
+    ("group", r"same group as .*, which is in (val|test)", "of a group that is in val or test"),
     ("duplicate", r"same photo as .*", "duplicate{s} of photos in the same class"),
     ("heat-map", r"is a heat map of edgeclf, not a photo", "heat map{s} of edgeclf"),
     ("unreadable", r".*", "cannot be read"),

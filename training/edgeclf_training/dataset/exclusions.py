@@ -21,6 +21,8 @@ class Entry:
         exact: number of its group of photos with the same pixels.
         near: number of its group of near-duplicates.
         near_part: what an earlier run used it or a near-duplicate for; "" if no earlier run used one.
+        group: number of its group, which is never parted: near-duplicates, and what ``--group-by`` puts together.
+        group_part: what an earlier run used a photo of this group for.
     """
 
     sample: Sample
@@ -30,6 +32,8 @@ class Entry:
     exact: int = -1
     near: int = -1
     near_part: str = ""
+    group: int = -1
+    group_part: str = ""
 
     @property
     def trained(self) -> bool:
@@ -40,6 +44,11 @@ class Entry:
     def near_trained(self) -> bool:
         """An earlier run trained on it or on a near-duplicate."""
         return self.near_part == "train"
+
+    @property
+    def group_trained(self) -> bool:
+        """An earlier run trained on a photo of its group."""
+        return self.group_part == "train"
 
 
 def leave_out_listed(
@@ -56,20 +65,26 @@ def leave_out_listed(
     return [e for e in entries if e.sample.path not in quarantine]
 
 
-def leave_out_trained(entries: list[Entry], skipped: list[Skipped], notes: list[str]) -> list[Entry]:
-    """Leave photos that an earlier run trained on out of ``val`` and ``test``: their accuracy would be optimistic."""
+def leave_out_trained(
+    entries: list[Entry], skipped: list[Skipped], notes: list[str], grouped: bool = False
+) -> list[Entry]:
+    """Leave photos that an earlier run trained on out of ``val`` and ``test``: their accuracy would be optimistic.
+
+    So are photos of the groups that it trained on; ``grouped`` says that there are others than near-duplicates.
+    """
     gone: dict[Path, str] = {}
     lost: Counter[str] = Counter()
     for e in entries:
-        if e.placed == "train" or not e.near_trained:
+        if e.placed == "train" or not e.group_trained:
             continue
-        what = "an earlier run trained on it" if e.trained else "an earlier run trained on nearly the same photo"
+        what = "it" if e.trained else "nearly the same photo" if e.near_trained else "a photo of its group"
+        what = f"an earlier run trained on {what}"
         gone[e.sample.path] = f"{e.sample.path}: left out of {e.placed}, {what}"
         lost[e.placed] += 1
     skipped += (Skipped(path, reason) for path, reason in gone.items())
     notes += (
         f"{photos_text(count)} left out of {part}: an earlier run trained on {'it' if count == 1 else 'them'}, "
-        "or on nearly the same"
+        f"or on {'photos of the same group' if grouped else 'nearly the same'}"
         for part, count in lost.items()
     )
     return [e for e in entries if e.sample.path not in gone]
@@ -112,21 +127,27 @@ def leave_out_copies(entries: list[Entry], skipped: list[Skipped], notes: list[s
 
 
 def leave_out_duplicates_of_held_out(entries: list[Entry], skipped: list[Skipped], notes: list[str]) -> list[Entry]:
-    """Leave out training photos that are the same or nearly the same as a photo in ``val`` or ``test``.
+    """Leave out training photos that are the same or nearly the same as one in ``val`` or ``test``, or of its group.
 
     A photo that an earlier run trained on stays.
     """
     gone: dict[Path, str] = {}
-    for group in grouped_by(entries, "near"):
+    by_group = 0
+    for group in grouped_by(entries, "group"):
         held_out = [e for e in group if e.home != "train"]
         for e in group:
             if held_out and e.home == "train" and not e.trained:
-                other = held_out[0]
+                other = next((o for o in held_out if o.near == e.near), held_out[0])
                 word = "same photo as" if other.exact == e.exact else "nearly the same photo as"
+                if other.near != e.near:
+                    word = "same group as"
+                    by_group += 1
                 gone[e.sample.path] = f"{e.sample.path}: {word} {other.sample.path}, which is in {other.home}"
     skipped += (Skipped(path, reason) for path, reason in gone.items())
-    if gone:
-        notes.append(f"{photos_text(len(gone))} left out of training: the same or nearly the same as in val or test")
+    if same := len(gone) - by_group:
+        notes.append(f"{photos_text(same)} left out of training: the same or nearly the same as in val or test")
+    if by_group:
+        notes.append(f"{photos_text(by_group)} left out of training: of a group that has photos in val or test")
     return [e for e in entries if e.sample.path not in gone]
 
 
@@ -135,7 +156,7 @@ def grouped_by(entries: Iterable[Entry], kind: str) -> list[list[Entry]]:
 
     Args:
         entries: to group.
-        kind: "exact" or "near".
+        kind: "exact", "near" or "group".
     """
     groups: dict[int, list[Entry]] = defaultdict(list)
     for e in entries:

@@ -31,6 +31,7 @@ from edgeclf_training.dataset.class_name_checks import REFUSAL, check_distinct, 
 from edgeclf_training.dataset.found import Found, Placed, in_seeded_order, placed
 from edgeclf_training.dataset.labelled_photos import find_labelled
 from edgeclf_training.dataset.labels_table import LabelsTable
+from edgeclf_training.dataset.scan import absolute
 
 
 @dataclass
@@ -117,7 +118,8 @@ def find_photos(
         similar,
         refusals,
         tuple(gathered.mixed),
-        folders=tuple(Path(os.path.abspath(folder)) for folders in gathered.places.values() for folder in folders),
+        roots=tuple(map(absolute, roots)),
+        folders=tuple(absolute(folder) for folders in gathered.places.values() for folder in folders),
     )
 
 

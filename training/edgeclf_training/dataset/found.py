@@ -33,7 +33,9 @@ class Found:
         problems: of the labels table; refused as well.
         val_source: where the validation photos come from, if the user chose them.
         groups: of photos whose row in the labels table names a group, that group.
-        folders: the class folders; with a labels table the data folders. ``--group-by folder:N`` counts from them.
+        roots: the data folders, absolute.
+        folders: the class folders, absolute; with a labels table the data folders. ``--group-by folder:N`` counts from
+            them.
     """
 
     classes: tuple[str, ...]
@@ -49,6 +51,7 @@ class Found:
     problems: tuple[Problem, ...] = ()
     val_source: str = VAL_FOLDER
     groups: Mapping[Path, str] = field(default_factory=dict)
+    roots: tuple[Path, ...] = ()
     folders: tuple[Path, ...] = ()
 
 

@@ -34,6 +34,7 @@ class KnownPhoto:
         name: its file name then.
         size: of its file then, bytes.
         scan: its content; None if a version without known.jsonl used it and the file has moved since.
+        group: the rule of ``--group-by`` and the name of its group then; "" if it was in none.
     """
 
     part: str
@@ -41,11 +42,12 @@ class KnownPhoto:
     name: str
     size: int
     scan: Scanned | None = None
+    group: str = ""
 
 
-def as_known(part: str, sample: Sample, scan: Scanned | None) -> KnownPhoto:
+def as_known(part: str, sample: Sample, scan: Scanned | None, group: str = "") -> KnownPhoto:
     """The ``KnownPhoto`` of a photo that this run uses for ``part``."""
-    return KnownPhoto(part, sample.label, sample.path.name, sample.size, scan)
+    return KnownPhoto(part, sample.label, sample.path.name, sample.size, scan, group)
 
 
 def find_known(
@@ -162,7 +164,8 @@ def _photo(row: dict[str, Any], empty: Scanned) -> KnownPhoto:
     if scan is not None:
         scan = {k: v for k, v in scan.items() if hasattr(empty, k)}
         scan |= {k: base64.b64decode(v) for k, v in scan.items() if isinstance(getattr(empty, k), bytes)}
-    return KnownPhoto(row["part"], row["label"], row["name"], row["size"], Scanned(**scan) if scan else None)
+    seen = Scanned(**scan) if scan else None
+    return KnownPhoto(row["part"], row["label"], row["name"], row["size"], seen, row.get("group", ""))
 
 
 def name_key(name: str, size: int) -> Hashable:

@@ -14,6 +14,7 @@ from edgeclf.files.walk import image_files
 from edgeclf_training.dataset.exclusions import photos_text
 from edgeclf_training.dataset.found import VAL_FOLDER, Found, Placed, in_seeded_order, placed
 from edgeclf_training.dataset.labels_table import LabelRow, LabelsTable
+from edgeclf_training.dataset.scan import absolute
 from edgeclf_training.dataset.table_problems import LabelsError, Problem
 
 
@@ -79,7 +80,8 @@ def find_labelled(
         problems=tuple(problems),
         val_source=f"the column split of {table.file.name}" if table.has_splits else VAL_FOLDER,
         groups=groups,
-        folders=tuple(Path(os.path.abspath(root)) for root in roots),
+        roots=tuple(map(absolute, roots)),
+        folders=tuple(map(absolute, roots)),
     )
 
 

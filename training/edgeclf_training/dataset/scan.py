@@ -18,6 +18,7 @@ from edgeclf.images.file_format import file_format
 from edgeclf.images.heatmap_mark import OVERLAY_KIND
 from edgeclf.images.limits import MAX_DECODED_PIXELS
 from edgeclf.images.open_image import deep_grey, open_photo
+from edgeclf.images.photo_facts import photo_facts
 from edgeclf.images.preprocess import upright_rgb, upright_with_size
 from edgeclf.images.resize import resized
 from edgeclf.model.session import usable_threads
@@ -60,6 +61,8 @@ class Scanned:
         colours: number of these colours.
         depth: for grey of more than 8 bits that does not use the full range 0..65535: the values that it uses and
             how edgeclf converts them; else "".
+        taken: when it was taken, as its EXIF says, see ``PhotoFacts``; "" if it does not say.
+        camera: which camera took it; "" if its EXIF does not say.
         thumb: grey thumbnail of 32 x 32 as 1024 bytes, row by row; compared where hashes are similar.
     """
 
@@ -77,6 +80,8 @@ class Scanned:
     entropy: float = 0.0
     colours: int = 0
     depth: str = ""
+    taken: str = ""
+    camera: str = ""
     thumb: bytes = b""
 
 
@@ -127,6 +132,7 @@ def scan_one(path: Path) -> Scanned:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             form, mode, frames, orientation = _header(path)
         depth = _depth(path) if is_deep(mode) else ""
+        facts = photo_facts(path)
     except PhotoError as error:
         return Scanned(error.kind, error.message, format=_sniffed(path))
     except Exception as error:  # the file was removed meanwhile, or Pillow cannot read its header
@@ -148,6 +154,8 @@ def scan_one(path: Path) -> Scanned:
         entropy=round(entropy, 3),
         colours=colours,
         depth=depth,
+        taken=facts.taken or "",
+        camera=facts.camera or "",
         thumb=resized(grey, (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), None, Image.Resampling.BOX).tobytes(),
     )
 

@@ -14,7 +14,7 @@ from edgeclf.images.contract import PREPROCESSING_VERSION
 from edgeclf_training.dataset.cache_folder import cache_folder
 
 # The number is raised whenever a scan of the same file gives another result. Pillow decides which files can be read.
-_VERSION = f"5/{PREPROCESSING_VERSION}/{PIL.__version__}"
+_VERSION = f"6/{PREPROCESSING_VERSION}/{PIL.__version__}"
 _BATCH = 1000  # rows per transaction; an interrupted scan loses at most so many
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS scans (path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, version TEXT, fields TEXT,"

@@ -1,18 +1,17 @@
 """Which photos train, validate and test. The same or nearly the same photo is never in two of these parts."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from edgeclf.errors import DataError
-from edgeclf.evaluation.folder_name_rules import HELD_OUT, SPLITS
+from edgeclf.evaluation.folder_name_rules import SPLITS
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.images.contract import ImageContract
 
-from edgeclf_training.dataset.duplicates import exact_groups
+from edgeclf_training.dataset.choose_groups import VALIDATION_SHARE, first_that_fit, nearest_to_a_fifth
 from edgeclf_training.dataset.exclusions import (
     Entry,
-    grouped_by,
     leave_out_conflicts,
     leave_out_copies,
     leave_out_duplicates_of_held_out,
@@ -22,19 +21,14 @@ from edgeclf_training.dataset.exclusions import (
 )
 from edgeclf_training.dataset.find_photos import find_photos
 from edgeclf_training.dataset.found import Found
-from edgeclf_training.dataset.known_photos import (
-    KnownPhoto,
-    as_known,
-    find_known,
-    merge_known,
-    near_duplicates_of_known,
-)
+from edgeclf_training.dataset.group_rules import effective_rule, group_column, parse_rule
+from edgeclf_training.dataset.groups import group_names, with_groups
+from edgeclf_training.dataset.known_photos import KnownPhoto, as_known, merge_known
 from edgeclf_training.dataset.labels_table import read_labels
 from edgeclf_training.dataset.samples import Sample, Skipped, Split
 from edgeclf_training.dataset.scan import Scanned, scan
-
-VALIDATION_SHARE = 0.2
-UNGROUPED = "--no-group-near-duplicates"
+from edgeclf_training.dataset.split_notes import UNGROUPED, note_groups, note_known, note_near, note_validation
+from edgeclf_training.dataset.split_options import SplitOptions
 
 
 def read_split(
@@ -43,6 +37,7 @@ def read_split(
     seed: int = 0,
     val_split: str = "random",
     group_near: bool = True,
+    group_by: str | None = None,
     only: Sequence[str] = (),
     max_per_class: int | None = None,
     earlier: Sequence[KnownPhoto] = (),
@@ -62,6 +57,9 @@ def read_split(
         roots, seed, only, max_per_class: as for ``find_photos``.
         val_split: "random", or "first" to set aside the first fifth of each class by path, as some tools do.
         group_near: keep near-duplicates in one part; if False, only photos with the same pixels.
+        group_by: what else is kept in one part: "folder:N", "name:PATTERN", "column:NAME" of the labels table, "burst"
+            or "burst:SECONDS"; see ``parse_rule``. None: the column "group" of the labels table, if it has one; "none":
+            nothing. A photo in a group that an earlier run trained on never validates or tests.
         earlier: the photos of the run that this one continues, and of the runs before it. They are found again by their
             content; name and class may have changed. A photo that was trained on, or nearly the same photo, never
             validates or tests: it is left out of ``val`` and ``test``. A photo that validated or tested does so again,
@@ -77,9 +75,12 @@ def read_split(
     Raises:
         DataError: see ``find_photos`` and ``read_labels``; or a class has no training photo left, or no validation
             photo is left.
+        UsageError: ``group_by`` is not such a rule, or names a column without a table.
     """
     roots = as_paths(roots)
-    table = read_labels(labels) if labels else None
+    rule = parse_rule(group_by)
+    table = read_labels(labels, group_column(rule)) if labels else None
+    options = SplitOptions(seed, val_split, group_near, effective_rule(group_by, table))
     found = find_photos(roots, seed=seed, only=only, max_per_class=max_per_class, labels=table)
     skipped: list[Skipped] = []
     notes = [*(f"{folder}: left out, its photos are not sorted yet" for folder in found.unsorted), *found.notes]
@@ -87,20 +88,24 @@ def read_split(
         notes.append(f"left out, in no class folder: {photos_text(len(found.loose))}, first: {found.loose[0]}")
     entries = leave_out_listed(_placed(found), quarantine or {}, skipped, notes)
     scans = scan([e.sample.path for e in entries], contract, progress)
-    return _split(found, entries, scans, skipped, notes, seed, val_split, group_near, earlier)
+    return _split(found, entries, scans, skipped, notes, options, earlier)
 
 
-def foreseen_split(found: Found, scans: Mapping[Path, Scanned]) -> Split:
-    """The split that ``read_split`` would make with its default options, of photos that are scanned already.
+def foreseen_split(
+    found: Found, scans: Mapping[Path, Scanned], options: SplitOptions | None = None, earlier: Sequence[KnownPhoto] = ()
+) -> Split:
+    """The split of photos that are found and scanned already.
 
     Args:
         found: the photos.
         scans: of each photo.
+        options: the defaults if None.
+        earlier: as for ``read_split``.
 
     Raises:
         DataError: see ``read_split``.
     """
-    return _split(found, _placed(found), scans, [], [], 0, "random", True, ())
+    return _split(found, _placed(found), scans, [], [], options or SplitOptions(), earlier)
 
 
 def _split(
@@ -109,74 +114,106 @@ def _split(
     scans: Mapping[Path, Scanned],
     skipped: list[Skipped],
     notes: list[str],
-    seed: int,
-    val_split: str,
-    group_near: bool,
+    options: SplitOptions,
     earlier: Sequence[KnownPhoto],
 ) -> Split:
     skipped += (Skipped(e.sample.path, scans[e.sample.path].reason) for e in entries if scans[e.sample.path].kind)
-    parts_with_folder = {part for part in SPLITS if found.parts[part]}
-    entries = _grouped(
-        [e for e in entries if not scans[e.sample.path].kind], scans, earlier, parts_with_folder, group_near
+    entries = [e for e in entries if not scans[e.sample.path].kind]
+    rule = options.rule
+    names = group_names([e.sample for e in entries], rule, found) if rule else {}
+    entries = with_groups(
+        entries,
+        scans,
+        earlier,
+        {part for part in SPLITS if found.parts[part]},
+        options.group_near,
+        rule,
+        names,
     )
     _check_left(found.classes, entries, "no readable training photo is left in %s", _first(skipped))
-    _note_known(entries, notes)
-    entries = leave_out_trained(entries, skipped, notes)
+    note_known(entries, notes)
+    entries = leave_out_trained(entries, skipped, notes, rule is not None)
     entries = leave_out_conflicts(entries, skipped, notes)
     entries = leave_out_copies(entries, skipped, notes)
     _check_left(found.classes, entries, "no usable training photo is left in %s", _first(skipped))
     entries = leave_out_duplicates_of_held_out(entries, skipped, notes)
-    same, remedy = "nearly the same", f"add other photos, or train with {UNGROUPED}"
-    if not group_near:
-        same, remedy = "the same", "add other photos"
-    _check_left(found.classes, entries, f"every training photo in %s is {same} as one of val or test", remedy)
-    _note_near(entries, notes)
+    _check_left(found.classes, entries, *_all_held_out(options))
+    note_near(entries, notes)
+    if rule:
+        note_groups(entries, rule, notes)
 
     set_aside = not found.parts["val"]
     parts: dict[str, set[Sample]] = {part: {e.sample for e in entries if e.home == part} for part in SPLITS}
     fresh: dict[int, list[Sample]] = defaultdict(list)
     if set_aside:
         for e in entries:
-            if e.home == "train" and not e.near_trained:
-                fresh[e.near].append(e.sample)
-        groups = list(fresh.values())
-        if val_split == "first":
-            groups.sort(key=lambda group: min(s.path for s in group))
-        aside = _set_aside(groups)
+            if e.home == "train" and not e.group_trained:
+                fresh[e.group].append(e.sample)
+        aside = _set_aside(list(fresh.values()), parts["train"], options)
         parts["train"] -= aside
         parts["val"] |= aside
-    if not parts["val"] and not set_aside:
-        raise DataError(
+    if not parts["val"]:
+        raise _no_validation(set_aside, any(e.group_trained for e in entries), options)
+    origin = found.val_source
+    if set_aside:
+        how = f"seed {options.seed}" if options.val_split == "random" else "the first by name"
+        whole = f", whole groups by {rule}" if rule else ""
+        origin = f"{VALIDATION_SHARE:.0%} of the training photos, {how}{whole}"
+    train, val, test = (tuple(sorted(parts[part])) for part in SPLITS)
+    note_validation(found.classes, val, fresh.values(), options, notes)
+    used = [
+        as_known(part, sample, scans[sample.path], names.get(sample.path, ""))
+        for part in SPLITS
+        for sample in sorted(parts[part])
+    ]
+    return Split(found.classes, train, val, test, origin, tuple(skipped), tuple(notes), merge_known(earlier, used))
+
+
+def _set_aside(groups: list[list[Sample]], train: Collection[Sample], options: SplitOptions) -> set[Sample]:
+    """Choose whole groups of the training photos for validation."""
+    if options.val_split == "first":
+        return first_that_fit(sorted(groups, key=lambda group: min(s.path for s in group)))
+    if options.rule is None:
+        return first_that_fit(groups)
+    fresh = Counter(s.label for group in groups for s in group)
+    always = {label: n - fresh[label] for label, n in Counter(s.label for s in train).items()}
+    return nearest_to_a_fifth(groups, options.seed, always)
+
+
+def _all_held_out(options: SplitOptions) -> tuple[str, str]:
+    """The error, with a gap for the class, if every training photo is in a group with one of val or test."""
+    what = "every training photo in %s is "
+    if options.rule:
+        return (
+            f"{what}in a group with one of val or test (--group-by {options.rule})",
+            "move whole groups to one side, or train without val and test folders, or without --group-by",
+        )
+    if options.group_near:
+        return f"{what}nearly the same as one of val or test", f"add other photos, or train with {UNGROUPED}"
+    return f"{what}the same as one of val or test", "add other photos"
+
+
+def _no_validation(set_aside: bool, trained: bool, options: SplitOptions) -> DataError:
+    if not set_aside:
+        return DataError(
             "no usable validation photo is left",
             "add photos to val that can be read, that are not in train, and that no earlier run trained on",
         )
-    if not parts["val"] and any(e.near_trained for e in entries):
-        raise DataError(
-            "no validation photo is left: the earlier run trained on these photos, or on nearly the same ones",
+    if trained:
+        groups = ", or on photos of their groups" if options.rule else ""
+        return DataError(
+            f"no validation photo is left: the earlier run trained on these photos, or on nearly the same ones{groups}",
             "add photos that it did not train on, or its validation photos",
         )
-    if not parts["val"]:
-        raise DataError(
-            "too few photos to set any aside for validation",
-            f"give at least 2 different photos per class, or a val folder, or use {UNGROUPED}",
+    if options.rule:
+        return DataError(
+            f"no photos can be set aside for validation: all photos of each class are one group by {options.rule}",
+            "give each class photos of two groups or more, or a val folder, or group by something smaller",
         )
-    origin = found.val_source
-    if set_aside:
-        how = f"seed {seed}" if val_split == "random" else "the first by name"
-        origin = f"{VALIDATION_SHARE:.0%} of the training photos, {how}"
-    train, val, test = (tuple(sorted(parts[part])) for part in SPLITS)
-    validated = {sample.label for sample in val}
-    alike = {s.label for group in fresh.values() if len(group) > 1 for s in group}
-    for label in found.classes:
-        if label not in validated:
-            why = (
-                f" (most of its photos are nearly the same: {UNGROUPED} sets some aside)"
-                if group_near and label in alike
-                else ""
-            )
-            notes.append(f"{label}: no validation photos, its accuracy is unknown{why}")
-    used = [as_known(part, sample, scans[sample.path]) for part in SPLITS for sample in sorted(parts[part])]
-    return Split(found.classes, train, val, test, origin, tuple(skipped), tuple(notes), merge_known(earlier, used))
+    return DataError(
+        "too few photos to set any aside for validation",
+        f"give at least 2 different photos per class, or a val folder, or use {UNGROUPED}",
+    )
 
 
 def _placed(found: Found) -> list[Entry]:
@@ -185,108 +222,6 @@ def _placed(found: Found) -> list[Entry]:
         for sample in found.parts[part]:
             entries[sample.path] = Entry(sample, part, part)
     return list(entries.values())
-
-
-def _grouped(
-    entries: list[Entry],
-    scans: Mapping[Path, Scanned],
-    earlier: Sequence[KnownPhoto],
-    parts_with_folder: set[str],
-    group_near: bool,
-) -> list[Entry]:
-    """Entries with their groups, and with what an earlier run used them for.
-
-    Args:
-        parts_with_folder: parts that the data has a folder for: the user decides about those.
-    """
-    of = [scans[e.sample.path] for e in entries]
-    known = find_known([e.sample for e in entries], of, earlier)
-    same = exact_groups(of)
-    near, parts = near_duplicates_of_known(of, earlier) if group_near else (same, {})
-    by_name = ((group, "train") for group, k in zip(near.tolist(), known, strict=True) if k and k.part == "train")
-    parts |= dict(by_name)
-    there = {group for group, k in zip(near.tolist(), known, strict=True) if k}
-    grouped = []
-    for e, k, exact, group in zip(entries, known, same.tolist(), near.tolist(), strict=True):
-        # If the photo that validated is gone, a copy of it that was saved again validates instead.
-        part = k.part if k else None if group in there else parts.get(group)
-        if parts.get(group) == "train":  # nearly the same as a photo that was trained on
-            part = "train"
-        home = part if part and e.placed == "train" and part not in parts_with_folder - {"train"} else e.placed
-        grouped.append(Entry(e.sample, e.placed, home, k, exact, group, parts.get(group, "")))
-    return grouped
-
-
-def _note_known(entries: list[Entry], notes: list[str]) -> None:
-    if near := sum(bool(e.near_part) and not e.known for e in entries):
-        notes.append(
-            f"{near} of {photos_text(len(entries))} nearly the same as photos of earlier runs: "
-            "saved again, rotated or mirrored"
-        )
-    if chose := sum(e.placed == "test" and e.known is not None and e.known.part == "val" for e in entries):
-        notes.append(
-            f"{photos_text(chose)} of test validated an earlier run and selected its weights: "
-            "test accuracy is optimistic"
-        )
-    known = [(e.sample, e.known) for e in entries if e.known]
-    if not known:
-        return
-    parts = Counter(k.part for _, k in known)
-    uses = {"train": "trained on", "val": "used for validation", "test": "used for testing"}
-    counts = ", ".join(f"{parts[part]} {word}" for part, word in uses.items() if parts[part])
-    other = sum((s.label, s.path.name) != (k.label, k.name) for s, k in known)
-    renamed = f"; {other} of them with another name or class" if other else ""
-    notes.append(f"{len(known)} of {photos_text(len(entries))} found in earlier runs by content: {counts}{renamed}")
-    if named := sum(k.scan is None for _, k in known):
-        notes.append(f"{photos_text(named)} of these found by file size and name only: their content was not stored")
-
-
-def _note_near(entries: list[Entry], notes: list[str]) -> None:
-    groups = [group for group in grouped_by(entries, "near") if len(group) > 1]
-    if together := [group for group in groups if any(e.home == "train" for e in group)]:
-        count = "1 group" if len(together) == 1 else f"{len(together)} groups"
-        notes.append(f"{count} of near-duplicates ({photos_text(sum(map(len, together)))}), each kept in one part")
-    if conflicting := [group for group in groups if len({e.sample.label for e in group}) > 1]:
-        first, other = (
-            conflicting[0][0],
-            next(e for e in conflicting[0] if e.sample.label != conflicting[0][0].sample.label),
-        )
-        count = "1 group" if len(conflicting) == 1 else f"{len(conflicting)} groups"
-        notes.append(
-            f"{count} of near-duplicates in more than one class, first: {first.sample.path} and {other.sample.path}"
-        )
-    in_both = [group for group in groups if {*HELD_OUT} <= {e.home for e in group}]
-    if in_both:
-        notes.append(
-            f"{photos_text(sum(e.home == 'val' for g in in_both for e in g))} of val nearly the same as photos of test"
-        )
-
-
-def _set_aside(groups: Sequence[Sequence[Sample]]) -> set[Sample]:
-    """Choose whole groups for validation: in the given order, those that fit into a fifth of each of their classes."""
-    total = Counter(s.label for group in groups for s in group)
-    target = {label: max(1, round(n * VALIDATION_SHARE)) if n > 1 else 0 for label, n in total.items()}
-    held: Counter[str] = Counter()
-    chosen: set[Sample] = set()
-
-    def take(group: Sequence[Sample]) -> None:
-        chosen.update(group)
-        held.update(s.label for s in group)
-
-    def fits(group: Sequence[Sample], limit: Mapping[str, int]) -> bool:
-        return all(held[label] + n <= limit[label] for label, n in Counter(s.label for s in group).items())
-
-    for group in groups:
-        if fits(group, target):
-            take(group)
-    for label in sorted(label for label in total if target[label] and not held[label]):
-        # All groups of the class are larger than its fifth: take the smallest, if every class keeps a training photo.
-        possible = [
-            g for g in groups if any(s.label == label for s in g) and fits(g, {k: n - 1 for k, n in total.items()})
-        ]
-        if possible:
-            take(min(possible, key=len))
-    return chosen
 
 
 def _check_left(classes: Sequence[str], entries: list[Entry], what: str, remedy: str) -> None:

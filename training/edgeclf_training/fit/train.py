@@ -98,6 +98,7 @@ def train(
             seed=options.seed,
             val_split=options.val_split,
             group_near=options.group_near_duplicates,
+            group_by=options.group_by,
             only=options.classes,
             max_per_class=options.max_per_class,
             earlier=earlier,
