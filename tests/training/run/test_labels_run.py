@@ -82,3 +82,31 @@ def test_photos_are_known_again_when_the_labels_come_from_a_table(
     table.write_text(table.read_text().replace(";test", ";"))
     again = train(photos, tmp_path / "again", replace(OPTIONS, epochs=1), start=first, labels=table, report=False)
     assert {s.path.name for s in again.split.val} == {s.path.name for s in first.split.val}
+
+
+def test_groups_hold_in_a_run_its_recipe_and_the_next_run(
+    edgeclf: Cli, pool: tuple[Path, Path], tmp_path: Path
+) -> None:
+    photos, table = pool
+    rows = [line.split(";") for line in table.read_text().splitlines()[1:]]
+    group = {name: f"cam{number % 5}" for number, (name, _, _) in enumerate(rows)}
+    table.write_text("\n".join(["path,label,cam", *(f"{name},{label},{group[name]}" for name, label, _ in rows)]))
+    flags = ("--arch", "cnn4", "--image-size", 64, "--epochs", 1, "--workers", 0, "--no-report")
+    done = edgeclf("train", photos, "--labels", table, "--group-by", "cam", *flags, "--out", tmp_path / "one")
+    assert done.returncode == 0, done.stderr
+    assert "grouped by column:cam: 5 groups" in done.stderr
+    one = load_run(tmp_path / "one")
+    assert one.options.group_by == "cam"
+    held = {group[s.path.name] for s in one.split.val}
+    assert held
+    assert not held & {group[s.path.name] for s in one.split.train}
+    recipe = ("--recipe", tmp_path / "one" / "recipe.toml")
+    done = edgeclf("train", photos, "--labels", table, *recipe, "--workers", 0, "--out", tmp_path / "two")
+    assert load_run(tmp_path / "two").split.val == one.split.val, done.stderr
+    done = edgeclf("train", photos, *recipe, "--out", tmp_path / "three")
+    assert done.returncode == 2
+    assert "--labels" in done.stderr
+    done = edgeclf("train", photos, "--labels", table, "--group-by", "site", *flags, "--out", tmp_path / "four")
+    assert done.returncode == 5
+    assert "no column site" in done.stderr
+    assert not (tmp_path / "four").exists()

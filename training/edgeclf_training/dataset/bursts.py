@@ -28,7 +28,7 @@ def burst_groups(scans: Sequence[Scanned], seconds: float) -> NDArray[np.int64]:
     )
     pairs = itertools.pairwise(timed)
     begins = [True, *(a[0] != b[0] or b[1] - a[1] > seconds for a, b in pairs)][: len(timed)]
-    burst = np.cumsum(begins)
+    burst = np.cumsum(np.array(begins, np.int64))
     indices = np.array([index for _, _, index in timed], np.int64)
     smallest = np.full(len(scans) + 1, len(scans))
     np.minimum.at(smallest, burst, indices)

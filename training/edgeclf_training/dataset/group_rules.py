@@ -85,7 +85,7 @@ def parse_rule(text: str | None) -> GroupRule | None:
     if kind == "column" and value:
         return GroupRule("column", value)
     if colon or not kind or kind == "column":
-        close = difflib.get_close_matches(kind, _KINDS, 1)
+        close = [] if kind in _KINDS else difflib.get_close_matches(kind, _KINDS, 1, 0.75)
         raise UsageError(f"--group-by {text}: unknown", f"did you mean {close[0]}:{value}?" if close else _REMEDY)
     return GroupRule("column", kind)
 
