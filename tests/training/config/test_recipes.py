@@ -126,7 +126,9 @@ def test_every_key_has_a_flag_that_overrides_the_recipe(
 def test_what_is_left_open_is_resolved_by_network_and_weights() -> None:
     for name, spec in ARCHITECTURES.items():
         o = resolve(TrainOptions(arch=name))
-        unresolved = [f.name for f in fields(o) if getattr(o, f.name) is None and f.name != "max_per_class"]
+        unresolved = [
+            f.name for f in fields(o) if getattr(o, f.name) is None and f.name not in ("max_per_class", "group_by")
+        ]
         assert not unresolved, name
         assert o.freeze_epochs == (1 if spec.imagenet else 0)
         assert value_type("epochs") == (int, ())
