@@ -103,7 +103,7 @@ class Journal:
         """
         with self._turn:
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.parent.mkdir(exist_ok=True)  # not the folder itself: its disk may have been taken away
                 file = self._open_locked()
             except OSError as error:
                 raise self.cannot_write(error) from error
@@ -147,10 +147,10 @@ class Journal:
         except RecordError:
             self._apply(line)
 
-    def last(self, client: str) -> Operation | None:
-        """The last operation of a client that is not undone."""
+    def standing_of(self, client: str) -> Iterator[Operation]:
+        """The operations of a client that are not undone, the last one first."""
         mine = (op for op in reversed(self.operations.values()) if op.client == client and not op.undoes)
-        return next((op for op in mine if op.standing), None)
+        return (op for op in mine if op.standing)
 
     def sorted_by(self, id: str) -> Operation | None:
         """The operation that moved a photo, None if there is none or it was undone."""

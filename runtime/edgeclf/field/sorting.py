@@ -82,7 +82,7 @@ class SortFolder:
         with self._journal.unchanging():
             left = len(self.photos())
             self._journal.refresh()
-            last = self._journal.last(client)
+            last = self._last(client)
             operations = [op for op in self._journal.operations.values() if not op.undoes]
         if left == 0 and operations:  # the last one may have emptied the trays: then it counts
             *operations, latest = operations
@@ -154,7 +154,7 @@ class SortFolder:
         """Move photos back into their trays.
 
         Args:
-            action: ``Labelled.action``; by default the last one of this client that is not undone yet.
+            action: ``Labelled.action``; by default this client's last one of which a photo still lies in its class.
             client: who asks; may be empty.
 
         Raises:
@@ -162,7 +162,7 @@ class SortFolder:
             RecordError: nothing can be moved: the folder cannot be written, or another process keeps it locked.
         """
         with self._writing():
-            before = self._journal.last(client) if action is None else self._journal.operations.get(action)
+            before = self._last(client) if action is None else self._journal.operations.get(action)
             if action is not None and (before is None or before.undoes):
                 raise UsageError(f"there is no action {action} to undo", "reload the page")
             if before is None or not before.standing:
@@ -172,10 +172,9 @@ class SortFolder:
             for id in before.standing:
                 _, tray_path, now = before.moves[id]
                 tray, name = tray_path.split("/")[1:]
-                if not is_at(self.folder / now, f"{tray}/{name}", id):
-                    failed.append(
-                        Failure(id, f"is not in {shown(os.path.dirname(now))} any more, or was changed there")
-                    )
+                if not self._was_left(before, id):
+                    place = shown(os.path.dirname(now))
+                    failed.append(Failure(id, f"is not in {place} any more, or was changed there"))
                     continue
                 with contextlib.suppress(OSError):  # else moving says why
                     (self.trays.root / tray).mkdir(exist_ok=True)
@@ -193,6 +192,15 @@ class SortFolder:
             ids = {(UNSORTED, photo.tray, photo.name): photo.id for photo in self.photos()}
             now_called = (ids.get(tuple(operation.moves[id][2].split("/"))) for id in restored)  # type: ignore[arg-type]
             return Undone(tuple(id for id in now_called if id), (*failed, *not_moved), before.number)
+
+    def _last(self, client: str) -> Operation | None:
+        """The last operation of a client that can be undone: at least one of its photos lies where it was moved to."""
+        mine = self._journal.standing_of(client)
+        return next((op for op in mine if any(self._was_left(op, id) for id in op.standing)), None)
+
+    def _was_left(self, operation: Operation, id: str) -> bool:
+        """Whether a photo lies, unchanged, where a label moved it to."""
+        return is_at(self.folder / operation.moves[id][2], self._place(operation, id), id)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

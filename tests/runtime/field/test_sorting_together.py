@@ -86,6 +86,29 @@ def test_never_over_a_file_whoever_made_it(tmp_path: Path, monkeypatch: pytest.M
     assert sorted(p.name for p in folder.photos()) == ["a-2.jpg", "a.jpg", "a.jpg"]
 
 
+def test_what_was_moved_on_by_hand_does_not_stand_in_the_way_of_an_undo(tmp_path: Path) -> None:
+    folder = tray(tmp_path, "king/a.jpg", "king/b.jpg")
+    a, b = (photo.id for photo in folder.photos())
+    folder.label([a], "king")
+    last = folder.label([b], "gentoo")
+    (tmp_path / "gentoo").rename(tmp_path / "papua")
+    assert folder.state().can_undo == "1 photo sorted as König"
+    assert folder.undo(last.action).failed[0].message == "is not in gentoo any more, or was changed there"
+    assert folder.undo().restored == (a,)
+    assert folder.state().can_undo is None
+
+
+def test_a_folder_that_was_taken_away_is_not_made_anew(tmp_path: Path) -> None:
+    folder = tray(tmp_path / "disk", "king/a.jpg")
+    (photo,) = folder.photos()
+    (tmp_path / "disk").rename(tmp_path / "other")
+    with pytest.raises(RecordError, match="nothing was moved"):
+        folder.label([photo.id], "king")
+    assert not (tmp_path / "disk").exists()
+    (tmp_path / "other").rename(tmp_path / "disk")
+    assert folder.label([photo.id], "king").moved == (photo.id,)
+
+
 def _sort_all(path: Path, label: str, ready: Any, out: Any) -> None:
     folder = SortFolder(path, LABELS)
     ids = [photo.id for photo in folder.photos()]
