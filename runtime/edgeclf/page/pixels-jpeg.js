@@ -3,6 +3,7 @@
 import { Unfit } from "./photo-fault.js";
 import { decodeComplete } from "./pixels-jpeg-complete.js";
 import { jpegHeader } from "./pixels-jpeg-header.js";
+import { isInRange } from "./pixels-jpeg-range.js";
 import { Undecodable, jpegSegments } from "./pixels-jpeg-segments.js";
 import { DecoderError, decodeParts } from "./pixels-jpeg-wasm.js";
 import { orientationOf, upright } from "./pixels-orientation.js";
@@ -20,7 +21,7 @@ const MAX_SCANS_PER_MEGAPIXEL = 1000;
  * An upright photo.
  * @typedef {object} UprightPhoto
  * @property {Picture} picture decoded, perhaps at a reduced scale
- * @property {boolean} exact its pixels are Python's; not where a decoder has made something of inconsistent data
+ * @property {boolean} exact its pixels are Python's; not where a decoder has made something of inconsistent data, or numbers may overflow
  * @property {number} width of the upright photo in full, pixels
  * @property {number} height
  */
@@ -62,7 +63,8 @@ export function decodeJpeg(data, contract, decoder) {
     const picture = upright({ data: rgb, width, height, start: 0, stepX: 3, stepY: 3 * width }, orientation);
     const turned = orientation >= 5;
     const [across, down] = turned ? [header.height, header.width] : [header.width, header.height];
-    return { picture, exact: decoded.warning === "", width: across, height: down };
+    const exact = decoded.warning === "" && isInRange(data);
+    return { picture, exact, width: across, height: down };
   } catch (error) {
     if (error instanceof Undecodable && header.rare) throw unsupported(`a ${header.rare}`, "installation");
     throw error;

@@ -271,3 +271,59 @@ def test_gaps_before_restart_markers(answers: Any) -> None:
     assert not found[-1]["exact"]
     assert found[:-1] == expected[:-1]
     assert found[-1]["width"] == 160
+
+
+def damaged(data: bytes, rng: np.random.Generator) -> bytes:
+    """A file with changed, missing, repeated or added bytes, anywhere or in the data of its scan."""
+    changed, scan = bytearray(data), data.index(b"\xff\xda")
+    at = int(rng.integers(2 if rng.random() < 0.4 else scan, len(data)))
+    length = int(rng.choice([1, 2, 16, 300]))
+    kind = int(rng.integers(0, 6))
+    if kind == 0:
+        changed[at] = int(rng.integers(0, 256))
+    elif kind == 1:
+        changed[at] ^= 1 << int(rng.integers(0, 8))
+    elif kind == 2:
+        del changed[at : at + length]
+    elif kind == 3:
+        changed[at:at] = rng.bytes(length)
+    elif kind == 4:
+        changed[at : at + length] = data[scan : scan + length]
+    else:
+        changed[at : at + length] = bytes(length)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_no_damaged_file_is_wrongly_exact(answers: Any, progressive: bool) -> None:
+    """What decoders make of numbers out of range differs: the processor of Python overflows in another way."""
+    rng, jobs = np.random.default_rng(8), []
+    for number in range(300):
+        options = {"quality": 60 + number % 40, "subsampling": number % 3, "progressive": progressive}
+        data = saved(draw(number % 20, 120, 90), restart_marker_blocks=5 * (number % 2), **options)
+        jobs.append((damaged(data, rng), random_contract(rng)))
+    plain = saved(draw(1, 120, 90), progressive=progressive, quality=60)
+    tables = plain.index(b"\xff\xdb") + 5
+    for strong in (60, 120, 255):
+        jobs.append((plain[:tables] + bytes([strong]) * 64 + plain[tables + 64 :], ImageContract(80, "pad")))
+    found, expected = answers(jobs), [in_python(*job) for job in jobs]
+    exact = [(one, wanted) for one, wanted in zip(found, expected, strict=True) if one.get("exact")]
+    assert len(exact) > 20
+    assert all(one == wanted for one, wanted in exact)
+    assert found[-1]["exact"] is False
+    assert found[-1]["pixels"] != expected[-1]["pixels"]
+    pairs = zip(found, expected, strict=True)
+    assert sum(one.get("pixels") == wanted.get("pixels", "") for one, wanted in pairs) > 100  # as many are not damaged
+
+
+def test_strong_contrasts_are_exact(answers: Any) -> None:
+    """Pictures whose values are as large as those of pictures can be, at every quality and coding."""
+    rng, jobs = np.random.default_rng(9), []
+    for quality in (1, 5, 20, 50, 90, 100):
+        extremes = Image.fromarray(rng.choice([0, 255], (96, 128, 3)).astype(np.uint8))
+        board = Image.fromarray(np.kron(np.indices((12, 16)).sum(0) % 2 * 255, np.ones((8, 8))).astype(np.uint8))
+        for progressive in (False, True):
+            for image in (extremes, board):
+                data = saved(image, quality=quality, progressive=progressive, subsampling=0)
+                jobs.append((data, ImageContract(60, "pad")))
+    assert answers(jobs) == [in_python(*job) for job in jobs]
