@@ -22,6 +22,7 @@ from edgeclf.web.site import WORKER, Site
 LIST, UNFINISHED = "edgeclf-site.json", "edgeclf-site.unfinished.json"
 _REMEDY = "name another folder, or remove what is in this one"
 _LISTED = re.compile(r"[\w-][\w.-]*(/[\w.-]+)*")  # paths as this module writes them
+_LEFTOVER = re.compile(r"\.edgeclf-[0-9a-f]{16}\.tmp")  # of a file that was being written when the power went off
 _LAST = ("index.html", WORKER)  # visitors meet a new site only when all its other files are there
 
 
@@ -93,6 +94,10 @@ def write_site(site: Site, folder: Path) -> Written:
         _write_json(folder / LIST, listing)
         (folder / UNFINISHED).unlink()
         sync_folder(folder)
+    for place in {(folder / path).parent for path in {*old, *new}}:
+        for leftover in place.glob(".edgeclf-*.tmp"):
+            if _LEFTOVER.fullmatch(leftover.name):
+                leftover.unlink(missing_ok=True)
     return Written(len(files), sum(map(len, site.files.values())), *_transfers(site, files), changed)
 
 
@@ -117,7 +122,7 @@ def _read_old(folder: Path) -> dict[str, str]:
         raise UsageError(f"{folder}: is not a folder", "name a folder; it is created if it does not exist")
     whole, unfinished = _read_json(folder / LIST), _read_json(folder / UNFINISHED)
     if whole is None and unfinished is None:
-        if any(folder.iterdir()):
+        if not all(_LEFTOVER.fullmatch(path.name) for path in folder.iterdir()):
             raise UsageError(f"{folder}: has files, and is not a site made by edgeclf", _REMEDY)
         return {}
     found: dict[str, str] = dict((whole or {}).get("files", {}))

@@ -155,3 +155,15 @@ def test_the_service_worker_comes_last(tmp_path: Path, monkeypatch: pytest.Monke
     write_site(FIRST, tmp_path)
     assert (order[0], order[-1]) == (UNFINISHED, LIST)
     assert order[-3:-1] == ["index.html.gz", "service-worker.js"]
+
+
+def test_what_a_power_cut_left_half_written_is_deleted(tmp_path: Path) -> None:
+    leftover, others = ".edgeclf-0123456789abcdef.tmp", ".edgeclf-notes.tmp"
+    (tmp_path / leftover).write_bytes(b"half of a list")
+    write_site(FIRST, tmp_path)  # not taken for somebody else's file
+    (tmp_path / "page" / leftover).write_bytes(b"half of a file")
+    (tmp_path / "page" / others).write_text("mine")
+    write_site(FIRST, tmp_path)
+    assert not list(tmp_path.rglob(leftover))
+    assert (tmp_path / "page" / others).read_text() == "mine"
+    assert _is_whole(tmp_path)
