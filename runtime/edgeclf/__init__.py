@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgeclf.images.contract import ImageContract
     from edgeclf.images.preprocess import network_input
     from edgeclf.model.manifest import Manifest
-    from edgeclf.results import Explanation, Prediction, RankedLabel
+    from edgeclf.results import Explanation, Features, Prediction, RankedLabel
 
 __version__ = "0.1.0"
 
@@ -29,7 +29,7 @@ _HOME = {
     "ImageContract": "images.contract",
     "network_input": "images.preprocess",
     "Manifest": "model.manifest",
-    **dict.fromkeys(("Explanation", "Prediction", "RankedLabel"), "results"),
+    **dict.fromkeys(("Explanation", "Features", "Prediction", "RankedLabel"), "results"),
 }
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "EdgeclfError",
     "ExplainError",
     "Explanation",
+    "Features",
     "ImageContract",
     "Manifest",
     "ModelError",

@@ -40,3 +40,18 @@ def number(name: str, value: float) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} is a number, not {type(value).__name__}") from None
+
+
+def check_settings(device: str, threads: int | None, threshold: float | None) -> None:
+    """Check the settings of a classifier; None is a default.
+
+    Raises:
+        TypeError: one has the wrong type.
+        UsageError: ``threads`` is below 1, or ``threshold`` is not within 0..1.
+    """
+    if threshold is not None and not 0 <= number("threshold", threshold) <= 1:
+        raise UsageError(f"threshold is {threshold}", "give a probability, 0..1")
+    if threads is not None:
+        check_whole("threads", threads)
+    if not isinstance(device, str):
+        raise TypeError(f"device is a name such as 'cpu', not {type(device).__name__}")

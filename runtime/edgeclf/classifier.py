@@ -2,30 +2,29 @@
 
 from collections.abc import Callable, Generator, Iterable
 from functools import cached_property, partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from edgeclf.argument_checks import check_whole, number
-from edgeclf.errors import ExplainError, ModelError, PhotoError, UsageError
-from edgeclf.images.preprocess import Photo, is_network_input, network_input, network_input_and_display
+from edgeclf.argument_checks import check_settings, check_whole
+from edgeclf.errors import ExplainError, PhotoError
+from edgeclf.images.preprocess import InputAndDisplay, Photo, is_network_input, network_input, network_input_and_display
 from edgeclf.model.default_model import DEFAULT_MODEL as DEFAULT_MODEL
 from edgeclf.model.default_model import default_model as default_model
+from edgeclf.model.features_output import FEATURES, with_features
 from edgeclf.model.file import Model, read_model_file
 from edgeclf.model.manifest import Manifest
 from edgeclf.model.session import OPENVINO, usable_threads
-from edgeclf.model.session_pool import Sessions
-from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction, explanation_of, ranked
+from edgeclf.model.session_pool import Sessions, check_finite
+from edgeclf.results import DISPLAY_SIDE, Explanation, Features, Prediction, explanation_of, ranked
 
 Result = TypeVar("Result")
 
-# Network input uint8 [size, size, 3]; the photo reduced for display; width and height of the upright photo in full.
-_Decoded: TypeAlias = tuple[NDArray[np.uint8], Image.Image, tuple[int, int]]
-
 # Upper estimates of the memory that a phone's photo takes while it is predicted, and while its heat map is drawn.
 _PREDICT_BYTES, _EXPLAIN_BYTES = 64 * 2**20, 160 * 2**20
+_OF_A_PROCESS = ("_sessions", "_feature_sessions", "device")
+_OUTPUTS = ("logits", "cam", "cam_class")
 
 
 class Classifier:
@@ -44,13 +43,13 @@ class Classifier:
             photo of its own. None: as many as the process may use.
         threshold: a photo is "unknown" if its best probability is below it, 0..1; with 0 none is. None: the model's
             own threshold, which is 0 if the model was not calibrated.
-        spin: CPU threads wait for work in a busy loop for a while, onnxruntime's own default: no faster on 2 quiet
-            cores, and much slower where other processes or classifiers need them. Without ``wait`` it is off.
-        wait: return when onnxruntime has opened the file. If false, a thread opens it while the first photo is decoded;
-            errors are raised by the first prediction, or by ``device``. For processes that predict once: no copy of the
-            file is made, so no session can be opened after the file was overwritten in place.
+        spin: CPU threads wait for work in a busy loop, onnxruntime's own default: no faster on 2 quiet cores, and much
+            slower where others need them. Without ``wait`` it is off.
+        wait: return when onnxruntime has opened the file. If false, a thread opens it while the first photo is decoded,
+            and the first prediction, or ``device``, raises errors. No copy of the file is made, so no session can be
+            opened after the file was overwritten in place.
         low_memory: for small boards: one photo at a time, and onnxruntime returns memory after each inference.
-        for_many: nearly all calls will be ``predict_many``: every inference uses one thread, in one session for all.
+        for_many: nearly all calls will be ``..._many``: every inference uses one thread, in one session for all.
 
     Raises:
         ModelError: the file cannot be used.
@@ -71,35 +70,31 @@ class Classifier:
         low_memory: bool = False,
         for_many: bool = False,
     ) -> None:
-        if threshold is not None and not 0 <= number("threshold", threshold) <= 1:
-            raise UsageError(f"threshold is {threshold}", "give a probability, 0..1")
-        if threads is not None:
-            check_whole("threads", threads)
-        if not isinstance(device, str):
-            raise TypeError(f"device is a name such as 'cpu', not {type(device).__name__}")
+        check_settings(device, threads, threshold)
         self._file = read_model_file(model if model is not None else default_model(), copied=wait)
         calibration = self._file.manifest.calibration
         self.temperature = calibration.temperature if calibration else 1.0
         self.threshold = threshold if threshold is not None else calibration.threshold if calibration else 0.0
         self.threads = threads or usable_threads()
-        self._parallel_photos = 1 if low_memory else self.threads
+        at_once = 1 if low_memory else self.threads
         one_at_a_time = low_memory or device.lower() == OPENVINO.lower()
         per_inference = 1 if for_many and not one_at_a_time else self.threads
         self._new_sessions = partial(
-            Sessions, self._file, device, per_inference, spin=spin and wait, low_memory=low_memory
+            Sessions, device=device, threads=per_inference, at_once=at_once, spin=spin and wait, low_memory=low_memory
         )
-        self._sessions = self._new_sessions()
-        if wait:
-            self._sessions.first()
-        else:
-            self._sessions.begin()
+        self._sessions = self._new_sessions(self._file)
+        self._sessions.first() if wait else self._sessions.begin()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_sessions", "device")}
+        return {name: value for name, value in self.__dict__.items() if name not in _OF_A_PROCESS}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._sessions = self._new_sessions()
+        self._sessions = self._new_sessions(self._file)
+
+    @cached_property
+    def _feature_sessions(self) -> Sessions:
+        return self._new_sessions(with_features(self._file))
 
     @property
     def _session(self) -> Any:
@@ -142,9 +137,7 @@ class Classifier:
             UsageError: ``top_k`` is below 1.
         """
         check_whole("top_k", top_k)
-        contract = self.manifest.contract  # decoded before a session is asked for: it may still be opening
-        image = photo if is_network_input(photo, contract) else network_input(photo, contract)
-        return self._predict(None, image, top_k, logits)
+        return self._predict(None, self._network_input(photo), top_k, logits)
 
     def predict_many(
         self, photos: Iterable[Photo | PhotoError], top_k: int = 5, *, logits: bool = False
@@ -168,14 +161,9 @@ class Classifier:
             UsageError: ``top_k`` is below 1, or ``photos`` is a single photo.
         """
         check_whole("top_k", top_k)
-        return self._sessions.run_many(
-            "predict_many",
-            photos,
-            lambda photo: network_input(photo, self.manifest.contract),
-            lambda session, image: self._predict(session, image, top_k, logits),
-            self._parallel_photos,
-            _PREDICT_BYTES,
-        )
+        decode = partial(network_input, contract=self.manifest.contract)
+        work = partial(self._predict, top_k=top_k, logits=logits)
+        return self._sessions.run_many("predict_many", photos, decode, work, _PREDICT_BYTES)
 
     def explain(self, photo: Photo, label: str | None = None, top_k: int = 5) -> Explanation:
         """Compute the heat map of a class: where in the photo the network found evidence for it.
@@ -222,15 +210,36 @@ class Classifier:
         check_whole("top_k", top_k)
         wanted = self.index(label) if label is not None else None
 
-        def explained(session: Any, photo: _Decoded) -> Result | ExplainError:
+        def explained(session: Any, photo: InputAndDisplay) -> Result | ExplainError:
             try:
                 return then(self._explain(session, photo, wanted, top_k))
-            except ExplainError as error:  # a new one: the traceback of this one would keep the photo in memory
-                return ExplainError(error.message, error.remedy, error.prediction)
+            except ExplainError as error:
+                return error.alone()
 
-        return self._sessions.run_many(
-            "explain_many", photos, self._decode, explained, self._parallel_photos, _EXPLAIN_BYTES
-        )
+        return self._sessions.run_many("explain_many", photos, self._decode, explained, _EXPLAIN_BYTES)
+
+    def features(self, photo: Photo) -> NDArray[np.float32]:
+        """Compute what the network's head reads, to compare photos by. The first call opens a second session.
+
+        Args:
+            photo: as for ``predict``.
+
+        Returns:
+            float32 ``[K]``; for a linear head the mean of each channel over all positions (global average pooling).
+
+        Raises:
+            PhotoError, ModelError: as for ``predict``; or the file does not say where its head begins.
+        """
+        return self._features(None, self._network_input(photo), 1).vector
+
+    def features_many(
+        self, photos: Iterable[Photo | PhotoError], top_k: int = 5
+    ) -> Generator[Features | PhotoError, None, None]:
+        """Features and prediction of many photos from one inference each; otherwise as ``predict_many``."""
+        check_whole("top_k", top_k)
+        decode = partial(network_input, contract=self.manifest.contract)
+        work = partial(self._features, top_k=top_k)
+        return self._feature_sessions.run_many("features_many", photos, decode, work, _PREDICT_BYTES)
 
     def infer(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         """Run the network without preprocessing: for timing, or to decode a photo once for several networks.
@@ -239,13 +248,10 @@ class Classifier:
             image: RGB uint8 ``[size, size, 3]``, as ``network_input`` gives it.
 
         Returns:
-            Logits float32 ``[classes]``, heat maps float32 ``[maps, h, w]``, and the indices of the classes that they
-            explain, int64 ``[maps]``, best-ranked first.
-
-        Raises:
-            ModelError: a logit or a map is not finite.
+            Logits float32 ``[classes]``, heat maps float32 ``[maps, h, w]``, and the indices of their classes, int64
+            ``[maps]``, best-ranked first. ``ModelError`` is raised if a value is not finite.
         """
-        return self._infer(None, image)
+        return tuple(self._sessions.run(None, image, *_OUTPUTS))
 
     def rank(self, scores: NDArray[np.float32], top_k: int = 5, *, logits: bool = False) -> Prediction:
         """Turn logits into a prediction, best class first.
@@ -257,7 +263,7 @@ class Classifier:
         Raises:
             ModelError: a logit is not finite.
         """
-        self._check_finite(scores)
+        check_finite(scores, self._file.path)
         ranking = ranked(scores, self.temperature, self.labels, self.manifest.display_names, top_k)
         return Prediction(ranking, ranking[0].probability < self.threshold, scores if logits else None)
 
@@ -271,29 +277,24 @@ class Classifier:
 
         return class_index(label, self.labels, self.manifest.display_names)
 
-    def _check_finite(self, values: NDArray[np.float32]) -> None:
-        if not np.isfinite(values).all():
-            what = f"{self._file.path}: its output for a photo is not finite (NaN or infinity)"
-            raise ModelError(what, "the model cannot be used; export it again, from a run that did not diverge")
-
     def _predict(self, session: Any, image: NDArray[np.uint8], top_k: int, logits: bool) -> Prediction:
         (scores,) = self._sessions.run(session, image, "logits")
-        return self.rank(scores[0], top_k, logits=logits)
+        return self.rank(scores, top_k, logits=logits)
 
-    def _infer(
-        self, session: Any, image: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-        scores, cams, cam_class = self._sessions.run(session, image, "logits", "cam", "cam_class")
-        self._check_finite(scores)
-        self._check_finite(cams)
-        return scores[0], cams[0], cam_class[0]
+    def _features(self, session: Any, image: NDArray[np.uint8], top_k: int) -> Features:
+        scores, vector = self._feature_sessions.run(session, image, "logits", FEATURES)
+        return Features(vector, self.rank(scores, top_k))
 
-    def _decode(self, photo: Photo) -> _Decoded:
+    def _network_input(self, photo: Photo) -> NDArray[np.uint8]:
+        contract = self.manifest.contract  # decoded before a session is asked for: it may still be opening
+        return photo if is_network_input(photo, contract) else network_input(photo, contract)
+
+    def _decode(self, photo: Photo) -> InputAndDisplay:
         return network_input_and_display(photo, self.manifest.contract, DISPLAY_SIDE)
 
-    def _explain(self, session: Any, photo: _Decoded, wanted: int | None, top_k: int) -> Explanation:
+    def _explain(self, session: Any, photo: InputAndDisplay, wanted: int | None, top_k: int) -> Explanation:
         image, display, photo_size = photo
-        scores, cams, cam_class = self._infer(session, image)
+        scores, cams, cam_class = self._sessions.run(session, image, *_OUTPUTS)
         all_classes = self.rank(scores, len(self.labels))
         contract = self.manifest.contract
         return explanation_of(wanted, all_classes, top_k, cams, cam_class, display, photo_size, contract)

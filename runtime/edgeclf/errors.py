@@ -72,6 +72,10 @@ class ExplainError(EdgeclfError):
         super().__init__(message, remedy)
         self.prediction = prediction
 
+    def alone(self) -> "ExplainError":
+        """The same error without its traceback, whose frames would keep the photo in memory."""
+        return ExplainError(self.message, self.remedy, self.prediction)
+
 
 class UsageError(EdgeclfError):
     """An argument is invalid."""

@@ -135,6 +135,19 @@ class Prediction:
 
 
 @dataclass(frozen=True, eq=False)
+class Features:
+    """What the network knows about a photo before its head ranks the classes.
+
+    Attributes:
+        vector: what the head reads, float32 ``[K]``: for most networks the mean of each channel over all positions.
+        prediction: the prediction for the photo.
+    """
+
+    vector: NDArray[np.float32]
+    prediction: Prediction
+
+
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """The heat map of one class: where in a photo the network found evidence for it.
 

@@ -59,6 +59,9 @@ from edgeclf.images.resize import resized, shrunk
 # An upright RGB image, and the upright photo's width and height in full.
 _Upright: TypeAlias = tuple[Image.Image, tuple[int, int]]
 
+# Network input uint8 [size, size, 3]; the photo reduced for display; width and height of the upright photo in full.
+InputAndDisplay: TypeAlias = tuple[NDArray[np.uint8], Image.Image, tuple[int, int]]
+
 
 def network_input(photo: Photo, contract: ImageContract) -> NDArray[np.uint8]:
     """Make the network input of a photo.
@@ -79,9 +82,7 @@ def network_input(photo: Photo, contract: ImageContract) -> NDArray[np.uint8]:
     return fit(upright_rgb(photo, contract), contract)
 
 
-def network_input_and_display(
-    photo: Photo, contract: ImageContract, display_side: int
-) -> tuple[NDArray[np.uint8], Image.Image, tuple[int, int]]:
+def network_input_and_display(photo: Photo, contract: ImageContract, display_side: int) -> InputAndDisplay:
     """Read a photo once, for the network and for display.
 
     Args:

@@ -8,6 +8,7 @@ from typing import Any
 from edgeclf.errors import BackendError, ModelDamagedError, ModelError, ModelTooNewError
 from edgeclf.hardware import cpu_quota
 from edgeclf.model import fork_safety
+from edgeclf.model.features_output import FEATURES
 from edgeclf.model.file import ModelFile
 from edgeclf.model.manifest import Manifest
 from edgeclf.telemetry import disable_telemetry
@@ -210,11 +211,12 @@ def _check_shape(session: Any, manifest: Manifest, path: str) -> None:
     side, classes = manifest.contract.size, len(manifest.classes)
     inputs = [(i.name, i.type, list(i.shape[1:])) for i in session.get_inputs()]
     outputs = {o.name: o.type for o in session.get_outputs()}
+    features = outputs.pop(FEATURES, "tensor(float)")  # only if somebody asked for them
     logits = [list(o.shape[1:]) for o in session.get_outputs() if o.name == "logits"]
     if (
         inputs != [("image", "tensor(uint8)", [side, side, 3])]
         or outputs != {"logits": "tensor(float)", "cam": "tensor(float)", "cam_class": "tensor(int64)"}
-        or logits != [[classes]]
+        or (features, logits) != ("tensor(float)", [[classes]])
     ):
         raise ModelError(f"{path}: its inputs and outputs contradict its manifest", "export the model again")
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.concurrency import in_order
-from edgeclf.errors import BackendError, PhotoError, UsageError
+from edgeclf.errors import BackendError, ModelError, PhotoError, UsageError
 from edgeclf.hardware import memory
 from edgeclf.images.photo_bytes import NamedPhoto, Photo, is_one_photo, read_photo_file
 from edgeclf.model import fork_safety
@@ -30,6 +30,21 @@ Decoded = TypeVar("Decoded")
 Result = TypeVar("Result")
 
 
+def check_finite(values: NDArray[Any], model: str) -> None:
+    """Check what a model computed for a photo.
+
+    Args:
+        values: an output.
+        model: the path of its file.
+
+    Raises:
+        ModelError: a value is NaN or infinite.
+    """
+    if not np.isfinite(values).all():
+        what = f"{model}: its output for a photo is not finite (NaN or infinity)"
+        raise ModelError(what, "the model cannot be used; export it again, from a run that did not diverge")
+
+
 class Sessions:
     """One session for single photos, and one for photos in parallel.
 
@@ -37,10 +52,15 @@ class Sessions:
         file: the model.
         device, spin, low_memory: as for ``open_session``.
         threads: CPU threads of the first session.
+        at_once: how many photos ``run_many`` works on at a time, fewer if the memory does not suffice. With one, or for
+            one photo, everything happens in the caller's thread.
     """
 
-    def __init__(self, file: ModelFile, device: str, threads: int, *, spin: bool, low_memory: bool) -> None:
+    def __init__(
+        self, file: ModelFile, device: str, threads: int, at_once: int, *, spin: bool, low_memory: bool
+    ) -> None:
         self._file, self._device, self._threads, self._spin, self._low_memory = file, device, threads, spin, low_memory
+        self._at_once = at_once
         self.after_fork()
         fork_safety.call_after_fork(self)
 
@@ -105,18 +125,22 @@ class Sessions:
             outputs: names of the requested outputs.
 
         Returns:
-            The outputs as arrays, each with a batch axis of 1.
+            The outputs as arrays, without the batch axis.
 
         Raises:
             BackendError: onnxruntime failed.
+            ModelError: a value is not finite.
         """
         with self.turn() if session is None else nullcontext(session) as chosen:
             try:
-                return chosen.run(outputs, {"image": image[None]})
+                found = [batch[0] for batch in chosen.run(outputs, {"image": image[None]})]
             except Exception as error:  # onnxruntime's own classes, and MemoryError
                 reason = " ".join(str(error).split())[:300] or type(error).__name__
                 what = f"onnxruntime failed on a photo ({reason})"
                 raise BackendError(what, "if memory ran out, try --low-memory or a smaller model") from error
+        for values in found:
+            check_finite(values, self._file.path)
+        return found
 
     def run_many(
         self,
@@ -124,7 +148,6 @@ class Sessions:
         photos: Iterable[Photo | PhotoError],
         decode: Callable[[Photo], Decoded],
         work: Callable[[Any, Decoded], Result],
-        threads: int,
         photo_bytes: int,
     ) -> Generator[Result | PhotoError, None, None]:
         """Compute ``work(session, decode(photo))`` for each photo.
@@ -134,8 +157,6 @@ class Sessions:
             photos: may be endless; taken a few ahead, in the caller's thread.
             decode: called in several threads at once; for arrays and PIL images in the caller's thread.
             work: called in several threads at once. Its session is None if ``run`` should choose one.
-            threads: how many photos are worked on at a time, fewer if the memory does not suffice. With one thread, or
-                one photo, everything happens in the caller's thread.
             photo_bytes: memory that a photo takes while it is worked on.
 
         Returns:
@@ -147,14 +168,13 @@ class Sessions:
         if is_one_photo(photos):
             what = f"{method} takes several photos, not one {type(photos).__name__}"
             raise UsageError(what, f"give [photo], or call {method.removesuffix('_many')}")
-        return self._results(iter(photos), decode, work, threads, photo_bytes)
+        return self._results(iter(photos), decode, work, photo_bytes)
 
     def _results(
         self,
         photos: Iterator[Photo | PhotoError],
         decode: Callable[[Photo], Decoded],
         work: Callable[[Any, Decoded], Result],
-        threads: int,
         photo_bytes: int,
     ) -> Generator[Result | PhotoError, None, None]:
         def result(photo: "_Taken[Decoded]") -> Result | PhotoError:
@@ -167,7 +187,7 @@ class Sessions:
 
         session = None  # a single photo is decoded while its session may still be opening
         taken = (_take(photo, decode) for photo in photos)
-        if threads == 1:
+        if self._at_once == 1:
             yield from map(result, taken)
             return
         first = list(islice(taken, 2))
@@ -176,7 +196,7 @@ class Sessions:
             return
         session = self._many_session()
         available = memory().available
-        workers = threads if available is None else min(threads, max(1, available // photo_bytes))
+        workers = self._at_once if available is None else min(self._at_once, max(1, available // photo_bytes))
         yield from in_order(result, chain(first, taken), workers)
 
     def _open_first(self) -> tuple[Any, str] | None:
