@@ -1,6 +1,7 @@
 """A browser and services for the tests of the pages. Needs playwright's Python package and Debian's chromium."""
 
 import os
+import queue
 import re
 import shutil
 import signal
@@ -71,6 +72,10 @@ class StaticHost:
     Args:
         folder: what it serves.
         path: begins and ends with /.
+
+    Attributes:
+        asked: addresses that were asked for.
+        said: what was sent to it.
     """
 
     def __init__(self, folder: Path, path: str) -> None:
@@ -81,10 +86,16 @@ class StaticHost:
                 inside = bare.removeprefix(path) if bare.startswith(path) else "outside"
                 return super().translate_path("/" + inside)
 
+            def do_POST(handler) -> None:  # noqa: N805
+                self.said.put(handler.rfile.read(int(handler.headers["Content-Length"])))
+                handler.send_response(204)
+                handler.end_headers()
+
             def log_message(handler, *args: object) -> None:  # noqa: N805
                 pass
 
         self.asked: list[str] = []
+        self.said: queue.Queue[bytes] = queue.Queue()
 
         class Server(ThreadingHTTPServer):
             def handle_error(self, *args: object) -> None:
@@ -101,6 +112,16 @@ class StaticHost:
             self._server.shutdown()
             self._server.server_close()
             self._thread.join()
+
+
+def comparable(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without what a browser cannot know: folders, the device, and the time of a file below milliseconds."""
+    name, error = Path(record["path"]).name, record.get("error")
+    if error is not None:
+        record = {**record, "error": {**error, "message": error["message"].replace(record["path"], name)}}
+    if "modified" in record:
+        record = {**record, "modified": record["modified"][:23], "folder": None}
+    return {**record, "path": name, "device": "-"}
 
 
 class Service:

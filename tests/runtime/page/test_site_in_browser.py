@@ -24,7 +24,7 @@ from edgeclf.web.browser_runtime import BrowserRuntime, read_browser_runtime
 from edgeclf.web.folder import write_site
 from edgeclf.web.site import Site, make_site
 from helpers import draw
-from page_browser import ARGUMENTS, DESKTOP, PHONE, StaticHost, open_browser, open_page, static_host
+from page_browser import ARGUMENTS, DESKTOP, PHONE, StaticHost, comparable, open_browser, open_page, static_host
 from PIL import Image
 
 DONE = ".card:is([data-state=answered], [data-state=failed])"
@@ -106,16 +106,7 @@ def _predicted(photos: list[Path], model: Path, out: Path) -> list[dict[str, Any
     done = in_process("predict", *photos, "-m", model, "--device", "cpu", "--out", out)
     assert done.returncode in (0, 1), done.stderr
     lines = [json.loads(line) for line in out.read_text().splitlines() if '"path"' in line]
-    return [without_folder(line) for line in lines]
-
-
-def without_folder(record: dict[str, Any]) -> dict[str, Any]:
-    name, path = Path(record["path"]).name, record["path"]
-    error = record.get("error")
-    if error is not None:
-        record = {**record, "error": {**error, "message": error["message"].replace(path, name)}}
-    # Browsers know the time of a file in milliseconds, and nothing of its folder.
-    return {**record, "path": name, "folder": None, "modified": record["modified"][:23], "device": "-"}
+    return [comparable(line) for line in lines]
 
 
 def test_answers_offline_under_any_path(
@@ -135,9 +126,7 @@ def test_answers_offline_under_any_path(
         host.stop()
         page.reload()
         _send(page, photos)
-        found = [without_folder(record) for record in _saved(page)]
-        for one in found:
-            one["modified"] = one["modified"][:23]
+        found = [comparable(record) for record in _saved(page)]
         assert found == expected
         _expect(page.locator(".card", has_text="pixels not proved")).to_have_count(0)
         _wait_for(page, EXACT)

@@ -16,7 +16,7 @@ from edgeclf.web.folder import write_site
 from edgeclf.web.one_file import make_page, write_page
 from edgeclf.web.site import Site, make_site
 from helpers import ROOT, draw
-from page_browser import DESKTOP, PHONE, open_browser, open_page, static_host
+from page_browser import DESKTOP, PHONE, comparable, open_browser, open_page, static_host
 
 DONE = ".card:is([data-state=answered], [data-state=failed])"
 EXACT = "Exact on this device"
@@ -64,17 +64,7 @@ def _predicted(photos: list[Path], model: Path, *options: str | Path) -> list[di
     done = in_process("predict", *photos, "-m", model, "--device", "cpu", *(options or ["--json"]))
     assert done.returncode in (0, 1), done.stderr
     text = Path(options[1]).read_text() if options else done.stdout
-    return [_comparable(json.loads(line)) for line in text.splitlines() if '"path"' in line]
-
-
-def _comparable(record: dict[str, Any]) -> dict[str, Any]:
-    """Without what a browser cannot know: folders, and the time of a file below milliseconds."""
-    name, error = Path(record["path"]).name, record.get("error")
-    if error is not None:
-        record = {**record, "error": {**error, "message": error["message"].replace(record["path"], name)}}
-    if "modified" in record:
-        record = {**record, "modified": record["modified"][:23], "folder": None}
-    return {**record, "path": name, "device": "-"}
+    return [comparable(json.loads(line)) for line in text.splitlines() if '"path"' in line]
 
 
 def test_it_opens_from_the_disk(browser: Any, site: Site, model: Path, photos: list[Path], tmp_path: Path) -> None:
@@ -94,7 +84,7 @@ def test_it_opens_from_the_disk(browser: Any, site: Site, model: Path, photos: l
         with page.expect_download() as download:
             page.locator("#save-jsonl").click()
         saved = [json.loads(line) for line in Path(download.value.path()).read_text().splitlines()]
-        found = sorted(map(_comparable, saved), key=lambda record: record["path"])
+        found = sorted(map(comparable, saved), key=lambda record: record["path"])
         assert found == sorted(
             _predicted(photos, model, "--out", tmp_path / "out.jsonl"), key=lambda record: record["path"]
         )
@@ -124,7 +114,7 @@ def test_the_example_in_the_documentation(
         for photo, expected in zip(photos, _predicted(photos, model), strict=True):
             page.set_input_files("input", photo)
             _expect(page.locator("#answer")).to_contain_text(photo.name)
-            assert _comparable(json.loads(page.locator("#answer").inner_text())) == expected
+            assert comparable(json.loads(page.locator("#answer").inner_text())) == expected
 
 
 def test_the_engine_in_a_page_of_others(
