@@ -28,7 +28,19 @@ _UNWRITABLE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG
 # The runtime's own commands; training and export add theirs through the entry-point group.
 _OWN = {
     name: f"edgeclf.cli.{name}:{name}"
-    for name in ("predict", "watch", "serve", "web", "evaluate", "compare", "info", "doctor", "devices", "bench")
+    for name in (
+        "predict",
+        "watch",
+        "suggest",
+        "serve",
+        "web",
+        "evaluate",
+        "compare",
+        "info",
+        "doctor",
+        "devices",
+        "bench",
+    )
 }
 _GROUP = "edgeclf.commands"
 
@@ -117,6 +129,7 @@ _app = typer.Typer(
     "edgeclf predict photo.jpg                   classify a photo\n"
     "edgeclf predict photo.jpg --cam why.png     and show where the evidence lies\n"
     "edgeclf watch in/ --out answers.csv         classify new photos in a folder\n"
+    "edgeclf suggest birds.onnx card/             the photos most worth a label\n"
     "edgeclf serve --host 0.0.0.0                a page for phones, an API for scripts\n"
     "edgeclf web birds.onnx -o site/             a site for phones that works offline\n"
     "edgeclf evaluate birds.onnx photos/         accuracy on photos of known classes\n"
