@@ -10,7 +10,7 @@ from edgeclf_training.dataset.samples import Sample
 VALIDATION_SHARE = 0.2
 _NOTHING_HELD = 1.0  # cost of a class without validation photos: more than any share of its photos
 _PASSES = 10
-_WORK = 20_000  # groups looked at, over all tries
+_WORK = 100_000  # pairs of a group and a class looked at in one pass of all tries
 
 
 def first_that_fit(groups: Sequence[Sequence[Sample]]) -> set[Sample]:
@@ -58,7 +58,7 @@ def nearest_to_a_fifth(groups: Sequence[Sequence[Sample]], seed: int, always: Ma
     for count in counts:
         total.update(count)
     random = np.random.default_rng(seed)
-    tries = max(1, min(30, _WORK // max(1, len(groups))))
+    tries = max(1, min(30, _WORK // max(1, sum(map(len, counts)))))
     best_cost, best = float("inf"), [False] * len(groups)
     for _ in range(tries):
         cost, chosen = _search(counts, total, random.permutation(len(groups)).tolist())
