@@ -141,6 +141,12 @@ def export_run(
             f"INT8 needs training photos, and none of those of {run.folder} can be found",
             "name the folder or zip where they are now with --data, or export without --int8 (--fp16 needs none)",
         )
+    if run.split.folds and not run.split.test:
+        say(
+            on_event,
+            "no photo is held out from a network of --folds: the file is compared with it on photos it was trained on; "
+            "its accuracy is that of the folds",
+        )
     if run.split.test or run.split.val:
         split, samples = _split_name(run), run.split.test or run.split.val
     else:

@@ -110,7 +110,9 @@ class TrainOptions:
         0.998, "Decay of the moving average of the weights, which is validated and saved; 0: off.", "D", 0, 0.99999
     )
     early_stopping: int = _key(10, "Stop a phase after this many epochs without improvement; 0: off.", "N", 0, 100_000)
-    keep: Literal["best", "last"] = _key("best", "Which epoch's weights are saved: best by validation, or last.")
+    keep: Literal["best", "last"] = _key(
+        "best", "Which epoch's weights are saved: best by validation, or last; always last with --folds."
+    )
 
     augment: Literal["default", "none"] = _key("default", "Augmentation of training photos; none: no augmentation.")
     crop_scale: float | None = _key(
@@ -131,6 +133,14 @@ class TrainOptions:
     max_per_class: int | None = _key(None, "Use at most this many photos per class.", "N", 2, 2**31)
     val_split: Literal["random", "first"] = _key(
         "random", "Without val/: validate on a random fifth of each class, or on the first fifth by file name."
+    )
+    folds: int = _key(
+        0,
+        "K-fold cross-validation, 2 or more; 5 is usual. Each photo is validated by a network that was not trained on"
+        " it, then one network is trained on all photos. For a few hundred photos; takes K + 1 times as long. 0: off.",
+        "K",
+        0,
+        20,
     )
     group_near_duplicates: bool = _key(True, "Keep near-duplicate photos on the same side of the split.")
     group_by: str | None = _key(

@@ -38,6 +38,10 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
     pretrained = weights != "none" or start is not None
     if (options.freeze_epochs or 0) > options.epochs:
         raise UsageError(f"--freeze-epochs {options.freeze_epochs}: more than --epochs {options.epochs}")
+    if options.folds == 1:
+        raise UsageError("--folds 1: nothing would be left to train on", "give 2 or more; 5 is usual")
+    if options.folds:  # the epoch is not chosen on the photos that the accuracy is told of
+        options = replace(options, keep="last", early_stopping=0)
     # Strong augmentation prevents overfitting in long runs; short runs use less of it (docs/study.md).
     short = options.epochs < _LONG_RUN_EPOCHS
     # Random crops already vary position and scale; padded and squashed photos get an affine transform for that.
@@ -86,6 +90,8 @@ def resolve_machine(options: TrainOptions) -> TrainOptions:
     if device == "cuda" and options.devices > torch.cuda.device_count():
         raise BackendError(f"--devices {options.devices}: this machine has {torch.cuda.device_count()} GPUs")
     processes = options.devices * options.num_nodes
+    if options.folds and processes > 1:
+        raise UsageError("--folds trains on one device", "leave out --devices and --num-nodes, or --folds")
     if options.batch_size % processes:
         raise UsageError(
             f"--batch-size {options.batch_size} cannot be divided among {processes} processes",

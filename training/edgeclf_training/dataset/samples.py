@@ -47,6 +47,8 @@ class Split:
         val_origin: where the validation photos come from: "the val folder", or the rule that chose them.
         skipped: files left out: unreadable, duplicates, or on the quarantine list.
         notes: what was found and decided about duplicates, the quarantine list and more, one line each.
+        folds: fold number, from 1, of each photo of ``val``, if they are validated by cross-validation: then ``train``
+            holds these photos too, and each is validated by a network that was not trained on its fold.
         known: what identifies these photos and those of earlier runs; empty if the split was read from lists.
     """
 
@@ -57,6 +59,7 @@ class Split:
     val_origin: str
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+    folds: Mapping[Sample, int] = field(default_factory=dict, repr=False)
     known: "tuple[KnownPhoto, ...]" = field(default=(), compare=False, repr=False)
 
     def part(self, name: str) -> tuple[Sample, ...]:
@@ -79,12 +82,14 @@ def write_lists(split: Split, folder: Path) -> None:
     """Write the split as text files.
 
     ``train.txt``, ``val.txt`` and ``test.txt`` hold class, bytes and path of each photo, separated by tabs;
-    ``skipped.txt`` holds path and reason, ``notes.txt`` the notes.
+    ``skipped.txt`` holds path and reason, ``notes.txt`` the notes; ``folds.txt`` the fold of each photo in ``val.txt``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lists = {part: [f"{s.label}\t{s.size}\t{s.path}" for s in split.part(part)] for part in SPLITS}
     lists["skipped"] = [f"{s.path}\t{s.reason}" for s in split.skipped]
     lists["notes"] = list(split.notes)
+    if split.folds:
+        lists["folds"] = [str(split.folds[s]) for s in split.val]
     for name, lines in lists.items():
         data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
         write_atomically(folder / f"{name}.txt", partial(_write, data=data))
@@ -107,9 +112,12 @@ def read_lists(folder: Path, classes: Sequence[str], val_origin: str) -> Split:
         skipped = tuple(Skipped(Path(path), reason) for path, reason in rows_skipped)
         name = "notes"
         notes = tuple(_lines(folder / "notes.txt"))
+        name = "folds"
+        numbers = map(int, _lines(folder / "folds.txt")) if (folder / "folds.txt").exists() else ()
+        folds = dict(zip(parts["val"], numbers, strict=True)) if numbers else {}
     except (OSError, ValueError) as error:
         raise DataError(f"{folder / name}.txt cannot be read ({error})", "train again") from error
-    return Split(tuple(classes), parts["train"], parts["val"], parts["test"], val_origin, skipped, notes)
+    return Split(tuple(classes), parts["train"], parts["val"], parts["test"], val_origin, skipped, notes, folds)
 
 
 def _lines(path: Path) -> list[str]:

@@ -20,6 +20,7 @@ from edgeclf_training.dataset.exclusions import (
     photos_text,
 )
 from edgeclf_training.dataset.find_photos import find_photos
+from edgeclf_training.dataset.folds import assign_folds
 from edgeclf_training.dataset.found import Found
 from edgeclf_training.dataset.group_rules import effective_rule, group_column, parse_rule
 from edgeclf_training.dataset.groups import group_names, with_groups
@@ -44,6 +45,7 @@ def read_split(
     contract: ImageContract | None = None,
     quarantine: Mapping[Path, str] | None = None,
     labels: PathLike | None = None,
+    folds: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Split:
     """Find the photos in one or more data folders, scan each, and split them into train, val and test.
@@ -67,6 +69,8 @@ def read_split(
         contract: how photos will be decoded; needed for photos so large that they are only decoded at reduced scale.
         quarantine: absolute paths to leave out, each with the reason; see ``read_quarantine``.
         labels: a table that gives the labels instead of the class folders; see ``read_labels``.
+        folds: if not 0, all photos but those of ``test`` train, and are divided into so many folds for
+            cross-validation: those of ``val`` too, but not photos that an earlier run trained on.
         progress: called with (photos scanned, photos in all).
 
     Returns:
@@ -80,7 +84,7 @@ def read_split(
     roots = as_paths(roots)
     rule = parse_rule(group_by)
     table = read_labels(labels, group_column(rule)) if labels else None
-    options = SplitOptions(seed, val_split, group_near, effective_rule(group_by, table))
+    options = SplitOptions(seed, val_split, group_near, effective_rule(group_by, table), folds)
     found = find_photos(roots, seed=seed, only=only, max_per_class=max_per_class, labels=table)
     skipped: list[Skipped] = []
     notes = [*(f"{folder}: left out, its photos are not sorted yet" for folder in found.unsorted), *found.notes]
@@ -142,31 +146,39 @@ def _split(
     if rule:
         note_groups(entries, rule, notes)
 
-    set_aside = not found.parts["val"]
+    set_aside = not found.parts["val"] and not options.folds
     parts: dict[str, set[Sample]] = {part: {e.sample for e in entries if e.home == part} for part in SPLITS}
     fresh: dict[int, list[Sample]] = defaultdict(list)
-    if set_aside:
-        for e in entries:
-            if e.home == "train" and not e.group_trained:
-                fresh[e.group].append(e.sample)
+    for e in entries:
+        if e.home in (("train", "val") if options.folds else ("train",)) and not e.group_trained:
+            fresh[e.group].append(e.sample)
+    fold_of: dict[Sample, int] = {}
+    if options.folds:
+        fold_of = assign_folds(fresh.values(), options.folds, options.seed)
+        parts["train"] |= parts["val"]
+        parts["val"] = set(fold_of)
+    elif set_aside:
         aside = _set_aside(list(fresh.values()), parts["train"], options)
         parts["train"] -= aside
         parts["val"] |= aside
     if not parts["val"]:
         raise _no_validation(set_aside, any(e.group_trained for e in entries), options)
     origin = found.val_source
+    whole_groups = f", whole groups by {rule}" if rule else ""
     if set_aside:
         how = f"seed {options.seed}" if options.val_split == "random" else "the first by name"
-        whole = f", whole groups by {rule}" if rule else ""
-        origin = f"{VALIDATION_SHARE:.0%} of the training photos, {how}{whole}"
+        origin = f"{VALIDATION_SHARE:.0%} of the training photos, {how}{whole_groups}"
+    if options.folds:
+        origin = f"{options.folds} folds{whole_groups}, each photo by a network that was not trained on it"
     train, val, test = (tuple(sorted(parts[part])) for part in SPLITS)
-    note_validation(found.classes, val, fresh.values(), options, notes)
+    note_validation(found.classes, val, fresh.values() if set_aside else (), options, notes)
     used = [
         as_known(part, sample, scans[sample.path], names.get(sample.path, ""))
         for part in SPLITS
         for sample in sorted(parts[part])
     ]
-    return Split(found.classes, train, val, test, origin, tuple(skipped), tuple(notes), merge_known(earlier, used))
+    known = merge_known(earlier, used)
+    return Split(found.classes, train, val, test, origin, tuple(skipped), tuple(notes), fold_of, known)
 
 
 def _set_aside(groups: list[list[Sample]], train: Collection[Sample], options: SplitOptions) -> set[Sample]:

@@ -4,14 +4,17 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import torch
+from edgeclf.events import Listener, progress
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.loading.loader_processes import BatchLoader
 from edgeclf_training.loading.photo_dataset import Key, PhotoDataset
 from edgeclf_training.networks import Network
@@ -76,6 +79,87 @@ class PooledFeatures(Dataset[tuple[Tensor, int]]):
         epoch, index = key
         row = (epoch % self._views) * len(self) + index
         return torch.from_numpy(np.array(self._rows[row])), self.labels[index]
+
+
+class FeatureRows(Dataset[tuple[Tensor, int]]):
+    """Some of the photos of ``PooledFeatures``, under the indices 0, 1, 2, ...
+
+    Args:
+        features: of more photos.
+        rows: indices of the photos.
+    """
+
+    def __init__(self, features: "PooledFeatures | FeatureRows", rows: Sequence[int]) -> None:
+        self.labels: list[int] = [features.labels[row] for row in rows]
+        self._features, self._rows = features, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, int]:
+        epoch, index = key
+        return self._features[epoch, self._rows[index]]
+
+
+Features = tuple["PooledFeatures | FeatureRows", "PooledFeatures | FeatureRows | None"]
+"""Of the training photos, and of the validation photos if any are validated."""
+FeatureSource = Callable[[Network, TrainOptions, int, Listener], Features]
+"""Gives them, for a network with frozen features, resolved options and the number of epochs."""
+
+
+def compute_features(
+    train: PhotoDataset,
+    val: PhotoDataset | None,
+    folder: Path,
+    network: Network,
+    options: TrainOptions,
+    epochs: int,
+    on_event: Listener,
+) -> Features:
+    """The frozen features of the training and of the validation photos.
+
+    Args:
+        train, val: the photos; None if nothing is validated.
+        folder: where the temporary files are created.
+        network: its features and pool are run.
+        options: resolved.
+        epochs: of the frozen phase.
+        on_event: gets the progress.
+    """
+    views = min(epochs, options.frozen_views) if options.augment != "none" else 1
+    with progress(on_event, "computing frozen features") as update:
+        compute = partial(
+            PooledFeatures,
+            network,
+            batch_size=options.batch_size,
+            workers=options.workers or 0,
+            device=options.device,
+            folder=folder,
+            progress=update,
+        )
+        return compute(photos=train, views=views), compute(photos=val, views=1) if val else None
+
+
+def computed_once(source: FeatureSource) -> FeatureSource:
+    """A source that computes at its first call, and gives the same features from then on, whatever it is given."""
+    computed: list[Features] = []
+
+    def remembered(network: Network, options: TrainOptions, epochs: int, on_event: Listener) -> Features:
+        if not computed:
+            computed.append(source(network, options, epochs, on_event))
+        return computed[0]
+
+    return remembered
+
+
+def features_of(source: FeatureSource, train: Sequence[int], val: Sequence[int]) -> FeatureSource:
+    """The features of some photos of a source, by their indices in ``train`` and ``val`` of the source."""
+
+    def chosen(network: Network, options: TrainOptions, epochs: int, on_event: Listener) -> Features:
+        all_train, all_val = source(network, options, epochs, on_event)
+        return FeatureRows(all_train, train), FeatureRows(all_val, val) if all_val and val else None
+
+    return chosen
 
 
 def _reserve(file: IO[bytes], size: int) -> None:

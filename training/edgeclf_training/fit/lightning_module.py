@@ -1,5 +1,6 @@
 """The LightningModule of one training phase."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -84,11 +85,11 @@ class FineTuning(pl.LightningModule):
         return cast(Network, self.averaged.module)
 
     def epoch_metrics(self) -> dict[str, float]:
-        """Loss and accuracy of the epoch, ``train_`` and ``val_``; resets the metrics."""
+        """Loss and accuracy of the epoch, ``train_`` and ``val_``; NaN if nothing is validated. Resets the metrics."""
         found = {}
         for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
             metric = getattr(self, name)
-            found[name] = float(metric.compute())
+            found[name] = float(metric.compute()) if metric.update_called else math.nan
             metric.reset()
         return found
 

@@ -1,5 +1,6 @@
 """Messages of a training run."""
 
+import math
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from edgeclf.model.manifest import Metrics
 from edgeclf_training.dataset.exclusion_counts import count_left_out, counts_text
 from edgeclf_training.networks import Loaded
 from edgeclf_training.run.history import Epoch, History
+from edgeclf_training.run.out_of_fold import has_begun
 from edgeclf_training.run.run_folder import Run
 
 
@@ -66,12 +68,13 @@ class EpochEnd(Message):
     epochs: int = field(kw_only=True)
 
 
-def report_epoch(on_event: Listener, epochs: int, epoch: Epoch) -> None:
-    """Send an ``EpochEnd``."""
+def report_epoch(on_event: Listener, epochs: int, epoch: Epoch, what: str = "") -> None:
+    """Send an ``EpochEnd``; ``what`` begins its text, such as "fold 2/5, "."""
+    validated = f"validation loss {_loss(epoch.val_loss)}, accuracy {epoch.val_accuracy:.1%}; "
     text = (
-        f"epoch {epoch.epoch}/{epochs} ({epoch.phase}): "
+        f"{what}epoch {epoch.epoch}/{epochs} ({epoch.phase}): "
         f"loss {_loss(epoch.train_loss)}, accuracy {epoch.train_accuracy:.1%}; "
-        f"validation loss {_loss(epoch.val_loss)}, accuracy {epoch.val_accuracy:.1%}; {epoch.seconds:.0f} s"
+        f"{'' if math.isnan(epoch.val_accuracy) else validated}{epoch.seconds:.0f} s"
     )
     on_event(EpochEnd(text, epoch=epoch, epochs=epochs))
 
@@ -89,13 +92,21 @@ def report_metrics(on_event: Listener, metrics: Metrics, classes: Sequence[str])
 
 def say_what_is_left(on_event: Listener, run: Run, history: History) -> None:
     """After an interruption: report how to resume; delete the folder of a run without a finished epoch."""
-    if not history.epochs:
+    if not anything_kept(run, history):
         shutil.rmtree(run.folder)  # this run created the folder, and it contains no weights
         say(on_event, "interrupted before the end of the first epoch: nothing is kept")
         return
     folder = shlex.quote(str(run.folder))
+    if run.split.folds and not history.epochs:
+        say(on_event, f"interrupted: finished folds are kept; `edgeclf train --resume {folder}` resumes it")
+        return
     say(
         on_event,
         f"interrupted: {len(history.epochs)} of {run.options.epochs} epochs are finished; "
         f"`edgeclf train --resume {folder}` resumes it, `edgeclf export {folder}` exports the best weights so far",
     )
+
+
+def anything_kept(run: Run, history: History) -> bool:
+    """Whether an interrupted run has anything to resume from."""
+    return bool(history.epochs) or any(has_begun(run, fold) for fold in range(1, run.options.folds + 1))

@@ -7,17 +7,18 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from edgeclf.errors import BackendError, DataError, PhotoError, UsageError
-from edgeclf.events import Listener, Progress, progress
+from edgeclf.events import Listener, Progress
 from torch.utils.data import DataLoader
 
 from edgeclf_training.config.options import TrainOptions
-from edgeclf_training.fit.frozen_features import PooledFeatures, class_counts
+from edgeclf_training.fit.frozen_features import FeatureSource, class_counts, compute_features
 from edgeclf_training.fit.lightning_module import FineTuning, Phase
 from edgeclf_training.loading.loader_processes import loader_errors
 from edgeclf_training.loading.photo_dataset import Key, PhotoDataset, loader
@@ -30,7 +31,7 @@ def fit_phases(
     network: Network,
     phases: list[Phase],
     train: PhotoDataset,
-    val: PhotoDataset,
+    val: PhotoDataset | None,
     history: History,
     options: TrainOptions,
     *,
@@ -38,6 +39,7 @@ def fit_phases(
     logger: Any,
     on_event: Listener,
     resumed: bool = False,
+    features: FeatureSource | None = None,
 ) -> None:
     """Train through the phases; afterwards ``network`` has the best weights by validation, if any loss was finite.
 
@@ -47,13 +49,14 @@ def fit_phases(
     Args:
         network: changed in place.
         phases: in order.
-        train, val: the photos.
+        train, val: the photos; without ``val`` nothing is validated.
         history: records the epochs; with ``resumed``, it already holds those of the checkpoint.
         options: resolved.
         classes: number of classes.
         logger: Lightning's, or False.
         on_event: gets the progress of each epoch, and of the computation of frozen features.
         resumed: ``history`` and ``network`` come from a checkpoint.
+        features: gives the frozen features, if not each run computes its own.
 
     Raises:
         UsageError: the GPU's memory is too small.
@@ -77,9 +80,9 @@ def fit_phases(
         trainer = make_trainer(phase.epochs, options, [history, _Supervision(terminate, children), steps], logger)
         on_features = phase.unfreeze is None and trainer.world_size == 1
         done = sum(e.phase == phase.name for e in history.epochs) if mid_phase else 0
-        resume = resume_command(history.folder)
+        resume = resume_command(history.run_folder)
         with _as_errors(history), loader_errors(resume, options.workers or 0), _ending(children):
-            loaders = _Loaders(network, train, val, trainer, options, before, done)
+            loaders = _Loaders(network, train, val, trainer, options, before, done, features)
             batches = loaders.features(phase, history.folder, on_event) if on_features else loaders.photos()
             module = FineTuning(network, phase, options, counts, before, on_features)
             history.phase, history.phase_done = number, False
@@ -123,42 +126,32 @@ class _Loaders:
 
     network: Network
     train: PhotoDataset
-    val: PhotoDataset
+    val: PhotoDataset | None
     trainer: pl.Trainer
     options: TrainOptions
     before: int
     done: int
+    source: FeatureSource | None
 
-    def photos(self) -> tuple[DataLoader[Key], DataLoader[Key]]:
+    def photos(self) -> tuple[DataLoader[Key], DataLoader[Key] | None]:
         """This process's share of the photos."""
         o, workers = self.options, self.options.workers or 0
         share = {"rank": self.trainer.global_rank, "world": self.trainer.world_size}
         return (
             loader(self.train, o.batch_size, workers, shuffle=True, **self._epochs(), **share),
-            loader(self.val, o.batch_size, workers, shuffle=False, **share),
+            loader(self.val, o.batch_size, workers, shuffle=False, **share) if self.val else None,
         )
 
-    def features(self, phase: Phase, folder: Path, on_event: Listener) -> tuple[DataLoader[Key], DataLoader[Key]]:
+    def features(
+        self, phase: Phase, folder: Path, on_event: Listener
+    ) -> tuple[DataLoader[Key], DataLoader[Key] | None]:
         """The pooled activations of the photos, computed now."""
-        o = self.options
-        views = min(phase.epochs, o.frozen_views) if o.augment != "none" else 1
-        with progress(on_event, "computing frozen features") as update:
-            train, val = (
-                PooledFeatures(
-                    self.network,
-                    photos,
-                    number,
-                    batch_size=o.batch_size,
-                    workers=o.workers or 0,
-                    device=o.device,
-                    folder=folder,
-                    progress=update,
-                )
-                for photos, number in ((self.train, views), (self.val, 1))
-            )
+        batch_size = self.options.batch_size
+        source = self.source or partial(compute_features, self.train, self.val, folder)
+        train, val = source(self.network, self.options, phase.epochs, on_event)
         return (
-            loader(train, o.batch_size, 0, shuffle=True, **self._epochs()),
-            loader(val, o.batch_size, 0, shuffle=False),
+            loader(train, batch_size, 0, shuffle=True, **self._epochs()),
+            loader(val, batch_size, 0, shuffle=False) if val and self.val else None,
         )
 
     def _epochs(self) -> dict[str, int]:
@@ -235,7 +228,7 @@ def _as_errors(history: History) -> Iterator[None]:
 
 def _photo_lost(message: str, history: History) -> DataError:
     """The error for a photo that was readable when the run began and no longer is."""
-    return DataError(message, f"restore it, then resume with `{resume_command(history.folder)}`")
+    return DataError(message, f"restore it, then resume with `{resume_command(history.run_folder)}`")
 
 
 def check_logger(kind: str) -> None:

@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from edgeclf.errors import DataError, UsageError
-from edgeclf.evaluation.calibration_text import calibration_text
+from edgeclf.errors import UsageError
 from edgeclf.events import Listener, ignore, log, progress, say
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.images.contract import ImageContract
@@ -24,17 +23,15 @@ from edgeclf_training.dataset.samples import KNOWN_PHOTOS_FILE, Sample, Split, w
 from edgeclf_training.dataset.scan import absolute
 from edgeclf_training.dataset.split import read_split
 from edgeclf_training.dataset.zip_data import open_data
-from edgeclf_training.evaluation.calibration import calibrate
-from edgeclf_training.evaluation.divergence import LOWER_LEARNING_RATE, diverged
-from edgeclf_training.evaluation.predictions import evaluate, predict
-from edgeclf_training.fit.messages import describe, report_epoch, report_metrics, say_what_is_left
+from edgeclf_training.evaluation.predictions import evaluate
+from edgeclf_training.fit.cross_validation import photo_sets, shared_features, train_folds
+from edgeclf_training.fit.finish import finish
+from edgeclf_training.fit.messages import anything_kept, describe, report_epoch, say_what_is_left
 from edgeclf_training.fit.phases import check_logger, fit_phases, make_logger, quiet_lightning
 from edgeclf_training.fit.preflight import claim, need_space, writing
 from edgeclf_training.loading.loader_processes import loader_errors
 from edgeclf_training.loading.photo_dataset import PhotoDataset, loader
 from edgeclf_training.networks import Loaded, Network, build_network
-from edgeclf_training.report import write_report
-from edgeclf_training.report.confusion_matrix import write_confusion_csv
 from edgeclf_training.run.history import CHECKPOINT, History, trainer_rank
 from edgeclf_training.run.kept_photos import keep_photos
 from edgeclf_training.run.lineage import known_photos, run_of_weights
@@ -105,6 +102,7 @@ def train(
             contract=contract,
             quarantine=quarantine,
             labels=labels,
+            folds=options.folds,
             progress=update,
         )
     split = replace(split, notes=(*unknown, *split.notes))
@@ -133,7 +131,8 @@ def train(
             write_known(split.known, out / "split" / KNOWN_PHOTOS_FILE)
             keep_photos(split.test or split.val, contract, out, options.seed)
             save_run(run)
-    return _fit(run, network, start, make_logger(logger, out), on_event, resumed=False, report=report)
+    initial = partial(_initial, options, split.classes, start)
+    return _fit(run, network, initial, start, make_logger(logger, out), on_event, resumed=False, report=report)
 
 
 def resume(
@@ -175,97 +174,73 @@ def resume(
         )
     run = going_on(run, data, on_event)
     run = replace(run, options=resolve_machine(replace(run.options, **(machine or {}))))
-    begun = (folder / CHECKPOINT).exists()  # then its initial weights are no longer needed
+    # The initial weights of a run that has begun are no longer needed, but by the folds that have not.
+    begun = (folder / CHECKPOINT).exists()
     start = load_run(run.start) if run.start and not begun else None
     network, _ = _network(replace(run.options, weights="none") if begun else run.options, run.classes, start)
     need_space(folder, network)
-    return _fit(run, network, start, make_logger(logger, folder), on_event, resumed=True, report=report)
+    initial = partial(_initial, run.options, run.classes, start)
+    return _fit(run, network, initial, start, make_logger(logger, folder), on_event, resumed=True, report=report)
 
 
 def _fit(
-    run: Run, network: Network, start: Run | None, logger: Any, on_event: Listener, *, resumed: bool, report: bool
+    run: Run,
+    network: Network,
+    initial: Callable[[], Network],
+    start: Run | None,
+    logger: Any,
+    on_event: Listener,
+    *,
+    resumed: bool,
+    report: bool,
 ) -> Run:
-    """From a prepared network to a finished run folder."""
+    """From a prepared network to a finished run folder; ``initial`` makes the network that folds start from."""
     o, classes = run.options, len(run.classes)
     history = History(run.folder, o.keep, o.early_stopping, partial(report_epoch, on_event, o.epochs))
     resumed = resumed and history.resume(network)
     if resumed:
         say(on_event, f"resuming after epoch {len(history.epochs)} of {o.epochs}")
+    features = None
     try:
         with (
             quiet_lightning(),
             writing(run.folder, f"then resume with `{resume_command(run.folder)}`"),
         ):
-            if start is not None and not resumed:
+            if run.split.folds:
+                features = shared_features(run)
+                train_folds(run, initial, features, on_event)
+                say(on_event, "all folds are finished; now the network of all photos is trained")
+            elif start is not None and not resumed:
                 with loader_errors(resume_command(run.folder), o.workers or 0):
                     before = evaluate(network, _batches(run, run.split.val), classes, "validation", o.device)
                 right = f"{before.correct} of {before.photos} validation photos right ({before.accuracy:.1%})"
                 say(on_event, f"before: {right}")
                 history.start_from(network, before.accuracy)
+            train, val = photo_sets(run)
             fit_phases(
                 network,
                 phases_of(o, network),
-                PhotoDataset(run.split.train, run.classes, run.contract, o if o.augment != "none" else None),
-                PhotoDataset(run.split.val, run.classes, run.contract),
+                train,
+                None if run.split.folds else val,
                 history,
                 o,
                 classes=classes,
                 logger=logger,
                 on_event=on_event,
                 resumed=resumed,
+                features=features,
             )
     except KeyboardInterrupt:
         if trainer_rank() == 0:
             say_what_is_left(on_event, run, history)
         raise
     except UsageError as error:  # so that the corrected command can use the same folder
-        if trainer_rank() == 0 and not history.epochs and not isinstance(error.__cause__, OSError):
+        if trainer_rank() == 0 and not anything_kept(run, history) and not isinstance(error.__cause__, OSError):
             shutil.rmtree(run.folder)
         raise
     if trainer_rank() != 0:
         return run
-    return _finish(run, network, history, on_event, report)
-
-
-def _finish(run: Run, network: Network, history: History, on_event: Listener, report: bool) -> Run:
-    """Compute the metrics with the saved weights, and write the files of a finished run."""
-    if history.best is None:
-        raise DataError("training diverged: no epoch has a finite validation loss", LOWER_LEARNING_RATE)
-    o, epochs = run.options, history.epochs
-    if len(epochs) < o.epochs:
-        say(
-            on_event,
-            f"{len(epochs)} of {o.epochs} epochs: --early-stopping, {o.early_stopping} without improvement",
-        )
-    if history.best.phase != epochs[-1].phase and o.keep != "last":
-        say(on_event, f"no {epochs[-1].phase} epoch was better; try more --epochs or a lower --backbone-lr")
-    which = f"epoch {history.best.epoch}" if history.best.epoch else "the initial weights"
-    say(on_event, f"{run.options.keep}: {which}; its weights are kept")
-    divergence = diverged([e.val_loss for e in epochs], history.best.epoch, len(run.classes))
-    if divergence and not divergence.weights_unusable:
-        say(on_event, f"{divergence.message}; {LOWER_LEARNING_RATE}")
-    held_out = [("validation", run.split.val), *([("test", run.split.test)] if run.split.test else [])]
-    predictions = [
-        predict(network, samples, run.classes, run.contract, name, device=run.options.device)
-        for name, samples in held_out
-    ]
-    calibration = calibrate(predictions[0].logits, predictions[0].labels)
-    metrics = tuple(p.metrics for p in predictions)
-    run = replace(run, metrics=metrics, calibration=calibration, best_epoch=history.best.epoch)
-    with writing(run.folder, f"then resume with `{resume_command(run.folder)}`"):
-        write_confusion_csv(run.metrics[-1], run.classes, run.folder)
-        save_run(run)
-        (run.folder / CHECKPOINT).unlink(missing_ok=True)
-    for f in run.metrics:
-        report_metrics(on_event, f, run.classes)
-    say(on_event, f"calibrated: {calibration_text(calibration)}")
-    if report:
-        with writing(run.folder, f"then make the report with `edgeclf report {shlex.quote(str(run.folder))}`"):
-            write_report(run, network, predictions, on_event=on_event)
-        say(on_event, f"report: {run.folder / 'report.html'}")
-    if divergence and divergence.weights_unusable:
-        raise DataError(divergence.message, LOWER_LEARNING_RATE)
-    return run
+    return finish(run, network, history, on_event, report)
 
 
 def _network(options: TrainOptions, classes: Sequence[str], start: Run | None) -> tuple[Network, Loaded | None]:
@@ -282,6 +257,10 @@ def _network(options: TrainOptions, classes: Sequence[str], start: Run | None) -
     if start is not None:
         copy_known_classes(network, start.network(), classes, start.classes)
     return network, loaded
+
+
+def _initial(options: TrainOptions, classes: Sequence[str], start: Run | None) -> Network:
+    return _network(options, classes, start)[0]
 
 
 def _provenance(options: TrainOptions, split: Split, loaded: Loaded | None, start: Run | None) -> Provenance:

@@ -23,6 +23,7 @@ from edgeclf.model.manifest import Calibration, Metrics
 from edgeclf_training.dataset.exclusion_counts import count_left_out
 from edgeclf_training.evaluation.calibration import confidence
 from edgeclf_training.evaluation.divergence import diverged
+from edgeclf_training.evaluation.label_doubts import LabelDoubt, doubtful_labels
 from edgeclf_training.evaluation.predictions import Predictions
 from edgeclf_training.report.gradcam import Evidence
 from edgeclf_training.run.run_folder import Run
@@ -51,10 +52,14 @@ def collect_metrics(
     """
     curves = read_curves(run.folder / "metrics.csv")
     split = run.split
+    doubts: tuple[LabelDoubt, ...] = ()
+    if split.folds and calibration is not None and predictions[0].split == "validation":
+        doubts = doubtful_labels(predictions[0], run.classes, calibration.temperature)
     parts = {"train": split.train, "validation": split.val, "test": split.test}
     counted = {part: Counter(sample.label for sample in samples) for part, samples in parts.items()}
     best = best_epoch(curves, run.metrics, run.options.keep) if run.best_epoch is None else run.best_epoch
-    divergence = diverged([row.get("val_loss") for row in curves], best, len(run.classes))
+    loss = "train_loss" if split.folds else "val_loss"  # with folds, nothing is validated while the last network trains
+    divergence = diverged([row.get(loss) for row in curves], best, len(run.classes))
     return {
         "schema_version": SCHEMA_VERSION,
         "headline": predictions[-1].split,
@@ -79,6 +84,7 @@ def collect_metrics(
         "splits": {p.split: _split_metrics(p, run.classes, calibration) for p in predictions},
         "calibration": None if calibration is None else {**asdict(calibration), "reached": reaches_aim(calibration)},
         "evidence": asdict(evidence),
+        "doubtful_labels": [{**asdict(doubt), "path": str(doubt.path)} for doubt in doubts],
         "curves": curves,
         "best_epoch": best,
         "diverged": divergence.message if divergence else None,

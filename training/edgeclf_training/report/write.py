@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from edgeclf.errors import DataError
-from edgeclf.events import Listener, log, progress, say
+from edgeclf.events import Listener, log, progress
 from edgeclf.files.atomic_write import write_over
 
 from edgeclf_training.dataset.samples import choose_evenly
 from edgeclf_training.evaluation.calibration import calibrate
-from edgeclf_training.evaluation.predictions import Predictions, predict
+from edgeclf_training.evaluation.predictions import Predictions
 from edgeclf_training.networks import Network
 from edgeclf_training.report.gradcam import evidence
 from edgeclf_training.report.metrics_json import collect_metrics
 from edgeclf_training.report.mistakes import mistakes
 from edgeclf_training.report.page import page
+from edgeclf_training.report.predictions import held_out_predictions
 from edgeclf_training.run.run_folder import Run
 
 _MAX_EXPLAINED_PHOTOS = 200  # photos whose heat maps are measured
@@ -48,7 +49,7 @@ def write_report(
         DataError: the network cannot be read, no held-out photo is left, or the folder cannot be written.
     """
     network = network or run.network()
-    predictions = predictions or _predict(run, network, on_event)
+    predictions = predictions or held_out_predictions(run, network, on_event)
     if not any(len(p.labels) for p in predictions):
         raise DataError(
             f"{run.folder}: none of its {sum(len(p.missing) for p in predictions)} held-out photos can be read",
@@ -89,17 +90,3 @@ def _is_ours(path: str) -> bool:
     head = Path(path).read_bytes()
     is_page = b'name="generator" content="edgeclf"' in head or b"right</title>" in head
     return is_page or (b'"headline"' in head and b'"splits"' in head)
-
-
-def _predict(run: Run, network: Network, on_event: Listener) -> list[Predictions]:
-    parts = [("validation", run.split.val), *([("test", run.split.test)] if run.split.test else [])]
-    predictions = []
-    for name, samples in parts:
-        with progress(on_event, f"predicting {name} photos") as update:
-            predictions.append(predict(network, samples, run.classes, run.contract, name, progress=update))
-    missing = [skipped for p in predictions for skipped in p.missing]
-    for skipped in missing[:5]:
-        say(on_event, f"left out: {skipped.reason}")
-    if len(missing) > 5:
-        say(on_event, f"left out: {len(missing) - 5} more")
-    return predictions

@@ -29,6 +29,7 @@ class Epoch:
     """Metrics of one epoch; a row of metrics.csv. Accuracies are shares, 0..1; ``seconds`` is wall time.
 
     The training metrics are of augmented and mixed photos under the smoothed loss, taken while the weights change.
+    ``val_loss`` and ``val_accuracy`` are NaN if nothing is validated.
     """
 
     epoch: int
@@ -38,6 +39,11 @@ class Epoch:
     val_loss: float
     val_accuracy: float
     seconds: float
+
+    @property
+    def loss(self) -> float:
+        """The validation loss; the training loss if nothing is validated."""
+        return self.train_loss if math.isnan(self.val_accuracy) else self.val_loss
 
 
 class History(pl.callbacks.Checkpoint):
@@ -51,9 +57,17 @@ class History(pl.callbacks.Checkpoint):
         keep: "best", or "last" to count every epoch as better than the one before.
         patience: a phase stops after this many epochs without improvement; 0: never early.
         report: called after each finished epoch.
+        run_folder: of the run that this is a fold of; ``folder`` if None.
     """
 
-    def __init__(self, folder: Path, keep: str, patience: int, report: Callable[[Epoch], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keep: str,
+        patience: int,
+        report: Callable[[Epoch], None],
+        run_folder: Path | None = None,
+    ) -> None:
         self.epochs: list[Epoch] = []
         self.best: Epoch | None = None
         self.phase = 0  # index of the current phase
@@ -61,6 +75,7 @@ class History(pl.callbacks.Checkpoint):
         self._better = 0  # the last epoch that was better than all before it
         self._weights: dict[str, Tensor] = {}
         self.folder, self._keep, self._patience, self._report = folder, keep, patience, report
+        self.run_folder = run_folder or folder
         self._started = 0.0
 
     def start_from(self, network: Network, accuracy: float) -> None:
@@ -86,7 +101,7 @@ class History(pl.callbacks.Checkpoint):
         self.epochs.append(epoch)
         if is_better(_accuracy_and_loss(epoch), map(_accuracy_and_loss, self._earlier())):
             self._better = epoch.epoch
-        if math.isfinite(epoch.val_loss) and (self._better == epoch.epoch or self._keep == "last"):
+        if math.isfinite(epoch.loss) and (self._better == epoch.epoch or self._keep == "last"):
             self.best = epoch
             self._weights = _copy(pl_module.validated)
         in_phase = trainer.current_epoch + 1

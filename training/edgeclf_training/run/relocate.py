@@ -62,7 +62,8 @@ def relocated(run: Run, data: PathLike | Sequence[PathLike] = (), on_event: List
     roots = roots or run.data
     say(on_event, f"{len(places)} of {len(samples)} photos found in {', '.join(map(str, roots))}")
     parts = {part: tuple(moved.get(s, s) for s in run.split.part(part)) for part in SPLITS}
-    run = replace(run, data=roots, split=run.split.with_parts(parts))
+    folds = {moved.get(s, s): fold for s, fold in run.split.folds.items()}
+    run = replace(run, data=roots, split=replace(run.split.with_parts(parts), folds=folds))
     called = {_key(s): place for s, place in moved.items()}
     known = [
         replace(k, name=called[key].path.name, size=called[key].size) if (key := _key(k)) in called else k

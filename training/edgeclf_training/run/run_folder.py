@@ -6,6 +6,8 @@ network.pt       state dict of the best weights by validation
 checkpoint.pt    state to resume from; deleted when the run has finished
 metrics.csv      one row per epoch
 split/*.txt      which photo was trained on, validated with, tested, skipped; notes on duplicates
+folds/*.npz      with --folds: logits of each photo by a network that was not trained on it
+doubtful-labels.txt  with --folds: photos that are probably labelled wrong, a quarantine list
 split/known.jsonl  content hashes of these photos and of those of earlier runs, to recognise them
 kept/*.jpg       small copies of a few held-out photos, to check an export without the originals
 confusion.csv    counts on the test photos, or on the validation photos where there is no test folder

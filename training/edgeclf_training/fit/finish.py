@@ -1,0 +1,82 @@
+"""The end of a training run: metrics with the saved weights, calibration, and the files of a finished run."""
+
+import shlex
+from dataclasses import replace
+
+from edgeclf.errors import DataError
+from edgeclf.evaluation.calibration_text import calibration_text
+from edgeclf.events import Listener, say
+
+from edgeclf_training.dataset.quarantine import write_quarantine
+from edgeclf_training.dataset.scan import absolute
+from edgeclf_training.evaluation.calibration import calibrate
+from edgeclf_training.evaluation.divergence import LOWER_LEARNING_RATE, diverged
+from edgeclf_training.evaluation.label_doubts import LabelDoubt, doubtful_labels
+from edgeclf_training.evaluation.predictions import Predictions
+from edgeclf_training.fit.messages import report_metrics
+from edgeclf_training.fit.preflight import writing
+from edgeclf_training.networks import Network
+from edgeclf_training.report import write_report
+from edgeclf_training.report.confusion_matrix import write_confusion_csv
+from edgeclf_training.report.predictions import held_out_predictions
+from edgeclf_training.run.history import CHECKPOINT, History
+from edgeclf_training.run.run_folder import Run, resume_command, save_run
+
+DOUBTFUL_LABELS = "doubtful-labels.txt"
+
+
+def finish(run: Run, network: Network, history: History, on_event: Listener, report: bool) -> Run:
+    """Compute the metrics with the saved weights, and write the files of a finished run."""
+    if history.best is None:
+        raise DataError("training diverged: no epoch has a finite validation loss", LOWER_LEARNING_RATE)
+    o, epochs = run.options, history.epochs
+    if len(epochs) < o.epochs:
+        say(
+            on_event,
+            f"{len(epochs)} of {o.epochs} epochs: --early-stopping, {o.early_stopping} without improvement",
+        )
+    if history.best.phase != epochs[-1].phase and o.keep != "last":
+        say(on_event, f"no {epochs[-1].phase} epoch was better; try more --epochs or a lower --backbone-lr")
+    which = f"epoch {history.best.epoch}" if history.best.epoch else "the initial weights"
+    say(on_event, f"{run.options.keep}: {which}; its weights are kept")
+    divergence = diverged([e.loss for e in epochs], history.best.epoch, len(run.classes))
+    if divergence and not divergence.weights_unusable:
+        say(on_event, f"{divergence.message}; {LOWER_LEARNING_RATE}")
+    predictions = held_out_predictions(run, network, on_event, o.device)
+    calibration = calibrate(predictions[0].logits, predictions[0].labels)
+    metrics = tuple(p.metrics for p in predictions)
+    run = replace(run, metrics=metrics, calibration=calibration, best_epoch=history.best.epoch)
+    with writing(run.folder, f"then resume with `{resume_command(run.folder)}`"):
+        write_confusion_csv(run.metrics[-1], run.classes, run.folder)
+        save_run(run)
+        (run.folder / CHECKPOINT).unlink(missing_ok=True)
+    for f in run.metrics:
+        report_metrics(on_event, f, run.classes)
+    say(on_event, f"calibrated: {calibration_text(calibration)}")
+    if run.split.folds:
+        _report_doubts(run, predictions[0], on_event)
+    if report:
+        with writing(run.folder, f"then make the report with `edgeclf report {shlex.quote(str(run.folder))}`"):
+            write_report(run, network, predictions, on_event=on_event)
+        say(on_event, f"report: {run.folder / 'report.html'}")
+    if divergence and divergence.weights_unusable:
+        raise DataError(divergence.message, LOWER_LEARNING_RATE)
+    return run
+
+
+def _report_doubts(run: Run, predictions: Predictions, on_event: Listener) -> None:
+    """List the photos that are probably labelled wrong, as a quarantine list."""
+    assert run.calibration is not None
+    doubts = doubtful_labels(predictions, run.classes, run.calibration.temperature)
+    if not doubts:
+        return
+    file = run.folder / DOUBTFUL_LABELS
+    with writing(run.folder, f"then resume with `{resume_command(run.folder)}`"):
+        write_quarantine(file, {absolute(doubt.path): _reason(doubt) for doubt in doubts})
+    first = doubts[0]
+    say(on_event, f"{len(doubts)} photos are probably labelled wrong, the first is {first.path}: {_reason(first)}")
+    say(on_event, f"look at them in report.html; {file} lists them: correct it, then give it to --quarantine")
+
+
+def _reason(doubt: LabelDoubt) -> str:
+    return f"labelled {doubt.label}, predicted {doubt.predicted} ({doubt.predicted_probability:.0%})"
