@@ -22,6 +22,8 @@ _TAKEN, _OFFSET, _FRACTION, _SERIAL = 0x9003, 0x9011, 0x9291, 0xA431
 _LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE = 1, 2, 3, 4
 _WANTED = {_MAKE, _MODEL, _EXIF_DIRECTORY, _GPS_DIRECTORY, _TAKEN, _OFFSET, _FRACTION, _SERIAL, 1, 2, 3, 4}
 _ASCII, _LONG, _RATIONAL, _DIRECTORY = 2, 4, 5, 13  # types of values
+_SIZES = {_ASCII: 1, _LONG: 4, _RATIONAL: 8, _DIRECTORY: 4}  # bytes of one
+_ENTRIES = {order: struct.Struct(order + "HHII") for order in "<>"}  # tag, type, number of values, value or offset
 _MAX_TAGS = 1000  # of a directory; a damaged one may claim any number
 _MAX_VALUE_BYTES = 256
 _MICRODEGREES = 1e6  # degrees are rounded to 6 digits: 0.1 m
@@ -109,17 +111,13 @@ def _directory(block: bytes, start: "_Value | None", order: str) -> dict[int, _V
     found: dict[int, _Value] = {}
     if not isinstance(start, int) or start + 2 > len(block):
         return found
-    entry = struct.Struct(order + "HHII")
     (count,) = struct.unpack_from(order + "H", block, start)
-    for number in range(min(count, _MAX_TAGS)):
-        position = start + 2 + number * entry.size
-        if position + entry.size > len(block):
-            break
-        tag, kind, length, offset = entry.unpack_from(block, position)
+    end = start + 2 + min(count, _MAX_TAGS, (len(block) - start - 2) // 12) * 12
+    for number, (tag, kind, length, offset) in enumerate(_ENTRIES[order].iter_unpack(block[start + 2 : end])):
         if tag not in _WANTED or not length:
             continue
-        size = length * {_ASCII: 1, _LONG: 4, _DIRECTORY: 4, _RATIONAL: 8}.get(kind, _MAX_VALUE_BYTES + 1)
-        value = position + 8 if size <= 4 else offset
+        size = length * _SIZES.get(kind, _MAX_VALUE_BYTES + 1)
+        value = start + 10 + number * 12 if size <= 4 else offset
         if size > _MAX_VALUE_BYTES or value + size > len(block):
             continue
         if kind == _ASCII:
@@ -144,7 +142,7 @@ def _text(raw: bytes) -> str:
 
 
 def _time(exif: dict[int, _Value]) -> str | None:
-    found = _TIME.match(str(exif.get(_TAKEN, "")))
+    found = _TIME.match(_words(exif, _TAKEN))
     if found is None:
         return None
     year, month, day, hour, minute, second = (int(part) for part in found.groups())
@@ -152,18 +150,23 @@ def _time(exif: dict[int, _Value]) -> str | None:
         return None
     if (month, day) == (2, 29) and (year % 4 or (year % 100 == 0 and year % 400)):
         return None
-    digits = _DIGITS.match(str(exif.get(_FRACTION, "")))
+    digits = _DIGITS.match(_words(exif, _FRACTION))
     fraction = f".{digits[0]:0<3.3}" if digits else ""
-    offset = _UTC_OFFSET.match(str(exif.get(_OFFSET, "")))
+    offset = _UTC_OFFSET.match(_words(exif, _OFFSET))
     return "{}-{}-{}T{}:{}:{}".format(*found.groups()) + fraction + (offset[0] if offset else "")
 
 
 def _camera(first: dict[int, _Value], exif: dict[int, _Value]) -> str | None:
     """Maker, model and serial number. Many cameras repeat the maker in the model."""
-    make, model, serial = (str(one or "") for one in (first.get(_MAKE), first.get(_MODEL), exif.get(_SERIAL)))
+    make, model, serial = _words(first, _MAKE), _words(first, _MODEL), _words(exif, _SERIAL)
     repeated = make and model.lower().startswith(make.split(" ")[0].lower())
     name = model if repeated else f"{make} {model}".strip(" ")
     return (f"{name} ({serial})" if serial else name) if name else None
+
+
+def _words(tags: dict[int, _Value], tag: int) -> str:
+    found = tags.get(tag)
+    return found if isinstance(found, str) else ""
 
 
 def _degrees(parts: "_Value | None", side: "_Value | None", sides: str, most: float) -> float | None:
