@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
     from edgeclf.errors import BackendError, EdgeclfError, ExplainError, ModelError, PhotoError, UsageError
     from edgeclf.images.contract import ImageContract
+    from edgeclf.images.photo_facts import PhotoFacts, photo_facts
     from edgeclf.images.preprocess import network_input
     from edgeclf.model.manifest import Manifest
+    from edgeclf.photo_events import PhotoEvent, predict_events
     from edgeclf.results import Explanation, Features, Prediction, RankedLabel
 
 __version__ = "0.1.0"
@@ -28,6 +30,8 @@ _HOME = {
     ),
     "ImageContract": "images.contract",
     "network_input": "images.preprocess",
+    **dict.fromkeys(("PhotoFacts", "photo_facts"), "images.photo_facts"),
+    **dict.fromkeys(("PhotoEvent", "predict_events"), "photo_events"),
     "Manifest": "model.manifest",
     **dict.fromkeys(("Explanation", "Features", "Prediction", "RankedLabel"), "results"),
 }
@@ -43,11 +47,15 @@ __all__ = [
     "Manifest",
     "ModelError",
     "PhotoError",
+    "PhotoEvent",
+    "PhotoFacts",
     "Prediction",
     "RankedLabel",
     "UsageError",
     "__version__",
     "network_input",
+    "photo_facts",
+    "predict_events",
 ]
 
 

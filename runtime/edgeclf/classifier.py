@@ -1,6 +1,7 @@
 """The classifier: one model file that ranks the classes of photos and explains the ranking with heat maps."""
 
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from edgeclf.argument_checks import check_settings, check_whole
 from edgeclf.errors import ExplainError, PhotoError
-from edgeclf.images.preprocess import InputAndDisplay, Photo, is_network_input, network_input, network_input_and_display
+from edgeclf.images.pixels_and_facts import DisplayAndFacts, InputAndFacts, display_and_facts, input_and_facts
+from edgeclf.images.preprocess import Photo, is_network_input, network_input
 from edgeclf.model.default_model import DEFAULT_MODEL as DEFAULT_MODEL
 from edgeclf.model.default_model import default_model as default_model
 from edgeclf.model.features_output import FEATURES, with_features
@@ -137,10 +139,10 @@ class Classifier:
             UsageError: ``top_k`` is below 1.
         """
         check_whole("top_k", top_k)
-        return self._predict(None, self._network_input(photo), top_k, logits)
+        return self._predict(None, (self._network_input(photo), None), top_k, logits)
 
     def predict_many(
-        self, photos: Iterable[Photo | PhotoError], top_k: int = 5, *, logits: bool = False
+        self, photos: Iterable[Photo | PhotoError], top_k: int = 5, *, logits: bool = False, facts: bool = False
     ) -> Generator[Prediction | PhotoError, None, None]:
         """Rank the classes of many photos, lazily and in order. A photo that cannot be read yields its error.
 
@@ -152,6 +154,7 @@ class Classifier:
         Args:
             photos: each as for ``predict``; an error in place of a photo is yielded in its turn.
             top_k, logits: as for ``predict``.
+            facts: also read from the EXIF when, where and with which camera the photo was taken.
 
         Returns:
             A prediction or an error for each photo.
@@ -161,7 +164,7 @@ class Classifier:
             UsageError: ``top_k`` is below 1, or ``photos`` is a single photo.
         """
         check_whole("top_k", top_k)
-        decode = partial(network_input, contract=self.manifest.contract)
+        decode = partial(input_and_facts, contract=self.manifest.contract, facts=facts)
         work = partial(self._predict, top_k=top_k, logits=logits)
         return self._sessions.run_many("predict_many", photos, decode, work, _PREDICT_BYTES)
 
@@ -183,7 +186,7 @@ class Classifier:
         """
         check_whole("top_k", top_k)
         wanted = self.index(label) if label is not None else None
-        return self._explain(None, self._decode(photo), wanted, top_k)
+        return self._explain(None, self._decode(photo), wanted, top_k, logits=False)
 
     def explain_many(
         self,
@@ -191,11 +194,14 @@ class Classifier:
         then: Callable[[Explanation], Result],
         label: str | None = None,
         top_k: int = 5,
+        *,
+        logits: bool = False,
+        facts: bool = False,
     ) -> Generator[Result | ExplainError | PhotoError, None, None]:
         """Explain many photos, lazily, in parallel and in order, as ``predict_many`` predicts them.
 
         Args:
-            photos: as for ``predict_many``.
+            photos, logits, facts: as for ``predict_many``.
             then: called with each explanation, in the thread that made it, so that drawing and encoding run in parallel
                 too; what it returns is yielded. A few results wait in memory: return small ones.
             label, top_k: as for ``explain``.
@@ -204,19 +210,19 @@ class Classifier:
             For each photo what ``then`` returned, or the photo's error; an ExplainError holds the prediction.
 
         Raises:
-            ModelError, UsageError: as ``predict_many``.
-            UsageError: the model has no such class.
+            ModelError, UsageError: as ``predict_many``, and if the model has no such class.
         """
         check_whole("top_k", top_k)
         wanted = self.index(label) if label is not None else None
 
-        def explained(session: Any, photo: InputAndDisplay) -> Result | ExplainError:
+        def explained(session: Any, photo: DisplayAndFacts) -> Result | ExplainError:
             try:
-                return then(self._explain(session, photo, wanted, top_k))
+                return then(self._explain(session, photo, wanted, top_k, logits))
             except ExplainError as error:
                 return error.alone()
 
-        return self._sessions.run_many("explain_many", photos, self._decode, explained, _EXPLAIN_BYTES)
+        decode = partial(self._decode, facts=facts)
+        return self._sessions.run_many("explain_many", photos, decode, explained, _EXPLAIN_BYTES)
 
     def features(self, photo: Photo) -> NDArray[np.float32]:
         """Compute what the network's head reads, to compare photos by. The first call opens a second session.
@@ -277,9 +283,9 @@ class Classifier:
 
         return class_index(label, self.labels, self.manifest.display_names)
 
-    def _predict(self, session: Any, image: NDArray[np.uint8], top_k: int, logits: bool) -> Prediction:
-        (scores,) = self._sessions.run(session, image, "logits")
-        return self.rank(scores, top_k, logits=logits)
+    def _predict(self, session: Any, read: InputAndFacts, top_k: int, logits: bool) -> Prediction:
+        (scores,) = self._sessions.run(session, read[0], "logits")
+        return replace(self.rank(scores, top_k, logits=logits), facts=read[1])
 
     def _features(self, session: Any, image: NDArray[np.uint8], top_k: int) -> Features:
         scores, vector = self._feature_sessions.run(session, image, "logits", FEATURES)
@@ -289,12 +295,14 @@ class Classifier:
         contract = self.manifest.contract  # decoded before a session is asked for: it may still be opening
         return photo if is_network_input(photo, contract) else network_input(photo, contract)
 
-    def _decode(self, photo: Photo) -> InputAndDisplay:
-        return network_input_and_display(photo, self.manifest.contract, DISPLAY_SIDE)
+    def _decode(self, photo: Photo, facts: bool = False) -> DisplayAndFacts:
+        return display_and_facts(photo, self.manifest.contract, DISPLAY_SIDE, facts=facts)
 
-    def _explain(self, session: Any, photo: InputAndDisplay, wanted: int | None, top_k: int) -> Explanation:
-        image, display, photo_size = photo
+    def _explain(
+        self, session: Any, photo: DisplayAndFacts, wanted: int | None, top_k: int, logits: bool
+    ) -> Explanation:
+        image, display, photo_size, facts = photo
         scores, cams, cam_class = self._sessions.run(session, image, *_OUTPUTS)
-        all_classes = self.rank(scores, len(self.labels))
+        all_classes = replace(self.rank(scores, len(self.labels), logits=logits), facts=facts)
         contract = self.manifest.contract
         return explanation_of(wanted, all_classes, top_k, cams, cam_class, display, photo_size, contract)

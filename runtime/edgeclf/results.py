@@ -1,7 +1,7 @@
 """The results of a classifier: rankings of classes, made from logits, and heat maps."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +10,7 @@ from PIL import Image
 
 from edgeclf.errors import ExplainError
 from edgeclf.images.contract import ImageContract
+from edgeclf.images.photo_facts import PhotoFacts
 from edgeclf.images.placement import Placement
 
 DISPLAY_SIDE = 1600  # pixels, longest side of the photo in an explanation
@@ -84,7 +85,7 @@ def explanation_of(
     explained = [int(index) for index in cam_class]
     if wanted is None:
         wanted = explained[0] if explained else all_classes.best.index
-    prediction = Prediction(all_classes.ranking[:top_k], all_classes.unknown)
+    prediction = replace(all_classes, ranking=all_classes.ranking[:top_k])
     label = next(entry for entry in all_classes.ranking if entry.index == wanted)
     if wanted not in explained:
         known = f"the model computes heat maps of the {len(explained)} best-ranked classes only"
@@ -122,11 +123,13 @@ class Prediction:
         ranking: the top k classes, best first.
         unknown: the best probability is below the threshold, so the best class is likely to be wrong.
         logits: float32 ``[classes]``, only if requested.
+        facts: when, where and with which camera the photo was taken; only if requested, and None for pixels.
     """
 
     ranking: tuple[RankedLabel, ...]
     unknown: bool = False
     logits: NDArray[np.float32] | None = field(default=None, compare=False)
+    facts: PhotoFacts | None = field(default=None, compare=False)
 
     @property
     def best(self) -> RankedLabel:

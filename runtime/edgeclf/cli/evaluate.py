@@ -18,6 +18,7 @@ from edgeclf.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
     from edgeclf.evaluation.evaluate import Evaluation
+    from edgeclf.evaluation.event_accuracy import EventAccuracy
     from edgeclf.evaluation.labelled_photos import LabelledPhotos
 
 _MAX_MATRIX_CLASSES = 12  # with more classes the most confused pairs are printed, not the matrix
@@ -39,6 +40,10 @@ def evaluate(
     ignore_unknown: Annotated[
         bool, typer.Option("--ignore-unknown", help="Leave out folders that are not a class of the model.")
     ] = False,
+    events: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0.0, help="Also answer photos together, as `edgeclf predict --events`."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     device: Device = "auto",
     threads: Threads = None,
@@ -48,16 +53,20 @@ def evaluate(
     \b
     edgeclf evaluate birds.onnx photos/
     edgeclf evaluate birds.onnx photos/ --split val
+    edgeclf evaluate birds.onnx photos/ --events 5
     edgeclf evaluate birds.onnx field-day/ --ignore-unknown --json > metrics.json
 
     Folders map to the model's classes by name. Intervals are 95 % (Wilson). A photo that cannot be read is reported
     and left out.
 
+    --events says what photos gain if each gets the answer of its event. Class folders do not part events.
+
     --json prints model, data, split, photos, correct, accuracy, interval [low, high], balanced_accuracy (mean
     recall of the classes with photos), remarks (problems that the accuracy hides), per_class [label, precision,
     recall, f1, support], classes, confusion [true class][predicted class], confused [true, given, photos, of], ece,
     temperature, threshold, answered, wrong, mistakes [path, true, given, probability], absent [class], ignored
-    [folder], loose, unreadable [path, kind, message].
+    [folder], loose, unreadable [path, kind, message]; with --events also events {seconds, events, of_several, mixed,
+    correct, accuracy, interval, answered, wrong, photos_correct, gained, lost}.
     Shares are 0 to 1; null: no photos to count.
     """
     from edgeclf.classifier import Classifier
@@ -74,6 +83,7 @@ def evaluate(
         evaluation = run_evaluation(
             classifier,
             found,
+            events=events,
             progress=progress,
             report=lambda error: console.line(f"edgeclf: {printable(str(error))}"),
         )
@@ -140,6 +150,7 @@ def _values(model: str, found: "LabelledPhotos", evaluation: "Evaluation", class
         "ignored": list(found.ignored),
         "loose": found.loose,
         "unreadable": [{"path": e.path, "kind": e.kind, "message": str(e)} for e in evaluation.unreadable],
+        **({} if evaluation.events is None else {"events": evaluation.events.to_dict()}),
     }
 
 
@@ -166,6 +177,8 @@ def _lines(found: "LabelledPhotos", evaluation: "Evaluation", classes: Sequence[
         )
     else:
         yield "unknown      the model has no threshold: every photo is answered"
+    if evaluation.events is not None:
+        yield from _event_lines(evaluation.events, metrics.photos)
     yield ""
     yield from _table(evaluation, classes)
     yield ""
@@ -175,6 +188,20 @@ def _lines(found: "LabelledPhotos", evaluation: "Evaluation", classes: Sequence[
         yield f"most confident mistakes, of {len(evaluation.mistakes)}"
     for one in evaluation.mistakes[:_MAX_MISTAKES]:
         yield f"  {one.probability:6.1%}  {one.predicted}, not {one.true}: {one.path}"
+
+
+def _event_lines(found: "EventAccuracy", photos: int) -> Iterator[str]:
+    low, high = found.interval
+    yield (
+        f"events       {_share(found.correct / found.events)}: {found.correct} of {found.events} events right, "
+        f"95 % interval {low:.1%} to {high:.1%}; {found.of_several} have several photos"
+    )
+    yield (
+        f"             with the answers of their events {found.photos_correct} of {photos} photos are right "
+        f"({found.photos_correct / photos:.1%}): {found.gained} gained, {found.lost} lost"
+    )
+    if found.mixed:
+        yield f"note         events of more than one class: {found.mixed}; the class of most photos counts"
 
 
 def _table(evaluation: "Evaluation", classes: Sequence[str]) -> Iterator[str]:

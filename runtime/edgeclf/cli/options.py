@@ -11,3 +11,4 @@ Threads = Annotated[
 LowMemory = Annotated[
     bool, typer.Option("--low-memory", help="For small boards: one photo at a time, memory returned after each.")
 ]
+NoExif = Annotated[bool, typer.Option("--no-exif", help="Leave time, place and camera of photos out of the records.")]

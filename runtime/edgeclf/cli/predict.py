@@ -5,18 +5,20 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeclf.cli.console import Console
-from edgeclf.cli.options import Device, LowMemory, Threads
+from edgeclf.cli.options import Device, LowMemory, NoExif, Threads
 from edgeclf.cli.print_records import is_heat_map, print_json, print_ranking, tell_device, tell_heat_maps
 from edgeclf.errors import ExplainError, PhotoError, UsageError
 
 if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
+    from edgeclf.cli.event_records import Groups, PredictedPhoto
     from edgeclf.cli.photo_sources import Found, OverlayFiles, Source
     from edgeclf.cli.signals import Stopping
     from edgeclf.field.photo_id import PhotoFile
@@ -63,6 +65,15 @@ def predict(
             help='Best probability below which a photo is "unknown"; 0: never unknown; default: the model\'s own.',
         ),
     ] = None,
+    events: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.0,
+            help="Answer photos of one camera together that were taken at most SECONDS apart, one after another.",
+        ),
+    ] = None,
+    no_exif: NoExif = False,
     device: Device = "auto",
     threads: Threads = None,
     low_memory: LowMemory = False,
@@ -74,6 +85,7 @@ def predict(
     edgeclf predict photo.jpg --cam why.png
     edgeclf predict field-day/ -m birds.onnx --json > answers.jsonl
     edgeclf predict field-day/ -m birds.onnx --out answers.csv --resume
+    edgeclf predict field-day/ -m birds.onnx --out answers.csv --events 5
     edgeclf predict 'card/**/*.JPG' -m birds.onnx --cam overlays/
     curl -s http://camera/still | edgeclf predict -
 
@@ -84,14 +96,23 @@ def predict(
     "unknown" if its best probability is below the threshold chosen in training (see `edgeclf info`); the ranking is
     still shown. With --json each line also has the execution provider that was used, as "device".
 
+    If a photo's EXIF says so, its record has taken, latitude, longitude and camera: also the place of a nest or a home.
+    --no-exif leaves them out.
+
+    --events reads the times of all photos first, then classifies event by event. Each record also has the answer of its
+    event, the mean of the logits: event (path of its first photo), event_photos (how many were classified),
+    event_label, event_probability, event_unknown. A camera is told by name and serial number, without a serial number
+    by name and folder. A photo without a time is an event of its own.
+
     --out prints no predictions. Each record is one line, written at once; Ctrl-C or a crash leaves complete records.
-    --resume continues after them, from any folder, with the model, --top-k, --threshold, --cam and --cam-class that
-    FILE was begun with. A photo is skipped if FILE has its path, size and time of modification, so each is recorded
-    once; one that could not be opened is tried again. Records are what --json prints, with size, modified, model,
-    folder, threshold and maps_of; CSV has the ranked classes side by side. In CSV, control characters and names that
-    are not text are \\uXXXX, and an apostrophe keeps a cell from being a formula.
+    --resume continues after them, from any folder, with the model, --top-k, --threshold, --cam, --cam-class and
+    --events that FILE was begun with. A photo is skipped if FILE has its path, size and time of modification, so each
+    is recorded once; one that could not be opened is tried again. Records are what --json prints, with size, modified,
+    model, folder, threshold, maps_of and events; CSV has the ranked classes side by side. In CSV, control characters
+    and names that are not text are \\uXXXX, and an apostrophe keeps a cell from being a formula.
     """
     from edgeclf.classifier import Classifier
+    from edgeclf.cli.event_records import Groups, find_events
     from edgeclf.cli.photo_sources import STDIN, OverlayFiles, are_several, counting, find_photos
     from edgeclf.images.camera_raw import Tally
 
@@ -101,6 +122,8 @@ def predict(
         raise typer.BadParameter("it continues a record file; give --out too", param_hint="--resume")
     if resume and STDIN in photos:
         raise UsageError("-: --resume does not work with standard input", "leave out --resume, or name the photos")
+    if events is not None and not events < float("inf"):
+        raise typer.BadParameter("give a number of seconds", param_hint="--events")
     if cam_class is not None and cam is None:
         raise typer.BadParameter("it says which class --cam draws; give --cam too", param_hint="--cam-class")
     overlays = OverlayFiles(cam, photos, keep=resume) if cam is not None else None
@@ -121,13 +144,17 @@ def predict(
     live = several and sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
     total = counting(photos) if live else lambda: 0
 
-    def predicted(found: Iterable["Found"]) -> Generator["Record", None, None]:
-        return _predicted(classifier, found, top_k, overlays, cam_class)
+    def predicted(groups: "Groups") -> Generator[list["Record"], None, None]:
+        wanted = _Wanted(top_k, overlays, cam_class, logits=events is not None, facts=not no_exif)
+        return groups.records(_predicted(classifier, groups.photos(), wanted), classifier if wanted.logits else None)
+
+    def found() -> Iterable[list["Found"]]:
+        each = find_photos(photos, raws)
+        return ([one] for one in each) if events is None else find_events(each, events, console, live)
 
     if out is None:
-        found = find_photos(photos, raws)
-        with closing(predicted(found)) as records, console.progress("photos", live=live) as progress:
-            for done, record in enumerate(records, 1):
+        with closing(predicted(Groups(found(), False))) as results, console.progress("photos", live=live) as progress:
+            for done, record in enumerate(chain.from_iterable(results), 1):
                 if is_heat_map(record):
                     heat_maps += 1
                 else:
@@ -141,12 +168,14 @@ def predict(
         from edgeclf.field.record_file import RecordFile
 
         ranks = min(top_k, len(classifier.labels))
-        settings = PredictSettings(classifier.threshold, None if cam is None else maps_of)
+        settings = PredictSettings(classifier.threshold, None if cam is None else maps_of, events)
         with (
             Stopping() as stop,
-            RecordFile(out, classifier.sha256, ranks, resume=resume, settings=settings, retry=True) as file,
+            RecordFile(
+                out, classifier.sha256, ranks, resume=resume, settings=settings, facts=not no_exif, retry=True
+            ) as file,
         ):
-            failed = _record(file, find_photos(photos, raws), predicted, stop, console, total)
+            failed = _record(file, found(), predicted, stop, console, total)
         if stop:
             raise KeyboardInterrupt
     for line in raws.lines:
@@ -156,36 +185,48 @@ def predict(
         raise typer.Exit(PhotoError.exit_code)
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What is predicted for each photo: classes to rank, heat maps, logits, and facts from the EXIF."""
+
+    top_k: int
+    overlays: "OverlayFiles | None"
+    cam_class: str | None
+    logits: bool
+    facts: bool
+
+
 def _predicted(
-    classifier: "Classifier",
-    found: Iterable["Found"],
-    top_k: int,
-    overlays: "OverlayFiles | None",
-    cam_class: str | None,
-) -> Generator["Record", None, None]:
+    classifier: "Classifier", found: Iterable["Found"], wanted: _Wanted
+) -> Generator["PredictedPhoto", None, None]:
     """Records of one photo after another, in order; heat maps are saved on the way."""
+    from edgeclf.cli.event_records import PredictedPhoto
     from edgeclf.cli.photo_sources import predict_each
     from edgeclf.field.record import Record
 
     def drawn(explanation: "Explanation") -> "_Drawn":
-        picture = overlays.encode(explanation.overlay()) if overlays is not None else b""
+        picture = wanted.overlays.encode(explanation.overlay()) if wanted.overlays is not None else b""
         return _Drawn(explanation.prediction, explanation.label.label, explanation.padding_share, picture)
 
     def results(photos: Iterator["Source"]) -> Generator["Prediction | _Drawn | PhotoError | ExplainError", None, None]:
-        if overlays is None:
-            return classifier.predict_many(photos, top_k)
-        return classifier.explain_many(photos, drawn, cam_class, top_k)
+        top_k, logits, facts = wanted.top_k, wanted.logits, wanted.facts
+        if wanted.overlays is None:
+            return classifier.predict_many(photos, top_k, logits=logits, facts=facts)
+        return classifier.explain_many(photos, drawn, wanted.cam_class, top_k, logits=logits, facts=facts)
 
     with closing(predict_each(((one.path, one.source) for one in found), results)) as pairs:
         for path, result in pairs:
             # Asking for the device waits for the session: a model that cannot be used is reported before any record.
             device = classifier.device
             if not isinstance(result, _Drawn):
-                yield Record.of(path, result, device)
-            elif overlays is not None:
-                file = overlays.save(result.picture, path)
+                prediction = result.prediction if isinstance(result, ExplainError) else result
+                logits = None if isinstance(prediction, PhotoError) else prediction.logits
+                yield PredictedPhoto(Record.of(path, result, device), logits)
+            elif wanted.overlays is not None:
+                file = wanted.overlays.save(result.picture, path)
                 record = Record.of(path, result.prediction, device)
-                yield record.with_heat_map(str(file), result.label, result.padding_share)
+                record = record.with_heat_map(str(file), result.label, result.padding_share)
+                yield PredictedPhoto(record, result.prediction.logits)
 
 
 @dataclass(frozen=True)
@@ -200,37 +241,47 @@ class _Drawn:
 
 def _record(
     file: "RecordFile",
-    found: Iterable["Found"],
-    predicted: Callable[[Iterable["Found"]], Generator["Record", None, None]],
+    found: Iterable[list["Found"]],
+    predicted: Callable[["Groups"], Generator[list["Record"], None, None]],
     stop: "Stopping",
     console: Console,
     total: Callable[[], int],
 ) -> bool:
-    """Add the photos that are not in a record file yet, and print how many. True if a photo failed."""
+    """Add the photos that are not in a record file yet, and print how many. True if a photo failed.
+
+    An event is predicted as a whole if one of its photos is new.
+    """
+    from edgeclf.cli.event_records import Groups
     from edgeclf.field.photo_id import look_at
 
-    waiting: deque[PhotoFile | None] = deque()  # given to the classifier, not recorded yet
+    waiting: deque[tuple[PhotoFile | None, bool]] = deque()  # given to the classifier, not recorded yet; is it new?
     skipped = done = failed = heat_maps = 0
 
-    def new_photos() -> Iterator["Found"]:
+    def new_photos() -> Iterator[list["Found"]]:
         nonlocal skipped
-        for one in found:
+        for group in found:
             if stop:
                 return
-            photo = look_at(one.path) if isinstance(one.source, str) else None
-            if photo is not None:
-                if photo.digest() in file.known:
-                    skipped += 1
-                    continue
-                file.known.add(photo.digest())  # now, not when it is recorded: the user may name it twice
-            waiting.append(photo)
-            yield one
+            photos: list[tuple[PhotoFile | None, bool]] = []
+            for one in group:
+                photo = look_at(one.path) if isinstance(one.source, str) else None
+                is_new = photo is None or photo.digest() not in file.known
+                skipped += not is_new
+                if photo is not None and is_new:
+                    file.known.add(photo.digest())  # now, not when it is recorded: the user may name it twice
+                photos.append((photo, is_new))
+            if any(is_new for _, is_new in photos):
+                waiting.extend(photos)
+                yield group
 
     if file.cut:
         console.line(f"{file.path}: the last record was incomplete; its photo is classified again")
-    with closing(predicted(new_photos())) as records, console.progress("recorded") as progress:
-        for record in records:
-            photo = waiting.popleft()
+    groups = Groups(new_photos(), stop)
+    with closing(predicted(groups)) as results, console.progress("recorded") as progress:
+        for record in chain.from_iterable(results):
+            photo, is_new = waiting.popleft()
+            if not is_new:
+                continue
             if is_heat_map(record):
                 heat_maps += 1
                 continue

@@ -13,7 +13,7 @@ import typer
 
 from edgeclf.cli.console import Console
 from edgeclf.cli.extras import require
-from edgeclf.cli.options import Device, LowMemory, Threads
+from edgeclf.cli.options import Device, LowMemory, NoExif, Threads
 from edgeclf.cli.print_records import tell_device
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def serve(
     max_waiting: Annotated[
         int, typer.Option("--max-waiting", metavar="N", min=1, max=10_000, help="Requests beyond it get 503.")
     ] = 128,
+    no_exif: NoExif = False,
     device: Device = "auto",
     threads: Threads = None,
     low_memory: LowMemory = False,
@@ -86,8 +87,9 @@ def serve(
     curl --data-binary @photo.jpg http://127.0.0.1:8000/explain -o why.jpg
 
     Answers are those of `edgeclf predict --json`, bit for bit; /docs lists all addresses. Photos stay in memory, and
-    neither photos nor their names are written anywhere unless --keep-unsure is given. A photo is answered in order;
-    beyond --max-waiting requests, three quarters of them from one address, clients get 503 and Retry-After.
+    neither photos nor their names are written anywhere unless --keep-unsure is given. --no-exif keeps time, place and
+    camera of photos out of the answers. A photo is answered in order; beyond --max-waiting requests, three quarters of
+    them from one address, clients get 503 and Retry-After.
 
     Beyond this machine a token is asked for: $EDGECLF_TOKEN, --token, or one that is made at each start. Plain HTTP can
     be read by others in the same network: put a reverse proxy with HTTPS before it where that matters.
@@ -123,7 +125,7 @@ def serve(
         console = Console()
         classifier = Classifier(path, device, threads, threshold=threshold, low_memory=low_memory)
         tell_device(classifier.device, console)
-        settings = Settings(access, limits, path, review, keep_unsure, run)
+        settings = Settings(access, limits, path, review, keep_unsure, run, facts=not no_exif)
         app = create_app(classifier, settings, low_memory=low_memory, on_event=console.listener)
         service = Service(app, listener, limits)
         _tell_address(listener.getsockname()[:2], host, access, access.token not in given, console)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeclf.cli.console import Console, printable
-from edgeclf.cli.options import Device, LowMemory, Threads
+from edgeclf.cli.options import Device, LowMemory, NoExif, Threads
 from edgeclf.cli.print_records import print_json, print_line, tell_device
 from edgeclf.cli.signals import Stopping
 from edgeclf.errors import PhotoError, UsageError
@@ -52,6 +52,7 @@ def watch(
         typer.Option(metavar="SECONDS", min=0.0, help="How long a photo must stay unchanged first."),
     ] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Classify what is there, then end (for cron).")] = False,
+    no_exif: NoExif = False,
     device: Device = "auto",
     threads: Threads = None,
     low_memory: LowMemory = False,
@@ -63,12 +64,12 @@ def watch(
     edgeclf watch in/ --out answers.jsonl -m birds.onnx --review photos/ --threshold 0.8
     edgeclf watch in/ --out answers.jsonl --once                  # from cron
 
-    FILE has the format of `edgeclf predict --out`. An existing FILE is continued: photos in IN that are not in FILE
-    are classified first. A photo is identified by path, size and time of modification; a replaced file is a new photo.
-    A photo is classified when it has not changed for --settle seconds. If it cannot be decoded, it is tried once more
-    after ten times that, then recorded as an error. If it cannot be opened, or its disk does not answer, it is tried
-    again at growing intervals, and recorded when it can be read. A power cut or a kill loses no record and repeats
-    none; a line on standard output may be repeated.
+    FILE has the format of `edgeclf predict --out`, with time, place and camera of photos unless --no-exif is given. An
+    existing FILE is continued: photos in IN that are not in FILE are classified first. A photo is identified by path,
+    size and time of modification; a replaced file is a new photo. A photo is classified when it has not changed for
+    --settle seconds. If it cannot be decoded, it is tried once more after ten times that, then recorded as an error. If
+    it cannot be opened, or its disk does not answer, it is tried again at growing intervals, and recorded when it can
+    be read. A power cut or a kill loses no record and repeats none; a line on standard output may be repeated.
 
     --review copies photos that are "unknown" (see `edgeclf predict --help`), never over another file. To label one,
     move it from DIR/_unsorted/<guess>/ to DIR/<class>/: `edgeclf train DIR` uses the class folders, never _unsorted.
@@ -95,7 +96,9 @@ def watch(
         tell_device(classifier.device, console)
         ranks = min(top_k, len(classifier.labels))
         settings = PredictSettings(classifier.threshold)
-        with RecordFile(out, classifier.sha256, ranks, resume=True, settings=settings, sync_every=0) as records:
+        with RecordFile(
+            out, classifier.sha256, ranks, resume=True, settings=settings, facts=not no_exif, sync_every=0
+        ) as records:
             if records.cut:
                 console.line(f"{out}: the last record was incomplete; its photo is classified again")
             watcher = FolderWatch(
@@ -111,7 +114,7 @@ def watch(
                     f"{printable(path)}: camera raw files are left out, edgeclf cannot read them: save JPEGs, too"
                 ),
             )
-            work = _Work(classifier, records, reviewer, console, top_k, as_json, once)
+            work = _Work(classifier, records, reviewer, console, top_k, as_json, once, facts=not no_exif)
             console.line(f"watching {printable(str(folder))}, {records.found} photos recorded in {out} so far")
             _run(watcher, work, stop, console, once)
     if stop.signal == signal.SIGINT:
@@ -154,8 +157,10 @@ class _Work:
         top_k: int,
         as_json: bool,
         once: bool,
+        *,
+        facts: bool,
     ) -> None:
-        self.failed, self._once = 0, once
+        self.failed, self._once, self._facts = 0, once, facts
         self._classifier, self._records, self._reviewer = classifier, records, reviewer
         self._console, self._top_k, self._as_json = console, top_k, as_json
 
@@ -175,7 +180,7 @@ class _Work:
                 yield photo, FoundPath(photo.path)
 
         def predictions(photos: Iterator["Source"]) -> Generator["Prediction | PhotoError", None, None]:
-            return self._classifier.predict_many(photos, self._top_k)
+            return self._classifier.predict_many(photos, self._top_k, facts=self._facts)
 
         with closing(predict_each(found(), predictions)) as pairs:
             for photo, prediction in pairs:

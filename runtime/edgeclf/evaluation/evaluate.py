@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeclf.classifier import Classifier
 from edgeclf.errors import PhotoError
+from edgeclf.evaluation.event_accuracy import EventAccuracy, EventTally, find_labelled_events
 from edgeclf.evaluation.labelled_photos import LabelledPhotos
 from edgeclf.evaluation.metrics import (
     ClassMetrics,
@@ -22,6 +25,7 @@ from edgeclf.evaluation.metrics import (
 )
 from edgeclf.images.heatmap_mark import OVERLAY_KIND
 from edgeclf.model.manifest import Metrics
+from edgeclf.photo_events import event_prediction
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Evaluation:
         heat_maps: number of heat maps of edgeclf among the photos; counted nowhere else.
         balanced: mean recall of the classes that have photos; None without photos.
         remarks: problems that the accuracy hides, one line each: classes never predicted, with few photos, and so on.
+        events: the same photos answered by events; None if not asked for.
     """
 
     metrics: Metrics
@@ -74,12 +79,14 @@ class Evaluation:
     heat_maps: int = 0
     balanced: float | None = None
     remarks: tuple[str, ...] = ()
+    events: EventAccuracy | None = None
 
 
 def evaluate(
     classifier: Classifier,
     photos: LabelledPhotos,
     *,
+    events: float | None = None,
     progress: Callable[[int, int], None] | None = None,
     report: Callable[[PhotoError], None] | None = None,
 ) -> Evaluation:
@@ -88,6 +95,7 @@ def evaluate(
     Args:
         classifier: predicts each photo as in the field.
         photos: the photos, labelled with the classifier's classes.
+        events: also answer photos of one camera together that were taken at most so many seconds apart.
         progress: called with (photos done, photos in all).
         report: called at once with the error of each photo that cannot be read; the others are still evaluated.
 
@@ -101,8 +109,13 @@ def evaluate(
     mistakes: list[Mistake] = []
     unreadable: list[PhotoError] = []
     heat_maps = 0
-    predictions = classifier.predict_many((path for path, _ in photos.photos), top_k=1)
-    for done, (prediction, (path, label)) in enumerate(zip(predictions, photos.photos, strict=True), 1):
+    tally = None if events is None else EventTally(events)
+    groups = [[at] for at in range(len(photos.photos))] if events is None else find_labelled_events(photos, events)
+    order = [photos.photos[at] for group in groups for at in group]
+    ends = set(accumulate(map(len, groups)))
+    begin, logits = 0, list[NDArray[np.float32]]()  # of the event
+    predictions = classifier.predict_many((path for path, _ in order), top_k=1, logits=tally is not None)
+    for done, (prediction, (path, label)) in enumerate(zip(predictions, order, strict=True), 1):
         if isinstance(prediction, PhotoError) and prediction.kind == OVERLAY_KIND:
             heat_maps += 1
         elif isinstance(prediction, PhotoError):
@@ -117,6 +130,11 @@ def evaluate(
             unknown.append(prediction.unknown)
             if best.index != label:
                 mistakes.append(Mistake(str(path), classifier.labels[label], best.label, best.probability))
+            if prediction.logits is not None:
+                logits.append(prediction.logits)
+        if tally is not None and done in ends:
+            tally.add(labels[begin:], predicted[begin:], event_prediction(classifier, logits, 1))
+            begin, logits = len(labels), []
         if progress:
             progress(done, len(photos.photos))
     truth, answered = np.array(labels, np.int64), ~np.array(unknown, bool)
@@ -137,4 +155,5 @@ def evaluate(
         heat_maps,
         balanced_accuracy(metrics),
         remarks(metrics, classifier.labels),
+        None if tally is None else tally.result(),
     )

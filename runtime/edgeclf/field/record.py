@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeclf.errors import ExplainError, PhotoError
 from edgeclf.field.csv_columns import escaped, unescaped
+from edgeclf.field.photo_columns import NOT_SAID, RecordedEvent, RecordedFacts
 from edgeclf.field.photo_id import PhotoFile
 
 if TYPE_CHECKING:
@@ -56,10 +57,16 @@ class PredictSettings(NamedTuple):
     Attributes:
         threshold: a photo whose best probability is below it is unknown, 0..1.
         maps_of: what heat maps explain, "best-ranked" or a class name; None without heat maps.
+        events: longest time from one photo of an event to the next, seconds; None: photos are not put into events.
     """
 
     threshold: float | None = None
     maps_of: str | None = None
+    events: float | None = None
+
+    def to_dict(self) -> dict[str, str | float | None]:
+        """The settings by their keys; ``events`` only if there are some."""
+        return {key: value for key, value in self._asdict().items() if key != "events" or value is not None}
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,8 @@ class Record:
         model: the first 16 hex digits of the model file's ``sha256``.
         folder: where a relative ``path`` counts from, None for an absolute one.
         settings: how photos were predicted; None in files of versions that did not record it.
+        facts: when, where and with which camera the photo was taken.
+        event: the answer of the photos that were taken with this one; None if photos were not put into events.
     """
 
     path: str
@@ -98,6 +107,8 @@ class Record:
     model: str | None = None
     folder: str | None = None
     settings: PredictSettings | None = None
+    facts: RecordedFacts = NOT_SAID
+    event: RecordedEvent | None = None
 
     @property
     def photo(self) -> PhotoFile | None:
@@ -134,10 +145,11 @@ class Record:
         for key in ("cam", "cam_class", "padding_share", "copy", "device"):
             if (value := getattr(self, key)) is not None:
                 values[key] = value
+        values |= self.facts.to_dict() | (self.event.to_dict() if self.event is not None else {})
         if self.model is not None:
             values |= {"size": self.size, "modified": self.modified, "model": self.model}
             if self.settings is not None:
-                values |= {"folder": self.folder, **self.settings._asdict()}
+                values |= {"folder": self.folder, **self.settings.to_dict()}
         return values
 
     def to_json(self) -> str:
@@ -146,7 +158,11 @@ class Record:
 
     def to_row(self, columns: Sequence[str]) -> list[str | int | float | None]:
         """The record as cells of ``columns`` (see ``csv_columns``), with text escaped as ``escaped`` says."""
-        values: dict[str, Any] = {**vars(self), "error": None}
+        values: dict[str, Any] = {**vars(self), "error": None, "event": None, **self.facts.to_dict()}
+        if self.event is not None:
+            values |= self.event.to_dict()
+            if self.event.unknown is not None:
+                values["event_unknown"] = str(self.event.unknown).lower()
         for rank, one in enumerate(self.predictions, 1):
             values |= {f"label_{rank}": one.label, f"probability_{rank}": one.probability}
         if self.error is not None:
@@ -174,7 +190,7 @@ class Record:
             RecordedClass(one.label, round(one.probability, 6), one.index, one.display_name)
             for one in prediction.ranking
         )
-        return cls(path, prediction.unknown, ranking, error, device=device)
+        return cls(path, prediction.unknown, ranking, error, device=device, facts=RecordedFacts.of(prediction.facts))
 
     @classmethod
     def from_json(cls, line: str | bytes) -> "Record":
@@ -195,8 +211,9 @@ class Record:
         failure = Failure(str(error.get("kind")), str(error.get("message"))) if isinstance(error, dict) else None
         settings = None
         if "threshold" in values or "maps_of" in values:
-            settings = PredictSettings(values.get("threshold"), values.get("maps_of"))
+            settings = PredictSettings(values.get("threshold"), values.get("maps_of"), values.get("events"))
         others: dict[str, Any] = {key: values.get(key) for key in _PLAIN_KEYS}
+        others |= {"facts": RecordedFacts.read(values), "event": RecordedEvent.read(values)}
         return _checked(cls(predictions=predictions, error=failure, settings=settings, **others))
 
     @classmethod
@@ -217,14 +234,17 @@ class Record:
         maps_of = text.pop("maps_of")
         settings = None
         if "threshold" in row:
-            settings = PredictSettings(float(row["threshold"]) if row["threshold"] else None, maps_of)
+            settings = PredictSettings(_number(row["threshold"]), maps_of, _number(row.get("events", "")))
+        beside = {key: unescaped(row.get(key, "")) for key in _BESIDE}
         return _checked(
             cls(
                 unescaped(row["path"]),
                 row["unknown"].lower() == "true" if row["unknown"] else None,
                 tuple(ranking),
                 Failure(row["error"], unescaped(row["message"])) if row["error"] else None,
-                padding_share=float(row["padding_share"]) if row["padding_share"] else None,
+                padding_share=_number(row["padding_share"]),
+                facts=RecordedFacts.read(beside),
+                event=RecordedEvent.read(beside),
                 size=int(row["size"]) if row["size"] else None,
                 modified=row["modified"] or None,
                 model=row["model"],
@@ -238,6 +258,16 @@ _PLAIN_KEYS = (
     *("path", "unknown", "cam", "cam_class", "padding_share", "copy", "device"),
     *("size", "modified", "model", "folder"),
 )
+
+
+_BESIDE = (
+    *("taken", "latitude", "longitude", "camera"),
+    *("event", "event_photos", "event_label", "event_probability", "event_unknown"),
+)
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None
 
 
 def _ranked_dict(one: RecordedClass) -> dict[str, Any]:

@@ -8,11 +8,12 @@ A record (``edgeclf.field.record``) is what ``predict --json`` prints, with the 
 
 ``folder`` is the folder that a relative ``path`` counts from (null for an absolute one). ``threshold`` and ``maps_of``
 (null: no heat maps; "best-ranked", or a class) are the settings of the prediction; all records of a file have the same.
+What the photo's EXIF says stands before ``size``: ``taken``, ``latitude``, ``longitude`` and ``camera``; and if
+``events`` is among the settings, the answer of the photo's event (``edgeclf.field.photo_columns``).
 
 In JSON Lines (``.jsonl``) a record is one line. In CSV (``.csv``) it is a row with the columns of ``csv_columns``: the
 ranked classes side by side, without class indices and display names. A CSV file begins with a byte order mark, which
-spreadsheets look for. Files of earlier versions have no mark and lack the last three columns; they are continued in
-their format.
+spreadsheets look for. Files of earlier versions lack the mark, or the last columns; they are continued in their format.
 
 * One record is one line, whatever is in a file name, and is written with one call. When a file is opened to be
   continued, an incomplete last line is cut off; complete records are never changed.
@@ -33,7 +34,7 @@ from types import TracebackType
 from typing import IO
 
 from edgeclf.errors import RecordError, UsageError
-from edgeclf.field.csv_columns import csv_columns
+from edgeclf.field.csv_columns import LAST_COLUMNS, csv_columns, last_columns
 from edgeclf.field.photo_id import Digests, PhotoFile
 from edgeclf.field.record import PredictSettings, Record
 from edgeclf.field.record_lines import BOM, different_settings, from_line, read_header, to_line
@@ -58,7 +59,8 @@ class RecordFile:
         model: the model's ``sha256``.
         ranks: number of classes that are ranked for a photo.
         resume: continue a file that exists; if False, the file must not exist.
-        settings: the threshold and the heat maps of the predictions; written into each record.
+        settings: the threshold, the heat maps and the events of the predictions; written into each record.
+        facts: a new CSV file gets columns for time, place and camera.
         retry: treat photos with a temporary error (unreadable, not found) as not recorded.
         sync_every: seconds; records that are added within this time share one flush to the disk. 0 flushes each.
 
@@ -81,6 +83,7 @@ class RecordFile:
         *,
         resume: bool = False,
         settings: PredictSettings = _DEFAULT_SETTINGS,
+        facts: bool = True,
         retry: bool = False,
         sync_every: float = SYNC_EVERY,
     ) -> None:
@@ -89,8 +92,11 @@ class RecordFile:
         self.found = self.failed = self.cut = 0
         self._model, self._settings, self._ranks = model[:16], settings, ranks
         self._retry, self._sync_every = retry, sync_every
-        self._columns = csv_columns(ranks) if check_suffix(self.path) == ".csv" else None
+        last = last_columns(facts=facts, events=settings.events is not None)
+        self._columns = csv_columns(ranks, last) if check_suffix(self.path) == ".csv" else None
         self._head = b"" if self._columns is None else BOM + f"{','.join(self._columns)}\n".encode()
+        heads = [f"{','.join(csv_columns(ranks, one))}\n".encode() for one in LAST_COLUMNS]
+        self._beginnings = [bom + head for bom in (BOM, b"") for head in heads] if self._head else [_FIRST_BYTES]
         self._file = self._open(resume)
         try:
             lock(self._file, self.path)
@@ -208,8 +214,7 @@ class RecordFile:
                 else:
                     torn = line
         begun = torn.rstrip(b"\0")  # a power cut may leave zeros
-        heads = (self._head, self._head.removeprefix(BOM)) if self._head else (_FIRST_BYTES,)
-        if not end and not any(head.startswith(begun[: len(head)]) for head in heads):
+        if not end and not any(head.startswith(begun[: len(head)]) for head in self._beginnings):
             raise self._foreign()
         if not end and begun and not self._head:
             try:
@@ -225,16 +230,17 @@ class RecordFile:
 
     def _check_head(self, line: bytes) -> None:
         text = line.rstrip(b"\r\n\0")
-        if not line.endswith(b"\n") and self._head.startswith(text):
+        if not line.endswith(b"\n") and any(head.startswith(text) for head in self._beginnings):
             return
         columns, untouched = read_header(line)
         if columns is None:
-            if not line.endswith(b"\n") and self._head.removeprefix(BOM).startswith(text):
-                return
             raise self._foreign()
         if not untouched:
             raise self._saved_again()
         self._check_ranks(sum(column.startswith("label_") for column in columns))
+        if ("events" in columns) != (self._settings.events is not None):
+            was, remedy = ("with", "give it as before") if "events" in columns else ("without", "leave it out")
+            raise RecordError(f"{self.path}: was begun {was} --events", f"{remedy}, or name another file")
         if line.endswith(b"\n"):
             self._columns = columns
 

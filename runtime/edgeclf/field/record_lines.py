@@ -68,10 +68,15 @@ def different_settings(settings: PredictSettings, record: Record) -> tuple[str, 
     Returns:
         What differs and what to do about it, as two parts of a message; None if nothing differs.
     """
-    was = record.settings or settings
+    was = record.settings or settings._replace(events=None)
     if was.maps_of != settings.maps_of:
         before, now = (f"heat maps of {name}" if name else "no heat maps" for name in (was.maps_of, settings.maps_of))
         return f"with {before}, now it is {now}", "give --cam and --cam-class as before"
+    if was.events != settings.events:
+        if was.events is None:
+            return "without --events", "leave it out"
+        now = "without" if settings.events is None else f"{settings.events:g}"
+        return f"with --events {was.events:g}, now it is {now}", f"give --events {was.events:g}"
     limit = settings.threshold
     if limit is None:
         return None

@@ -45,12 +45,14 @@ class PhotoFacts:
         camera: maker and model, with the serial number in brackets if it is known: two cameras of one model differ.
         latitude: degrees north, -90..90, rounded to 6 digits; None if ``longitude`` is.
         longitude: degrees east, -180..180.
+        serial: the camera's serial number alone.
     """
 
     taken: str | None = None
     camera: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+    serial: str | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -100,7 +102,8 @@ def facts_in(data: bytes) -> PhotoFacts:
     longitude = _degrees(gps.get(_LONGITUDE), gps.get(_LONGITUDE_REF), "EW", 180)
     if latitude is None or longitude is None or latitude == longitude == 0:
         latitude = longitude = None
-    return PhotoFacts(_time(exif), _camera(first, exif), latitude, longitude)
+    camera, serial = _camera(first, exif)
+    return PhotoFacts(_time(exif), camera, latitude, longitude, serial)
 
 
 _Value = str | int | tuple[float, ...]
@@ -156,12 +159,12 @@ def _time(exif: dict[int, _Value]) -> str | None:
     return "{}-{}-{}T{}:{}:{}".format(*found.groups()) + fraction + (offset[0] if offset else "")
 
 
-def _camera(first: dict[int, _Value], exif: dict[int, _Value]) -> str | None:
+def _camera(first: dict[int, _Value], exif: dict[int, _Value]) -> tuple[str | None, str | None]:
     """Maker, model and serial number. Many cameras repeat the maker in the model."""
     make, model, serial = _words(first, _MAKE), _words(first, _MODEL), _words(exif, _SERIAL)
     repeated = make and model.lower().startswith(make.split(" ")[0].lower())
     name = model if repeated else f"{make} {model}".strip(" ")
-    return (f"{name} ({serial})" if serial else name) if name else None
+    return (f"{name} ({serial})" if name and serial else name) or None, serial or None
 
 
 def _words(tags: dict[int, _Value], tag: int) -> str:

@@ -5,11 +5,10 @@ import { csvFile, jsonLinesFile } from "./records.js";
 /**
  * @param {import("./types.js").PhotoRecord[]} records as `inFile` gives them
  * @param {"csv" | "jsonl"} format
- * @param {boolean} [withFacts] CSV has columns for the times and places of photos
  */
-export function saveRecords(records, format, withFacts = false) {
+export function saveRecords(records, format) {
   const ranks = Math.max(1, ...records.map((record) => record.predictions?.length ?? 0));
-  const text = format === "csv" ? csvFile(records, ranks, withFacts) : jsonLinesFile(records);
+  const text = format === "csv" ? csvFile(records, ranks) : jsonLinesFile(records);
   const address = URL.createObjectURL(new Blob([text], { type: format === "csv" ? "text/csv" : "application/jsonl" }));
   const link = document.createElement("a");
   link.href = address;

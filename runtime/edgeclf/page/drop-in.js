@@ -5,6 +5,7 @@
  */
 
 import { wasmEngine } from "./engine-wasm.js";
+import { factsOf } from "./photo-facts.js";
 import { EngineError } from "./types.js";
 
 export { EngineError } from "./types.js";
@@ -35,7 +36,10 @@ export async function open(site = new URL("../", import.meta.url)) {
     model,
 
     /** @param {Blob} photo @param {ClassifyOptions} [options] */
-    classify: async (photo, { name, ...options } = {}) => engine.predict(named(photo, name), options),
+    classify: async (photo, { name, ...options } = {}) => {
+      const record = await engine.predict(named(photo, name), options);
+      return record.predictions ? { ...record, ...(await factsOf(photo)) } : record;
+    },
 
     /** @param {Blob} photo @param {{name?: string, signal?: AbortSignal}} [options] */
     explain: async (photo, { name, signal } = {}) => engine.explain(named(photo, name), signal),

@@ -57,6 +57,14 @@ export interface PhotoRecord {
   error?: { kind: string; message: string };
   /** "wasm" */
   device?: string;
+  /** When the photo was taken, by the camera's clock, ISO 8601. This and the following: only if its EXIF says so. */
+  taken?: string;
+  /** Degrees north. */
+  latitude?: number;
+  /** Degrees east. */
+  longitude?: number;
+  /** Maker, model, and the serial number in brackets. */
+  camera?: string;
 }
 
 export interface Ranked {

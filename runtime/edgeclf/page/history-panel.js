@@ -45,8 +45,8 @@ export function createHistoryPanel(panel) {
     history.isOn = isOn.checked;
     if (isOn.checked) void navigator.storage?.persist?.(); // else the browser may delete them when it needs room
   });
-  csv.addEventListener("click", async () => saveRecords(await history.all(), "csv", true));
-  jsonLines.addEventListener("click", async () => saveRecords(await history.all(), "jsonl", true));
+  csv.addEventListener("click", async () => saveRecords(await history.all(), "csv"));
+  jsonLines.addEventListener("click", async () => saveRecords(await history.all(), "jsonl"));
   remove.addEventListener("click", async () => {
     const count = await history.count();
     if (!confirm(`Delete ${counted(count, "answer")}? They cannot be brought back.`)) return;

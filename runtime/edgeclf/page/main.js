@@ -81,7 +81,7 @@ async function classify(item, signal) {
 
 /** @param {Item} item @param {ModelInfo} model */
 function recordInFile({ record, sent, file, facts }, model) {
-  return { ...inFile(/** @type {NonNullable<Item["record"]>} */ (record), sent ?? file, model), ...facts };
+  return inFile({ .../** @type {NonNullable<Item["record"]>} */ (record), ...facts }, sent ?? file, model);
 }
 
 /** @param {Item} item with a record */
@@ -151,7 +151,7 @@ async function save(format) {
   await learnModel();
   if (!model) return;
   const done = items.filter((item) => item.record);
-  saveRecords(done.map((item) => recordInFile(item, /** @type {ModelInfo} */ (model))), format, Boolean(engine.facts));
+  saveRecords(done.map((item) => recordInFile(item, /** @type {ModelInfo} */ (model))), format);
   const missing = items.length - done.length;
   status.say(
     `${counted(done.length, "record")} saved${missing ? `; ${counted(missing, "photo")} without an answer left out` : ""}.`,

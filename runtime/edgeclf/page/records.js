@@ -9,11 +9,10 @@
 
 const LAST_COLUMNS = [
   "error", "message", "cam", "cam_class", "padding_share", "copy", "size", "modified", "model", "folder", "threshold",
-  "maps_of",
+  "maps_of", "taken", "latitude", "longitude", "camera",
 ];
 // JSON does not tell 1 from 1.0, and Python writes them differently.
 const FLOATS = /^(probability(_\d+)?|padding_share|threshold|latitude|longitude)$/;
-const FACTS = ["taken", "latitude", "longitude"]; // of the photo, in files of a static site
 const CONTROL = /[\x00-\x1f\x7f\ud800-\udfff]|\\(?=u[0-9a-f]{4})/gu;
 const FORMULA = /^[=+\-@'\uff1d\uff0b\uff0d\uff20]/;
 
@@ -46,11 +45,10 @@ export function csvColumns(ranks) {
  *
  * @param {PhotoRecord[]} records
  * @param {number} ranks at least as many classes as any record ranks
- * @param {boolean} [withFacts] further columns at the end: when and where photos were taken
  * @returns {string}
  */
-export function csvFile(records, ranks, withFacts = false) {
-  const columns = [...csvColumns(ranks), ...(withFacts ? FACTS : [])];
+export function csvFile(records, ranks) {
+  const columns = csvColumns(ranks);
   const lines = [columns.join(","), ...records.map((record) => csvRow(record, columns))];
   return `\ufeff${lines.join("\n")}\n`;
 }

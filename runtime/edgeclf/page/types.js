@@ -26,6 +26,10 @@
  * @property {number | null} [padding_share]
  * @property {string | null} [copy]
  * @property {string} [device] the execution provider
+ * @property {string} [taken] when, by the camera's clock, ISO 8601
+ * @property {number} [latitude] degrees north
+ * @property {number} [longitude] degrees east
+ * @property {string} [camera] maker, model, serial number
  * @property {number | null} [size] bytes of the photo
  * @property {string | null} [modified] ISO 8601 in UTC
  * @property {string} [model] the first 16 hex digits of the model file's SHA-256
@@ -84,8 +88,8 @@
  * @property {(file: File, options?: PredictOptions) => Promise<PhotoRecord>} predict a record with an `error` for a
  *     photo that cannot be read; rejects with an `EngineError` if there is no answer
  * @property {(file: File, signal?: AbortSignal) => Promise<Explanation>} explain
- * @property {(file: File) => Promise<import("./photo-facts.js").PhotoFacts>} [facts] when and where a photo was taken;
- *     missing: files of records do not say
+ * @property {(file: File) => Promise<import("./photo-facts.js").PhotoFacts>} [facts] what the EXIF of a photo
+ *     says; missing: the records of the engine do
  * @property {(record: PhotoRecord) => Promise<void>} [remember] keeps a record on this device, if the user wants that
  * @property {(add: (photo: File) => void) => void} [offerLiveView]
  * @property {(record: PhotoRecord) => string} [remark] why an answer may differ from that of edgeclf's Python, in a few

@@ -66,7 +66,7 @@ def create_app(
         UsageError: the review folder cannot be used.
     """
     work = Work(1 if low_memory else _threads(classifier, settings.limits), settings.limits)
-    predictor = Predictor(classifier)
+    predictor = Predictor(classifier, facts=settings.facts)
     metrics = Metrics(work, classifier.sha256[:16], classifier.device)
     files = read_page()
     description = _description(classifier, settings)

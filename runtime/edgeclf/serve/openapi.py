@@ -12,6 +12,10 @@ _RECORD_EXAMPLE = {
         {"label": "albatross", "index": 146, "probability": 0.011873},
     ],
     "device": "CPUExecutionProvider",
+    "taken": "2026-11-27T03:26:04-03:00",
+    "latitude": -54.51,
+    "longitude": -36.75125,
+    "camera": "Canon EOS R7 (032021001234)",
 }
 _FAILED_EXAMPLE: dict[str, Any] = {
     "path": "IMG_0043.JPG",
@@ -44,6 +48,14 @@ _SCHEMAS: dict[str, Any] = {
             "predictions": {"type": "array", "items": _RANKED, "description": "The best classes, best first."},
             "error": _ERROR,
             "device": {"type": "string", "description": "The execution provider."},
+            "taken": {
+                "type": "string",
+                "description": "By the camera's clock, ISO 8601; this and the following only "
+                "if the photo's EXIF says it, and not if the service runs with --no-exif.",
+            },
+            "latitude": {"type": "number", "minimum": -90, "maximum": 90, "description": "Degrees north."},
+            "longitude": {"type": "number", "minimum": -180, "maximum": 180, "description": "Degrees east."},
+            "camera": {"type": "string", "description": "Maker, model, and the serial number in brackets."},
         },
         "example": _RECORD_EXAMPLE,
     },

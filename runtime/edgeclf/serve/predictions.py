@@ -6,9 +6,11 @@ from typing import Any
 
 from edgeclf.classifier import Classifier
 from edgeclf.errors import ExplainError, PhotoError
+from edgeclf.field.photo_columns import RecordedFacts
 from edgeclf.field.record import Record, RecordedClass
 from edgeclf.images.heatmap_mark import save_marked
 from edgeclf.images.photo_bytes import NamedPhoto
+from edgeclf.images.photo_facts import facts_in
 from edgeclf.images.preprocess import network_input_and_display
 from edgeclf.model.selftest import run_selftest
 from edgeclf.results import DISPLAY_SIDE, Explanation, Prediction, explanation_of
@@ -22,14 +24,15 @@ class Predictor:
 
     Args:
         classifier: its threshold is used where a request gives none.
+        facts: records hold when, where and with which camera photos were taken.
 
     Attributes:
         ready: the self-test passed.
         failure: why it did not, None before it ended and if it passed.
     """
 
-    def __init__(self, classifier: Classifier) -> None:
-        self.classifier, self.ready = classifier, False
+    def __init__(self, classifier: Classifier, *, facts: bool = True) -> None:
+        self.classifier, self.ready, self._facts = classifier, False, facts
         self.failure: str | None = None
 
     def test(self) -> None:
@@ -48,7 +51,8 @@ class Predictor:
         Raises:
             ModelError, BackendError: as ``Classifier.predict``.
         """
-        return Record.of(name, self._prediction(photo, top_k, threshold), self.classifier.device)
+        record = Record.of(name, self._prediction(photo, top_k, threshold), self.classifier.device)
+        return self._with_facts(record, photo)
 
     def explain(self, photo: NamedPhoto, label: str | None, top_k: int) -> tuple[Record, dict[str, Any] | None]:
         """The record of a photo, and its heat maps as JSON: of one class, or of all classes that have one.
@@ -67,7 +71,7 @@ class Predictor:
         except (PhotoError, ExplainError) as error:
             return self._failed(photo.name, error), None
         best = found[0]
-        record = Record.of(photo.name, best.prediction, self.classifier.device)
+        record = self._with_facts(Record.of(photo.name, best.prediction, self.classifier.device), photo)
         width, height = best.photo_size
         value = {
             "record": record.to_dict(),
@@ -91,6 +95,12 @@ class Predictor:
         buffer = io.BytesIO()
         save_marked(explanation.overlay(), buffer, suffix)
         return Record.of(photo.name, explanation.prediction, self.classifier.device), buffer.getvalue()
+
+    def _with_facts(self, record: Record, photo: NamedPhoto | PhotoError) -> Record:
+        """The record of a photo that was read, with what its EXIF says."""
+        if not (self._facts and record.predictions and isinstance(photo, NamedPhoto)):
+            return record
+        return replace(record, facts=RecordedFacts.of(facts_in(photo.data)))
 
     def _prediction(
         self, photo: NamedPhoto | PhotoError, top_k: int, threshold: float | None

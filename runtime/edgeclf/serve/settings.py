@@ -75,6 +75,7 @@ class Settings:
         model_file: the name of the model's file, only for people.
         review: the folder whose trays are sorted on the page, None for none.
         keep_unsure: copy photos that are unknown into the trays.
+        facts: records hold time, place and camera of photos.
         training_run: the run that the page names in its line for the next training; None if not known.
     """
 
@@ -84,6 +85,7 @@ class Settings:
     review: Path | None = None
     keep_unsure: bool = False
     training_run: str | None = None
+    facts: bool = True
 
 
 def checked_token(token: str) -> str:

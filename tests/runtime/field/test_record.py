@@ -3,13 +3,16 @@
 import json
 import os
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from edgeclf.errors import ExplainError, PhotoError
-from edgeclf.field.csv_columns import LAST_COLUMNS, csv_columns, escaped, unescaped
+from edgeclf.field.csv_columns import LAST_COLUMNS, csv_columns, escaped, last_columns, unescaped
+from edgeclf.field.photo_columns import RecordedEvent, RecordedFacts
 from edgeclf.field.photo_id import PhotoFile
 from edgeclf.field.record import Failure, PredictSettings, Record, RecordedClass
+from edgeclf.images.photo_facts import PhotoFacts
 from edgeclf.results import Prediction, RankedLabel
 from record_files import of, prediction
 
@@ -65,13 +68,17 @@ def test_errors_are_records() -> None:
 def test_the_columns_of_csv_stay() -> None:
     assert ",".join(csv_columns(2)) == (
         "path,unknown,label_1,probability_1,label_2,probability_2,error,message,cam,cam_class,padding_share,copy,"
-        "size,modified,model,folder,threshold,maps_of"
+        "size,modified,model,folder,threshold,maps_of,taken,latitude,longitude,camera"
     )
-    assert csv_columns(1, LAST_COLUMNS[1])[-3:] == ("size", "modified", "model")
+    events = "events,event,event_photos,event_label,event_probability,event_unknown"
+    assert last_columns(facts=False)[-3:] == ("folder", "threshold", "maps_of")
+    assert ",".join(last_columns(events=True)[-10:]) == f"taken,latitude,longitude,camera,{events}"
+    assert ",".join(last_columns(facts=False, events=True)[-7:]) == f"maps_of,{events}"
+    assert csv_columns(1, LAST_COLUMNS[-1])[-3:] == ("size", "modified", "model")
     record = Record.of("=a.jpg", Prediction(RANKING[:1], True)).in_file(PHOTO, "f" * 16, PredictSettings(0.75))
     row = record.to_row(csv_columns(2))
     assert row[:9] == ["'=a.jpg", "true", "king", 0.712346, None, None, None, None, None]
-    assert row[-3:] == [escaped(os.getcwd()), 0.75, None]
+    assert row[-7:] == [escaped(os.getcwd()), 0.75, *5 * [None]]
 
 
 RECORDS = [
@@ -79,7 +86,16 @@ RECORDS = [
     Record.of("b\n.jpg", Prediction(RANKING, True), "CPU"),
     Record("c", True, (RecordedClass("x", 0.25, 3),), copy="=x/c"),
     Record("d", error=Failure("damaged", "=d: is\tdamaged")),
+    Record.of("e", Prediction(RANKING, facts=PhotoFacts("2026-11-27T03:26:04", "=Canon \\u0041", -54.51, 0.0, "7"))),
+    Record("f", True, (RecordedClass("x", 0.25, 3),), event=RecordedEvent("-f\n.jpg", 2, "'x", 0.5, False)),
+    Record("g", error=Failure("damaged", "g"), event=RecordedEvent("g", 0)),
 ]
+
+
+COMPARED = (
+    *("path", "unknown", "error", "cam", "cam_class", "padding_share", "copy", "photo", "model", "settings", "facts"),
+    "event",
+)
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: str(record.path.encode()))
@@ -90,13 +106,13 @@ def test_a_record_comes_back(record: Record, settings: PredictSettings | None) -
         return
     filed = record.in_file(PHOTO, "f" * 16, settings)
     assert Record.from_json(filed.to_json().encode()) == filed
-    columns = csv_columns(2)
+    columns = csv_columns(2, last_columns(events=record.event is not None))
     again = Record.from_row(
         {name: "" if cell is None else str(cell) for name, cell in zip(columns, filed.to_row(columns), strict=True)}
     )
     ranking = [(one.label, one.probability) for one in filed.predictions]
     assert [(one.label, one.probability) for one in again.predictions] == ranking
-    for key in ("path", "unknown", "error", "cam", "cam_class", "padding_share", "copy", "photo", "model", "settings"):
+    for key in COMPARED:
         assert getattr(again, key) == getattr(filed, key), key
 
 
@@ -113,6 +129,9 @@ def test_a_record_comes_back(record: Record, settings: PredictSettings | None) -
         {"unknown": None},
         {"predictions": ["king"]},
         {"predictions": [{"label": "king"}]},
+        {"taken": 5},
+        {"camera": ["x"]},
+        {"event": 5},
     ],
     ids=str,
 )
@@ -129,3 +148,20 @@ def test_records_without_settings_are_read() -> None:
     record = Record.from_json(json.dumps(old))
     assert (record.settings, record.photo) == (None, of("a.jpg"))
     assert record.to_dict() == old
+
+
+def test_facts_and_events_in_json() -> None:
+    facts = PhotoFacts("2026-11-27T03:26:04-03:00", "Canon EOS R7 (7)", -54.51, -36.75, "7")
+    record = Record.of("a.jpg", Prediction(RANKING[:1], facts=facts), "CPU")
+    record = replace(record, event=RecordedEvent.of("0.jpg", 3, Prediction(RANKING, True)))
+    filed = record.in_file(PHOTO, "f" * 16, PredictSettings(0.75, None, 5.0)).to_dict()
+    assert list(filed)[3:-4] == [
+        *("device", "taken", "latitude", "longitude", "camera"),
+        *("event", "event_photos", "event_label", "event_probability", "event_unknown"),
+        *("size", "modified", "model"),
+    ]
+    assert [filed[key] for key in list(filed)[4:13]] == [
+        *("2026-11-27T03:26:04-03:00", -54.51, -36.75, "Canon EOS R7 (7)", "0.jpg", 3, "king", 0.712346, True),
+    ]
+    assert list(filed)[-4:] == ["folder", "threshold", "maps_of", "events"]
+    assert RecordedFacts.of(None) == RecordedFacts()

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from edgeclf.field.photo_id import PhotoFile
 from edgeclf.field.watcher import FolderWatch
+from exif_photos import SOUTH, TOLD, WHOLE, with_exif
 from helpers import OLD_MODELS, draw
+from record_files import recorded as recorded_in_any
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 MODEL = OLD_MODELS / "schema2.onnx"
@@ -140,6 +142,18 @@ def test_once_answers_what_is_there_and_ends(edgeclf: Run, tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     relative = edgeclf("watch", "in", "--out", "o.csv", *run[4:])
     assert (relative.returncode, relative.stdout) == (0, ""), "the same folder, however it is spelt"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_facts_of_photos_are_recorded_unless_switched_off(edgeclf: Run, tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").write_bytes(with_exif(WHOLE, SOUTH))
+    for options, expected in (((), {key: str(value) for key, value in TOLD.items()}), (("--no-exif",), {})):
+        out = tmp_path / f"{len(options)}.{suffix}"
+        run = ("watch", tmp_path / "in", "--out", out, "-m", MODEL, "--once", "--settle", 0.05, *options)
+        assert edgeclf(*run).returncode == 0
+        (record,) = recorded_in_any(out)
+        assert {key: str(record[key]) for key in TOLD if key in record} == expected
 
 
 def test_unknown_photos_are_copied_for_review_and_never_over_another(edgeclf: Run, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from edgeclf.field.csv_columns import csv_columns
+from edgeclf.field.photo_columns import RecordedFacts
 from edgeclf.field.record import Failure, PredictSettings, Record, RecordedClass
 from edgeclf.field.record_lines import BOM, from_line, to_line
 
@@ -41,6 +42,7 @@ TEXTS = (
         "</script>",
     ),
 )
+PLACE = (-54.0, 36.75125)
 SHARES = (1.0, 0.0, 0.5, 0.1, 1e-05, 1.2e-05, 1e-06, 9.9e-05, 0.0001, 0.123456, 0.999999, 0.3333)
 
 
@@ -58,6 +60,7 @@ def _record(rng: random.Random, number: int) -> Record:
         *("CPUExecutionProvider", rng.choice((None, 0, 48213, 2**40)), "2026-07-04T12:00:00.000000000Z", MODEL),
         folder=rng.choice((None, *TEXTS)),
         settings=settings,
+        facts=rng.choice((RecordedFacts(), RecordedFacts(rng.choice(TEXTS[:10]), *PLACE, rng.choice(TEXTS[:10])))),
     )
 
 

@@ -296,6 +296,7 @@ def test_history_on_this_device(browser: Any, folder: Path, photos: list[Path], 
     """Only if wanted; across visits and without the host; with the time and the place of the photos."""
     dated = tmp_path / "dated.jpg"
     exif = Image.Exif()
+    exif[0x010F] = "Camera"
     exif.get_ifd(0x8769)[0x9003] = "2026:11:27 03:26:04"
     exif.get_ifd(0x8825).update({1: "S", 2: (54.0, 30.0, 36.0), 3: "W", 4: (36.0, 45.0, 0.0)})
     draw(1).save(dated, exif=exif)
@@ -318,8 +319,8 @@ def test_history_on_this_device(browser: Any, folder: Path, photos: list[Path], 
         with page.expect_download() as download:
             page.locator(".site-history").get_by_role("button", name="All as CSV").click()
         header, row = Path(download.value.path()).read_text("utf-8-sig").splitlines()
-        assert header.split(",") == [*csv_columns(3), "taken", "latitude", "longitude"]
-        assert row.split(",")[-3:] == ["2026-11-27T03:26:04", "-54.51", "-36.75"]
+        assert header.split(",") == [*csv_columns(3)]
+        assert row.split(",")[-4:] == ["2026-11-27T03:26:04", "-54.51", "-36.75", "Camera"]
         page.on("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Delete all").click()
         _expect(page.locator(".site-history")).to_contain_text("None is kept.")

@@ -13,6 +13,7 @@ import pytest
 from edgeclf.classifier import Classifier
 from edgeclf.field.record import Record
 from edgeclf.images.heatmap_mark import is_marked
+from exif_photos import SOUTH, TOLD, WHOLE, with_exif
 from helpers import draw
 from PIL import Image
 from serving import Running, Serve
@@ -42,6 +43,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "two words.JPG": good,
         "%22%s{0}.jpg": good,
         "rare.jpg": jpegs.one_colour_after_another(),
+        "dated.jpg": with_exif(WHOLE, SOUTH),
         "text.jpg": b"shopping list\n",
         "empty.jpg": b"",
         "half.jpg": good[: len(good) // 2],
@@ -117,6 +119,19 @@ def test_a_photo_without_a_name_is_that_of_standard_input(edgeclf: Run, service:
     for content in (encoded("JPEG"), b"shopping list\n"):
         done = edgeclf("predict", "-", "-m", small, "--json", stdin=content)
         assert service.post("/predict", content).value == json.loads(done.stdout)
+
+
+def test_facts_of_a_photo_are_in_its_record_unless_switched_off(
+    serve: Serve, service: Running, every_map: Callable[..., Path]
+) -> None:
+    data = with_exif(WHOLE, SOUTH)
+    whole = service.post("/predict", data).value
+    assert {key: whole[key] for key in TOLD} == TOLD
+    for address, record in (("/predict", lambda value: value), ("/explain?format=json", lambda value: value["record"])):
+        shown = record(serve(model=every_map()).post(address, data).value)
+        assert {key: shown[key] for key in TOLD} == TOLD
+        hidden = record(serve(model=every_map(), facts=False).post(address, data).value)
+        assert hidden == {key: value for key, value in shown.items() if key not in TOLD}
 
 
 def test_the_threshold_of_a_request_decides_what_is_unknown(service: Running, small: Path) -> None:
