@@ -158,7 +158,7 @@ class _Work:
         as_json: bool,
         once: bool,
         *,
-        facts: bool,
+        facts: bool = True,
     ) -> None:
         self.failed, self._once, self._facts = 0, once, facts
         self._classifier, self._records, self._reviewer = classifier, records, reviewer

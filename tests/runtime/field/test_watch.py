@@ -237,7 +237,7 @@ def test_a_photo_that_changes_while_it_is_read_is_not_recorded(tmp_path: Path, m
         os.utime(path, (1, 1))
         return prediction
 
-    monkeypatch.setattr(classifier, "predict_many", lambda photos, top_k: (slow(photo, top_k) for photo in photos))
+    monkeypatch.setattr(classifier, "predict_many", lambda photos, top_k, facts: (slow(one, top_k) for one in photos))
     with RecordFile(tmp_path / "o.jsonl", classifier.sha256, 3) as records, Stopping() as stop:
         watch = FolderWatch(str(tmp_path), records.known, settle=0, retry_after=0)
         work = _Work(classifier, records, None, Console(), 3, False, False)
@@ -263,7 +263,7 @@ def test_once_ends_though_photos_cannot_be_read_one_after_the_other(
         put(tmp_path / "in" / f"{number}.png")
     classifier, out = Classifier(MODEL), tmp_path / "o.jsonl"
 
-    def unreadable(photos: Iterator[str], top_k: int) -> Iterator[PhotoError]:
+    def unreadable(photos: Iterator[str], top_k: int, *, facts: bool) -> Iterator[PhotoError]:
         for photo in photos:
             time.sleep(0.15)  # longer than the pause between two looks
             yield PhotoError("unreadable", "not now", "", photo)
