@@ -1,8 +1,10 @@
 """Photos with EXIF, as Pillow writes it into files of each format."""
 
 import io
+from dataclasses import asdict
 from typing import Any
 
+from edgeclf.images.photo_facts import PhotoFacts
 from helpers import draw
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
@@ -16,6 +18,11 @@ TOLD = {
     "latitude": -54.51,
     "longitude": -36.75125,
 }
+
+
+def told(facts: PhotoFacts) -> dict[str, Any]:
+    """What facts say, by the keys of records."""
+    return {key: value for key, value in asdict(facts).items() if value is not None and key != "serial"}
 
 
 def with_exif(

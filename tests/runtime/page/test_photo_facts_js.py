@@ -3,12 +3,11 @@
 import base64
 import random
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import pytest
 from edgeclf.images.photo_facts import facts_in
-from exif_photos import FRACTION, OFFSET, SERIAL, SOUTH, TAKEN, TOLD, WHOLE, with_exif
+from exif_photos import FRACTION, OFFSET, SERIAL, SOUTH, TAKEN, TOLD, WHOLE, told, with_exif
 from PIL import Image, features
 from PIL.TiffImagePlugin import IFDRational
 
@@ -23,8 +22,7 @@ def _same(in_node: Callable[..., Any], photos: list[bytes]) -> list[dict[str, An
     """The facts of photos as the page reads them, after a comparison with Python's."""
     found: list[dict[str, Any]] = in_node(FACTS, [base64.b64encode(photo).decode() for photo in photos])
     for number, (photo, facts) in enumerate(zip(photos, found, strict=True)):
-        expected = {key: value for key, value in asdict(facts_in(photo)).items() if value is not None}
-        assert facts == expected, f"photo {number}"
+        assert facts == told(facts_in(photo)), f"photo {number}"
     return found
 
 
@@ -59,6 +57,6 @@ def test_damaged_exif(in_node: Callable[..., Any], form: str) -> None:
     """No damage raises an error, and both languages read the same from what is left."""
     rng = random.Random(form)
     photo = with_exif(WHOLE, SOUTH, form=form, photo=Image.new("RGB", (8, 8)), order=rng.choice("<>"))
-    damaged = [photo[:at] + bytes([rng.randrange(256)]) + photo[at + 1 :] for at in range(len(photo)) for _ in range(3)]
+    damaged = [photo[:at] + bytes([rng.randrange(256)]) + photo[at + 1 :] for at in range(len(photo))]
     found = _same(in_node, [*damaged, *(photo[:at] for at in range(0, len(photo), 5))])
     assert sum(bool(one) for one in found) > len(found) // 3
