@@ -6,7 +6,7 @@ export async function chooseEngine() {
   if (description instanceof HTMLLinkElement) {
     const { startSite } = await import("./site-start.js");
     const { packedSite } = await import("./packed-site.js");
-    return startSite(description.href, packedSite());
+    return startSite(description.href, packedSite(), description.dataset.model ?? "");
   }
   const { httpEngine } = await import("./engine-http.js");
   return httpEngine();

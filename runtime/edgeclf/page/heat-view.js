@@ -1,8 +1,9 @@
 /** The view of one photo with its heat map: a choice of classes, and a slider for the opacity. */
 
+import { make } from "./dom.js";
 import { DEFAULT_OPACITY, drawHeatMap } from "./heatmap.js";
 import { explained, percent } from "./messages.js";
-import { answerInWords, make, rankedParts } from "./photo-card.js";
+import { answerInWords, rankedParts } from "./photo-card.js";
 import { withPicture } from "./pictures.js";
 
 /** @typedef {import("./types.js").Explanation} Explanation */

@@ -3,14 +3,15 @@
 import { saveRecords } from "./downloads.js";
 import { createHistory } from "./history-store.js";
 import { counted } from "./messages.js";
-import { make } from "./photo-card.js";
+import { make, makeButton } from "./dom.js";
 
 /**
  * @param {HTMLElement} panel
+ * @param {string} [name] of the database, as for `createHistory`
  * @returns {(record: import("./history-store.js").KeptRecord) => Promise<void>} keeps a record, if that is switched on
  */
-export function createHistoryPanel(panel) {
-  const history = createHistory();
+export function createHistoryPanel(panel, name) {
+  const history = createHistory(name);
   const details = make("details", "site-history");
   const title = make("summary", "", "Answers of earlier visits");
   const option = make("label", "option");
@@ -22,7 +23,7 @@ export function createHistoryPanel(panel) {
     + "them. Photos themselves are not kept."));
   option.append(isOn, words);
   const said = make("p", "quiet", "");
-  const csv = button("All as CSV"), jsonLines = button("All as JSON lines"), remove = button("Delete all");
+  const csv = makeButton("All as CSV"), jsonLines = makeButton("All as JSON lines"), remove = makeButton("Delete all");
   const buttons = make("div", "row");
   buttons.append(csv, jsonLines, remove);
   details.append(title, option, said, buttons);
@@ -65,11 +66,4 @@ export function createHistoryPanel(panel) {
       said.textContent = `An answer could not be kept (${error}). Make room on this device.`;
     }
   };
-}
-
-/** @param {string} text */
-function button(text) {
-  const element = make("button", "button", text);
-  element.type = "button";
-  return element;
 }

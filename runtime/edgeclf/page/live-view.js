@@ -1,7 +1,8 @@
 /** The camera's picture with an answer a second, where the browser allows it. */
 
+import { make, makeButton } from "./dom.js";
 import { explained, percent } from "./messages.js";
-import { answerInWords, make, rankedParts } from "./photo-card.js";
+import { answerInWords, rankedParts } from "./photo-card.js";
 
 const EVERY = 1000; // milliseconds from one frame to the next
 const SIDE = 1280; // pixels, longer side, of a frame
@@ -17,7 +18,7 @@ const SHOWN_CLASSES = 3;
 export function createLiveView(engine, add) {
   const buttons = document.querySelector(".add-buttons");
   if (!buttons || !navigator.mediaDevices?.getUserMedia) return;
-  const open = button("button", "Live view");
+  const open = makeButton("Live view");
   open.prepend(make("span", "icon icon-camera"));
   buttons.insertBefore(open, buttons.querySelector(".add-hint"));
   const { dialog, video, status, answer, take, close } = createDialog();
@@ -105,17 +106,10 @@ function createDialog() {
   const answer = make("ol", "ranking"), status = make("p", "quiet");
   status.setAttribute("role", "status");
   const row = make("div", "row");
-  const take = button("button button-primary", "Keep this photo"), close = button("button", "Close");
+  const take = makeButton("Keep this photo", "button button-primary"), close = makeButton("Close");
   take.disabled = true;
   row.append(take, close);
   dialog.append(video, status, answer, row);
   document.body.append(dialog);
   return { dialog, video, status, answer, take, close };
-}
-
-/** @param {string} className @param {string} text */
-function button(className, text) {
-  const element = make("button", className, text);
-  element.type = "button";
-  return element;
 }

@@ -181,6 +181,9 @@ byId("save-csv").addEventListener("click", () => void save("csv"));
 byId("save-jsonl").addEventListener("click", () => void save("jsonl"));
 byId("clear").addEventListener("click", clear);
 addEventListener("online", () => queue.goOn());
+void engine.tested?.then(() => {
+  for (const { card, record } of items) if (record?.predictions) card.showRemark(engine.remark?.(record) ?? "");
+});
 engine.offerLiveView?.((photo) => add([photo]));
 update();
 void learnModel();

@@ -1,7 +1,7 @@
 /** What the page tells about the model: in the footer, and beside the buttons. */
 
 import { counted, percent } from "./messages.js";
-import { make } from "./photo-card.js";
+import { make } from "./dom.js";
 
 /**
  * @param {import("./types.js").ModelInfo} model

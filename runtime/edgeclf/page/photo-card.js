@@ -1,5 +1,6 @@
 /** The card of one photo in the list: its thumbnail, its place in the queue, its answer with bars, or its error. */
 
+import { make, makeButton, makeProgress, makeShare } from "./dom.js";
 import { detailTitle, explained, percent } from "./messages.js";
 
 /** @typedef {import("./types.js").PhotoRecord} PhotoRecord */
@@ -29,6 +30,7 @@ const PROGRESS_FROM = 256 * 1024; // bytes; the upload of a smaller photo is not
  * @property {() => void} showWaiting
  * @property {(share: number) => void} showProgress of the upload, 0..1
  * @property {(record: PhotoRecord, isSmaller: boolean, remark: string) => void} showRecord
+ * @property {(remark: string) => void} showRemark in place of the one that was shown
  * @property {(error: unknown, retry: (() => void) | null) => void} showError
  * @property {(address: string) => void} showThumbnail
  */
@@ -39,8 +41,7 @@ const PROGRESS_FROM = 256 * 1024; // bytes; the upload of a smaller photo is not
  */
 export function createCard(file) {
   const element = make("li", "card surface");
-  const open = make("button", "card-photo");
-  open.type = "button";
+  const open = makeButton("", "card-photo");
   open.disabled = true;
   open.setAttribute("aria-label", `Heat map of ${file.name}`);
   const placeholder = make("span", "icon icon-photo");
@@ -48,13 +49,13 @@ export function createCard(file) {
   const body = make("div", "card-body");
   const name = make("p", "card-file quiet small", file.name);
   name.dir = "auto";
+  const remark = make("span", "badge badge-unsure");
   element.append(open, body);
 
   /** @param {(Node | string)[]} parts */
   const show = (...parts) => body.replaceChildren(...parts, name);
   const waiting = make("p", "quiet", "Waiting");
-  const bar = make("progress", "");
-  bar.setAttribute("aria-label", `Upload of ${file.name}`);
+  const bar = makeProgress(`Upload of ${file.name}`);
 
   return {
     element,
@@ -71,7 +72,7 @@ export function createCard(file) {
       bar.hidden = share >= 1;
       waiting.textContent = share < 1 ? `Sending ${Math.floor(share * 100)}%` : "Being classified";
     },
-    showRecord(record, isSmaller, remark) {
+    showRecord(record, isSmaller, why) {
       const hasAnswer = Boolean(record.predictions?.length);
       element.dataset.state = hasAnswer ? "answered" : "failed";
       open.disabled = !hasAnswer;
@@ -79,10 +80,15 @@ export function createCard(file) {
         open.append(make("span", "card-photo-hint icon icon-heat"));
         show(...answerParts(record));
         if (isSmaller) name.append(make("span", "badge", "smaller copy"));
-        if (remark) name.append(make("span", "badge badge-unsure", remark));
+        this.showRemark(why);
       } else {
         show(...errorParts(record.error, null));
       }
+    },
+    showRemark(text) {
+      remark.textContent = text;
+      if (text) name.append(remark);
+      else remark.remove();
     },
     showError(error, retry) {
       element.dataset.state = "failed";
@@ -115,17 +121,12 @@ export function nameOf(one) {
 }
 
 /**
- * A name with its share and its bar.
+ * A class with its share and its bar.
  *
  * @param {{label: string, display_name?: string | null, probability: number}} one
- * @returns {Node[]}
  */
 export function rankedParts(one) {
-  const name = make("bdi", "", nameOf(one));
-  const bar = make("span", "bar"), fill = make("span", "bar-fill");
-  fill.style.width = `${(one.probability * 100).toFixed(2)}%`;
-  bar.append(fill);
-  return [name, make("span", "share", percent(one.probability)), bar];
+  return makeShare(nameOf(one), one.probability);
 }
 
 /** @param {PhotoRecord} record */
@@ -167,24 +168,9 @@ function errorParts(error, retry) {
     parts.push(more);
   }
   if (retry) {
-    const button = make("button", "button", "Try again");
-    button.type = "button";
+    const button = makeButton("Try again");
     button.addEventListener("click", retry);
     parts.push(button);
   }
   return parts;
-}
-
-/**
- * @template {keyof HTMLElementTagNameMap} Tag
- * @param {Tag} tag
- * @param {string} className
- * @param {string} [text]
- * @returns {HTMLElementTagNameMap[Tag]}
- */
-export function make(tag, className, text) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
-  return element;
 }

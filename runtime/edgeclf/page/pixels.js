@@ -19,6 +19,8 @@ import { fit } from "./pixels-resize.js";
 /** @typedef {import("./pixels-placement.js").ImageContract} ImageContract */
 
 const MAX_FILE_BYTES = 256 * 2 ** 20;
+const HEIC_REMEDY = "save it as JPEG or PNG, or open this page in Safari; "
+  + "iPhones take JPEGs with Settings > Camera > Formats > Most Compatible";
 const RARE_IN_BROWSERS = ["TIFF", "HEIC", "AVIF", "Netpbm"];
 
 /**
@@ -96,7 +98,8 @@ async function other(data, kind, name) {
     return { picture, width: picture.width, height: picture.height, exact: false };
   }
   if (RARE_IN_BROWSERS.includes(kind)) {
-    throw new Unfit("unsupported", `is ${kind}, which this browser cannot read`, "save it as JPEG or PNG");
+    const remedy = kind === "HEIC" ? HEIC_REMEDY : "save it as JPEG or PNG";
+    throw new Unfit("unsupported", `is ${kind}, which this browser cannot read`, remedy);
   }
   if (kind === "") throw new Unfit("not-an-image", "not an image that edgeclf reads", "save it as JPEG or PNG");
   throw new Unfit("damaged", "damaged (this browser cannot decode it)");

@@ -1,7 +1,7 @@
 /** What a static site says about itself: whether answers are exact here, whether it works offline, a new version. */
 
+import { make, makeButton, makeProgress } from "./dom.js";
 import { explained } from "./messages.js";
-import { make } from "./photo-card.js";
 import { verdictOf } from "./self-test-words.js";
 
 /** @typedef {import("./self-test.js").SelfTestResult} SelfTestResult */
@@ -11,8 +11,7 @@ export function createSitePanel() {
   const panel = make("section", "site-panel small");
   panel.setAttribute("aria-label", "This device");
   const offline = make("p", "site-offline quiet", "");
-  const bar = make("progress", "");
-  bar.setAttribute("aria-label", "Files for offline use");
+  const bar = makeProgress("Files for offline use");
   bar.hidden = true;
   const test = make("details", "site-test");
   const verdict = make("summary", "", "Loading the model …");
@@ -78,8 +77,7 @@ function partsOf(result, model) {
   const text = JSON.stringify({ ...result, edgeclf: model.version, file: model.file, model: model.model,
     user_agent: navigator.userAgent }, null, 1);
   const buttons = make("div", "row");
-  const copy = make("button", "button", "Copy as JSON");
-  copy.type = "button";
+  const copy = makeButton("Copy as JSON");
   copy.addEventListener("click", async () => {
     await navigator.clipboard?.writeText(text);
     copy.textContent = navigator.clipboard ? "Copied" : "This browser cannot copy here";
@@ -96,8 +94,7 @@ function createUpdateNotice(panel) {
   const notice = make("div", "notice");
   notice.hidden = true;
   notice.setAttribute("role", "status");
-  const button = make("button", "button", "Use it now");
-  button.type = "button";
+  const button = makeButton("Use it now");
   notice.append(make("p", "", "A new version of this page is ready. Photos in the list are gone when you change."), button);
   panel.before(notice);
   return (/** @type {() => void} */ use) => {

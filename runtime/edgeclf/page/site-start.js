@@ -22,16 +22,18 @@ const WORDS = {
 /**
  * @param {string} description address of the file `model.json`
  * @param {import("./packed-site.js").Files | null} packed the files of a site that is one page
+ * @param {string} model the first digits of its SHA-256. Browsers have one database for all pages of a disk: those of
+ *     different models keep their answers apart
  * @returns {import("./types.js").Engine}
  */
-export function startSite(description, packed) {
+export function startSite(description, packed, model) {
   useWords(WORDS, "Details");
   const panel = createSitePanel();
   // A first visit waits until all files are kept, so that none is fetched twice.
   const kept = packed ? Promise.resolve(panel.kept(true, "")) : keepOffline(panel);
   const engine = wasmEngine(description, { before: () => kept, files: packed ?? undefined });
   let differs = false;
-  void test();
+  const tested = test();
 
   async function test() {
     try {
@@ -48,8 +50,9 @@ export function startSite(description, packed) {
   return {
     ...engine,
     facts: factsOf,
+    tested,
     remark: (record) => differs ? "this device differs" : engine.isExact(record) ? "" : "pixels not proved",
-    remember: createHistoryPanel(panel.element),
+    remember: createHistoryPanel(panel.element, packed ? `edgeclf ${model}` : undefined),
     offerLiveView: (add) => createLiveView(engine, add),
   };
 }

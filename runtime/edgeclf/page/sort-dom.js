@@ -1,4 +1,4 @@
-/** Small helpers for the sorting page's elements. */
+/** The elements that the sorting page has from the start. */
 
 /**
  * @template {HTMLElement} T
@@ -10,20 +10,6 @@ export function element(id, kind) {
   const found = document.getElementById(id);
   if (!(found instanceof kind)) throw new Error(`the page has no ${id}`);
   return found;
-}
-
-/**
- * @template {keyof HTMLElementTagNameMap} K
- * @param {K} tag
- * @param {string} className
- * @param {string} [text]
- * @returns {HTMLElementTagNameMap[K]}
- */
-export function made(tag, className, text) {
-  const node = document.createElement(tag);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
 }
 
 /** Say something to screen readers. @param {string} text */

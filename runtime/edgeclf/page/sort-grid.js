@@ -1,8 +1,9 @@
 /** Many photos at once, and the selection of those that get one label. */
 
+import { make, makeButton } from "./dom.js";
 import { counted, percent } from "./messages.js";
 import { photoAddress } from "./sort-api.js";
-import { announce, element, made } from "./sort-dom.js";
+import { announce, element } from "./sort-dom.js";
 
 /** @typedef {import("./sort-api.js").SortPhoto} SortPhoto */
 
@@ -114,30 +115,27 @@ function top(button) {
 
 /** @param {SortPhoto} photo */
 function newCell(photo) {
-  const cell = made("li", "cell");
-  const button = made("button", "pick");
-  button.type = "button";
+  const cell = make("li", "cell");
+  const button = makeButton("", "pick");
   button.dataset.id = photo.id;
-  const picture = made("img", "thumb");
+  const picture = make("img", "thumb");
   picture.loading = "lazy";
   picture.decoding = "async";
   picture.alt = `Photo ${photo.name}`;
   picture.src = photoAddress(photo.id, SIDE);
   picture.addEventListener("error", () => cell.classList.add("broken"));
-  const guess = made("span", "cell-guess");
+  const guess = make("span", "cell-guess");
   guess.dir = "auto";
   button.append(picture, guess);
   button.addEventListener("click", (event) => {
     if (selectable) toggle(photo.id, event.shiftKey);
     else onOpen(photo.id);
   });
-  const group = made("button", "badge group-button");
-  group.type = "button";
+  const group = makeButton("", "badge group-button");
   group.hidden = true;
   group.addEventListener("click", () => selectGroup(photo.id));
-  const open = made("button", "open-button");
-  open.type = "button";
-  open.append(made("span", "icon icon-large"));
+  const open = makeButton("", "open-button");
+  open.append(make("span", "icon icon-large"));
   open.setAttribute("aria-label", `Show ${photo.name} large`);
   open.addEventListener("click", () => onOpen(photo.id));
   cell.append(button, group, open);

@@ -1,7 +1,8 @@
 /** The panel of classes: buttons with their keys, a field that finds a class or names a new one. */
 
+import { make, makeButton } from "./dom.js";
 import { isClass, merged, offered } from "./sort-classes.js";
-import { element, made } from "./sort-dom.js";
+import { element } from "./sort-dom.js";
 
 /** @typedef {import("./sort-api.js").SortClass} SortClass */
 /** @typedef {import("./sort-api.js").SortPhoto} SortPhoto */
@@ -87,12 +88,11 @@ function showClasses() {
 
 /** @param {string} label */
 function newButtonOf(label) {
-  const item = made("li", "");
-  const button = made("button", "button class-button");
-  button.type = "button";
-  const name = made("span", "class-name");
+  const item = make("li", "");
+  const button = makeButton("", "button class-button");
+  const name = make("span", "class-name");
   name.dir = "auto";
-  button.append(name, made("span", "class-count quiet small"), made("kbd", ""));
+  button.append(name, make("span", "class-count quiet small"), make("kbd", ""));
   button.addEventListener("click", () => use(label, false));
   item.append(button);
   return item;

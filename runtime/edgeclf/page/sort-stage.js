@@ -1,9 +1,10 @@
 /** One photo, large: the photo itself or its heat map, and the model's guess with bars. The next photos are loaded ahead. */
 
+import { make, makeShare } from "./dom.js";
 import { drawHeatMap } from "./heatmap.js";
 import { counted, percent } from "./messages.js";
 import { askExplanation, photoAddress } from "./sort-api.js";
-import { announce, element, made } from "./sort-dom.js";
+import { announce, element } from "./sort-dom.js";
 
 /** @typedef {import("./sort-api.js").SortPhoto} SortPhoto */
 /** @typedef {import("./types.js").Explanation} Explanation */
@@ -78,7 +79,7 @@ heatOpacity.addEventListener("input", draw);
 function pictureOf(photo) {
   let picture = pictures.get(photo.id);
   if (!picture) {
-    picture = made("img", "photo");
+    picture = make("img", "photo");
     picture.alt = `Photo ${photo.name}`;
     picture.decoding = "async";
     picture.addEventListener("error", () => {
@@ -126,7 +127,7 @@ async function showHeat() {
     explanation = found;
     if (!found.maps.length) return say("The model has no heat map for this photo.");
     heatClass.replaceChildren(...found.maps.map((map, index) => {
-      const option = made("option", "", `${map.display_name || map.label} ${percent(map.probability)}`);
+      const option = make("option", "", `${map.display_name || map.label} ${percent(map.probability)}`);
       option.value = String(index);
       return option;
     }));
@@ -161,14 +162,8 @@ function showGuess(photo) {
     title.textContent = `The model’s guess: ${photo.display_name} (it looks at this photo soon)`;
   }
   const rows = photo.ranking.slice(0, 3).map((guess) => {
-    const row = made("li", "");
-    const name = made("span", "", guess.display_name);
-    name.dir = "auto";
-    const fill = made("span", "bar-fill");
-    fill.style.width = percent(guess.probability);
-    const bar = made("span", "bar");
-    bar.append(fill);
-    row.append(name, made("span", "share", percent(guess.probability)), bar);
+    const row = make("li", "");
+    row.append(...makeShare(guess.display_name, guess.probability));
     return row;
   });
   list.replaceChildren(...rows);

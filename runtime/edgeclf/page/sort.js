@@ -64,7 +64,6 @@ async function deliver(operation, label) {
       if (!answer.moved.length) forgetSent(operation);
       void refresh();
     }
-    if ("label" in label && label.isNew) setClasses((await askState()).classes);
   } catch (error) {
     operation.failed = true;
     forgetSent(operation);
@@ -74,6 +73,8 @@ async function deliver(operation, label) {
   }
   changes += 1;
   render();
+  // The photos are sorted, whatever comes of this question.
+  if ("label" in label && label.isNew) await askState().then(({ classes }) => setClasses(classes), () => {});
 }
 
 function undo() {

@@ -92,6 +92,7 @@
  *     says; missing: the records of the engine do
  * @property {(record: PhotoRecord) => Promise<void>} [remember] keeps a record on this device, if the user wants that
  * @property {(add: (photo: File) => void) => void} [offerLiveView]
+ * @property {Promise<void>} [tested] from then on, `remark` may say more about answers of before
  * @property {(record: PhotoRecord) => string} [remark] why an answer may differ from that of edgeclf's Python, in a few
  *     words; empty if it does not
  */

@@ -56,7 +56,7 @@ def make_site(model: ModelFile, runtime: BrowserRuntime, title: str = DEFAULT_TI
         page: the folder of the page's files.
     """
     files = {
-        "index.html": _index((page / "index.html").read_text("utf-8"), title).encode(),
+        "index.html": _index((page / "index.html").read_text("utf-8"), title, model.sha256).encode(),
         MODEL: model.content.read(),
         DESCRIPTION: _json(_description(model, runtime)),
         APP: _json(_app(title)),
@@ -73,7 +73,7 @@ def make_site(model: ModelFile, runtime: BrowserRuntime, title: str = DEFAULT_TI
     return Site(files | {WORKER: worker}, compressed, version)
 
 
-def _index(text: str, title: str) -> str:
+def _index(text: str, title: str, sha256: str) -> str:
     """The service's page as the page of a site: another title, its own links, nothing that needs the service."""
     shown = html.escape(title)
     head = "\n  ".join(
@@ -81,7 +81,8 @@ def _index(text: str, title: str) -> str:
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
             f'<meta name="theme-color" content="{_GREEN}">',
             f'<meta name="apple-mobile-web-app-title" content="{shown}">',
-            f'<link id="model-description" rel="describedby" type="application/json" href="{DESCRIPTION}">',
+            f'<link id="model-description" rel="describedby" type="application/json" href="{DESCRIPTION}" '
+            f'data-model="{sha256[:16]}">',
             f'<link rel="manifest" href="{APP}">',
             '<link rel="apple-touch-icon" href="page/icon-192.png">',
         )

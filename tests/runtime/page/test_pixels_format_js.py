@@ -166,6 +166,7 @@ def test_errors_of_what_the_browser_would_decode(in_node: Callable[..., Any]) ->
             assert one == in_python(data, contract)
     assert found[2]["kind"] == "damaged"
     assert found[5]["message"] == "IMG 1.jpg: is HEIC, which this browser cannot read"
+    assert found[5]["remedy"].startswith("save it as JPEG or PNG, or open this page in Safari")
 
 
 @pytest.mark.parametrize(("kind", "format"), [("PNG", "PNG"), ("WEBP", "WebP")])

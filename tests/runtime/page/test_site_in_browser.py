@@ -257,12 +257,14 @@ def _with_changed_logit(site: Site, runtime: BrowserRuntime, model: Path) -> Sit
 
 
 def test_the_self_test_sees_one_bit(
-    browser: Any, site: Site, runtime: BrowserRuntime, model: Path, tmp_path: Path
+    browser: Any, site: Site, runtime: BrowserRuntime, model: Path, photos: list[Path], tmp_path: Path
 ) -> None:
     write_site(_with_changed_logit(site, runtime, model), tmp_path / "site")
     with static_host(tmp_path / "site") as host, open_page(browser, **DESKTOP) as page:
         page.goto(host.url)
+        _send(page, [photos[0], photos[2]])  # at once: photos go before the self-test
         _wait_for(page, "Differs on this device: photo 1 (")
+        _expect(page.locator(".card", has_text="this device differs")).to_have_count(2)
         page.locator(".site-test summary").click()
         _wait_for(page, "the same bits are expected")
         with page.expect_download() as download:

@@ -371,6 +371,23 @@ def test_what_does_not_come_through_is_put_back(
     assert page.is_hidden("#notice")
 
 
+def test_a_label_stands_when_the_question_after_it_fails(
+    opened: Callable[..., Any], service: Callable[..., str], tmp_path: Path
+) -> None:
+    fill(tmp_path)
+    page = opened(service(), expect_errors=True)
+    predicted(page)
+    shown = name(page)
+    page.route("**/sort/state", lambda route: route.abort())
+    page.fill("#class-text", "rockhopper")
+    page.click("#new-class")
+    until(lambda: photos(tmp_path).get("rockhopper") == [shown])
+    page.unroute("**/sort/state")
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    wait(page, "1 of 8 sorted")
+    assert name(page) != shown
+
+
 def test_photos_that_come_and_go_meanwhile(
     opened: Callable[..., Any], service: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -94,6 +94,26 @@ def test_it_opens_from_the_disk(browser: Any, site: Site, model: Path, photos: l
     assert [address for address in asked if not address.startswith(("blob:", "data:"))] == [file.as_uri()]
 
 
+def test_pages_of_different_models_keep_their_answers_apart(
+    browser: Any, site: Site, make_model: Callable[..., Path], photos: list[Path], tmp_path: Path
+) -> None:
+    """A browser has one database for all pages of a disk. A page that was moved or renamed finds its answers."""
+    other = make_site(read_model_file(make_model(int8=True, golden=True)), read_browser_runtime(), "Others")
+    write_page(make_page(site), tmp_path / "one.html")
+    write_page(make_page(site), tmp_path / "renamed.html")
+    write_page(make_page(other), tmp_path / "other.html")
+    kept = ".site-history summary"
+    with open_page(browser, **DESKTOP) as page:
+        page.goto((tmp_path / "one.html").as_uri())
+        page.locator(kept).click()
+        page.get_by_label("Keep answers on this device").check()
+        page.set_input_files("#choose", photos[0])
+        _expect(page.locator(kept)).to_have_text("1 answer kept on this device", timeout=30_000)
+        for name, text in (("other", "Keep answers on this device"), ("renamed", "1 answer kept on this device")):
+            page.goto((tmp_path / f"{name}.html").as_uri())
+            _expect(page.locator(kept)).to_have_text(text)
+
+
 def _example(folder: str) -> str:
     """The example in the documentation, for a site in another folder."""
     text = re.findall(r"```html\n(.*?)```", (ROOT / "docs" / "web.md").read_text(), re.DOTALL)[0]
