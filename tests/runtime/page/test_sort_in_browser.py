@@ -139,7 +139,7 @@ def test_sorting_by_keyboard_with_undo(opened: Callable[..., Any], service: Call
     wait(page, "0 of 8 sorted")
     assert name(page) == first
     assert page.is_disabled("#undo")
-    best = page.inner_text("#ranking li:first-child span:first-child")
+    best = page.inner_text("#ranking li:first-child bdi")
     page.keyboard.press("Enter")
     wait(page, "1 of 8 sorted")
     label = {"Königspinguin": "king"}.get(best, best)
