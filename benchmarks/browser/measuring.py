@@ -21,6 +21,7 @@ class NetworkCounts:
     Attributes:
         photos: how many.
         bits: of them with the same bits of logits, maps and explained classes.
+        logit_bits: of them with the same bits of logits.
         answers: with the same first class.
         classes: with the same explained classes.
         logits, maps: largest difference of one value, relative to the largest value.
@@ -29,6 +30,7 @@ class NetworkCounts:
 
     photos: int = 0
     bits: int = 0
+    logit_bits: int = 0
     answers: int = 0
     classes: int = 0
     logits: float = 0.0
@@ -75,6 +77,7 @@ def network_counts(page: Puppet, path: Path, inputs: Sequence[np.ndarray[Any, An
         counts.photos += 1
         counts.classes += same_classes
         counts.bits += same_classes and logit_bytes == logits.tobytes() and map_bytes == maps.tobytes()
+        counts.logit_bits += logit_bytes == logits.tobytes()
         counts.answers += int(found.argmax()) == int(logits.argmax())
         counts.logits = max(counts.logits, _apart(found, logits))
         counts.maps = max(counts.maps, _apart(found_maps, maps)) if same_classes else counts.maps

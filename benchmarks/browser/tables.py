@@ -23,15 +23,14 @@ def write_tables(folder: Path) -> Path:
 
 
 def _networks(results: list[dict[str, Any]]) -> str:
-    lines = [
-        "| network | browser | photos | same bits | same answers | logits differ by | maps differ by | ms |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    columns = "photos | same bits | same logits | same answers | logits differ by | maps differ by | ms |"
+    lines = [f"| network | browser | {columns}", "|---|---|---|---|---|---|---|---|---|"]
     for one in results:
         for name, row in one["networks"].items():
-            shares = f"{row['bits']} | {row['answers']} | {_small(row['logits'])} | {_small(row['maps'])}"
-            browser = browser_name(one["browser"])
-            lines.append(f"| {name}, {row['size']} px | {browser} | {row['photos']} | {shares} | {row['ms']:.0f} |")
+            counts = " | ".join(str(row[key]) for key in ("photos", "bits", "logit_bits", "answers"))
+            apart = f"{_small(row['logits'])} | {_small(row['maps'])}"
+            who = f"{name}, {row['size']} px | {browser_name(one['browser'])}"
+            lines.append(f"| {who} | {counts} | {apart} | {row['ms']:.0f} |")
     return "\n".join(lines)
 
 
