@@ -2,9 +2,9 @@
 
     python benchmarks/few_photos/suggest_frozen.py FOLDER [--per-class N] [--pool N] [--repeat N] [--unequal]
 
-FOLDER has class folders. In each repetition N photos a class are labelled, 200 (at most a third) are held out, and
-up to --pool wait (--unequal: fewer and fewer from class to class). A head is trained on the labelled photos, each way
-chooses 60, and the head is trained again with these. Prints accuracy and the mean difference from photos chosen at
+FOLDER has class folders. In each repetition N photos a class are labelled, --held-out (at most a third) are held out,
+and up to --pool wait (--unequal: fewer and fewer from class to class). A head is trained on the labelled photos, each
+way chooses 60, and the head is trained again with these. Prints accuracy and the mean difference from photos chosen at
 random, in points, with its 95 % interval. ``suggest.py`` trains whole networks, as users do.
 """
 
@@ -22,7 +22,7 @@ from edgeclf.field.photo_vectors import PhotoVectors
 from edgeclf.field.suggest import choose, unsureness
 from numpy.typing import NDArray
 
-LABELS, HELD_OUT, PER_CLASS = 60, 200, 450
+LABELS, PER_CLASS = 60, 450
 Matrix = NDArray[np.float32]
 
 
@@ -108,6 +108,7 @@ def main() -> None:
     parser.add_argument("--per-class", type=int, default=20)
     parser.add_argument("--pool", type=int, default=200)
     parser.add_argument("--repeat", type=int, default=20)
+    parser.add_argument("--held-out", type=int, default=100)
     parser.add_argument("--unequal", action="store_true")
     given = parser.parse_args()
     x, y = read(given.folder)
@@ -118,7 +119,7 @@ def main() -> None:
         known, held_out, pool = [], [], []
         for label in range(classes):
             own = rng.permutation(np.flatnonzero(y == label))
-            first, last = given.per_class, given.per_class + min(HELD_OUT, len(own) // 3)
+            first, last = given.per_class, given.per_class + min(given.held_out, len(own) // 3)
             size = max(10, int(given.pool * 0.6 ** ((label + repetition) % classes))) if given.unequal else given.pool
             known += own[:first].tolist()
             held_out += own[first:last].tolist()

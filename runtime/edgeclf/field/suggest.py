@@ -2,8 +2,8 @@
 
 Each photo counts as covered as far as it is like a labelled or a chosen one, and more if the model is unsure about it.
 One after another the photo is chosen that covers most of what is not covered yet (facility location, a submodular
-function; Wei, Iyer and Bilmes 2015, "Submodularity in data subset selection and active learning"). The most unsure
-photos alone are worse than photos chosen at random where labels are few: docs/suggest.md has the measurements.
+function; Wei, Iyer and Bilmes 2015, "Submodularity in data subset selection and active learning"). docs/suggest.md
+compares it with other ways.
 """
 
 from collections.abc import Callable, Sequence
