@@ -69,7 +69,7 @@ def test_a_recipe_survives_being_written_and_read(tmp_path: Path) -> None:
         ('epochs = "ten"', "epochs 'ten': give a whole number"),
         ("epochs = 2.5", "epochs 2.5: give a whole number"),
         ("epochs = true", "epochs True: give a whole number"),
-        ("epochs = 0", "epochs 0: not within 1"),
+        ("epochs = -1", "epochs -1: not within 0"),
         ("mixup = nan", "mixup nan: give a finite number"),
         ('optimizer = "adam"', "optimizer adam: give adamw or sgd or rmsprop"),
         ("flip = 1", "flip 1: give true or false"),
@@ -114,9 +114,9 @@ def test_every_key_has_a_flag_that_overrides_the_recipe(
     words = edgeclf("train", "--help").stdout.replace("/--no-", " ").split()
     for f in fields(TrainOptions):
         assert flag(f.name) in words, f.name
-    wrong = edgeclf("train", tmp_path, "--recipe", "penguins-cnn4", "--epochs", "0")
+    wrong = edgeclf("train", tmp_path, "--recipe", "penguins-cnn4", "--epochs", "-1")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
-    assert "--epochs 0: not within 1" in wrong.stderr
+    assert "--epochs -1: not within 0" in wrong.stderr
     (tmp_path / "mine.toml").write_text("epochs = 3\nmixup = 7.5\nflip = false\n")
     recipe = read_recipe(str(tmp_path / "mine.toml"))
     changed = with_values(recipe, {"epochs": 4, "flip": True})

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from edgeclf.errors import DataError
 from edgeclf_training.dataset.check import check_data
+from edgeclf_training.dataset.class_changes import read_class_changes
 from edgeclf_training.dataset.find_photos import find_photos
 from edgeclf_training.dataset.found import Found
 from edgeclf_training.dataset.labels_table import read_labels
@@ -152,3 +153,15 @@ def test_photos_in_a_zip(photos: Path) -> None:
     (photos / "labels.csv").write_text("path,label\ncam1/a.jpg,x\nphotos/d.jpg,y\n")
     here = find_photos(open_data(photos / "photos.zip"), labels=read_labels(photos / "labels.csv"))
     assert sorted(sample.path.name for sample in here.parts["train"]) == ["a.jpg", "d.jpg"]
+
+
+def test_labels_of_the_earlier_classes_count_as_the_classes_now(photos: Path) -> None:
+    text = "path,label\ncam1/a.jpg,gull\ncam1/b.jpg,mew\ncam2/a.jpg,auk\nd.jpg,tern\n"
+    changes = read_class_changes(("auk", "gull", "tern"), ["gull=mew"], ["auk"])
+    there = found(photos, text, changes=changes)
+    assert placed(there, photos) == {"train": {"cam1/a.jpg": "mew", "cam1/b.jpg": "mew", "d.jpg": "tern"}}
+    assert "labels.csv: gull is now mew" in there.notes
+    assert "labels.csv: 1 row left out, the class is dropped" in there.notes
+    with pytest.raises(DataError, match="only one label, mew"):
+        found(photos, "path,label\ncam1/a.jpg,gull\n", changes=changes)
+    assert found(photos, "path,label\ncam1/a.jpg,gull\n", changes=changes, elsewhere=("tern",)).classes == ("mew",)

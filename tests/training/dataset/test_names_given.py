@@ -10,12 +10,13 @@ import pytest
 from edgeclf.errors import DataError, UsageError
 from edgeclf_training.cli.train import _names
 from edgeclf_training.config.recipe_file import read_recipe
+from edgeclf_training.dataset.class_changes import ClassChanges
 from edgeclf_training.dataset.find_photos import find_photos
 from edgeclf_training.dataset.quarantine import is_list, read_quarantine
-from edgeclf_training.fit.messages import _classes_since
 from edgeclf_training.networks import build_network
 from edgeclf_training.report.plots import training_curve
-from edgeclf_training.run.run_folder import copy_known_classes, load_run_or_checkpoint
+from edgeclf_training.run.earlier_run import class_lines, start_from
+from edgeclf_training.run.run_folder import load_run_or_checkpoint
 from helpers import draw
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -77,7 +78,7 @@ def test_recipes_and_lists_of_any_editor_are_read(encoding: str, tmp_path: Path)
 
 
 def test_going_on_says_which_classes_are_new_gone_and_kept() -> None:
-    told = list(_classes_since(("Käuze", "gull", "auk"), (APART, "gull", "skua")))
+    told = list(class_lines(ClassChanges(("Käuze", "gull", "auk")), (APART, "gull", "skua")))
     assert [line.split(":")[0] for line in told] == [
         "classes removed, no photos of them here",
         "new classes, trained from random weights",
@@ -86,13 +87,13 @@ def test_going_on_says_which_classes_are_new_gone_and_kept() -> None:
     assert "auk;" in told[0]
     assert told[1].endswith(": skua")
     assert told[2].endswith(f": gull, {APART}")
-    assert not list(_classes_since(("gull", "Käuze"), (APART, "gull")))
+    assert not list(class_lines(ClassChanges(("gull", "Käuze")), (APART, "gull")))
 
 
 def test_a_class_that_is_spelt_otherwise_keeps_what_it_learned() -> None:
     earlier, _ = build_network("cnn4", 2, image_size=64, weights="none", head="linear")
     network, _ = build_network("cnn4", 2, image_size=64, weights="none", head="linear")
-    copy_known_classes(network, earlier, ("gull", APART), ("Käuze", "gull"))
+    start_from(network, earlier, ClassChanges(("Käuze", "gull")), ("gull", APART))
     rows, old = network.head.linears[-1].weight, earlier.head.linears[-1].weight
     assert (rows[0] == old[1]).all()
     assert (rows[1] == old[0]).all()

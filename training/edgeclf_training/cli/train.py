@@ -2,6 +2,7 @@
 
 import csv
 import inspect
+import os
 import shlex
 import signal
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import typer
 from edgeclf.cli.extras import require
 from edgeclf.errors import DataError, UsageError
 
-from edgeclf_training.config.options import MACHINE, RENAMED, TrainOptions, flag, value_type, with_values
+from edgeclf_training.config.options import CLASS_CHANGES, MACHINE, RENAMED, TrainOptions, flag, value_type, with_values
 from edgeclf_training.config.recipe_file import recipe_and_start, recipe_names
 
 _LIST_HINT = """separate names by commas; put a name that contains a comma in double quotes: --classes 'A,"B, small"'"""
@@ -63,7 +64,8 @@ def train(
     edgeclf train photos/ --recipe food5-resnet50 --seed 1
     edgeclf train photos/ --labels labels.csv
     edgeclf train photos/ --group-by folder:1
-    edgeclf train photos/ new-photos/ --from runs/photos-resnet50 --epochs 3
+    edgeclf train new-photos/ --from runs/photos-resnet50 --epochs 3
+    edgeclf train --from runs/photos-resnet50 --rename old=new --drop blurred --epochs 0
     edgeclf train --resume runs/photos-resnet50
 
     DATA holds train/ and optionally val/ and test/, each with one folder per class; or only class folders. Names such
@@ -76,6 +78,11 @@ def train(
     folder. Photos that it does not name are left out. If it has mistakes, one message tells all of them; `edgeclf data
     check DATA --labels TABLE` lists each.
 
+    With --from, the network of RUN learns on: its classes are kept, classes with a new folder are added, and the photos
+    of RUN that are still in their places are used again, unless --no-earlier-photos is given. --rename, --drop and
+    --merge change the classes of RUN; with --epochs 0 nothing else is done, and DATA may be left out. The report says
+    how the earlier classes fare.
+
     Exits with 5 if the photos cannot be used, or if training diverged and left no usable weights: lower the rates.
 
     A recipe is a TOML file; its keys are the flags below --out, with underscores. Flags override it.
@@ -83,7 +90,7 @@ def train(
     \b
     Then: edgeclf export RUN -o MODEL.onnx
     """
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen = {name: value for name, value in given.items() if value is not None and value != []}
     for old in [name for name in RENAMED if name in chosen]:
         typer.echo(f"note: {flag(old)} is now called {flag(RENAMED[old])}", err=True)
     if "classes" in chosen:
@@ -98,8 +105,8 @@ def train(
         "--labels": labels,
         "--recipe": recipe != "default",
     }
-    _check_combination(data, resume, others, chosen)
-    start = start or start_of_recipe
+    start = start or (start_of_recipe if resume is None else None)
+    _check_combination(data, resume, others, chosen, start)
     if start is not None and start is start_of_recipe and not start.is_dir():
         raise DataError(f"{recipe} continues the run {start}, which does not exist", "name that run with --from")
     require("train", "torch", "torchvision", "pytorch_lightning", "torchmetrics", "albumentations", "matplotlib")
@@ -116,7 +123,7 @@ def train(
     left_out = read_quarantine(quarantine) if quarantine else None
     with console.progress("unpacking") as progress:
         folders = open_data(data, progress, lambda line: console.line(printable(line)))
-    if folders and resume is None:
+    if folders and resume is None and start is None:
         table = read_labels(labels, group_column(parse_rule(options.group_by))) if labels else None
         effective_rule(options.group_by, table)
         find_photos(folders, only=options.classes, labels=table)  # a wrong folder is reported before torch is loaded
@@ -138,7 +145,7 @@ def train(
             if options.weights is not None:
                 console.line(f"the weights in the recipe are not used: the network comes from {start}")
         name = earlier.options.arch if earlier else options.arch
-        out = out or _unused(Path("runs") / f"{data_name(data[0])}-{name}")
+        out = out or _unused(Path("runs") / (f"{data_name(data[0])}-{name}" if data else _start_name(start)))
         run = training.train(data, out, options, start=earlier, quarantine=left_out, labels=labels, **reporting)
     if trainer_rank() == 0:
         folder, file = (shlex.quote(name) for name in (str(run.folder), f"{run.folder.name}.onnx"))
@@ -155,10 +162,14 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _check_combination(
-    data: list[Path], resume: Path | None, others: Mapping[str, object], chosen: dict[str, Any]
+    data: list[Path],
+    resume: Path | None,
+    others: Mapping[str, object],
+    chosen: dict[str, Any],
+    start: Path | None,
 ) -> None:
     if resume is None:
-        if not data:
+        if not data and start is None:
             raise UsageError("no photos given", "name a folder with one sub-folder per class")
         return
     fixed = [flag(name) for name in chosen if name not in MACHINE]
@@ -190,6 +201,8 @@ def _add_flags() -> None:
         help_text, names, extra = f.metadata["help"], [flag(f.name)], {"metavar": f.metadata["metavar"]}
         if choices:
             extra["metavar"] = "|".join(choices)
+        if f.name in CLASS_CHANGES:
+            kind = list[str]  # may be given several times
         if kind is bool:
             names, extra = [f"{flag(f.name)}/--no-{flag(f.name)[2:]}"], {}
         if f.default not in (None, (), "") and "default" not in help_text.lower():
@@ -205,6 +218,10 @@ def _add_flags() -> None:
 
 
 _add_flags()
+
+
+def _start_name(start: Path | None) -> str:
+    return os.path.basename(os.path.abspath(start or "run"))
 
 
 def _unused(folder: Path) -> Path:

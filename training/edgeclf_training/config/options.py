@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 from edgeclf.errors import UsageError
 
 MACHINE = ("device", "workers", "precision", "devices", "num_nodes")  # describe the machine; not written to recipes
+CLASS_CHANGES = ("rename", "drop", "merge")  # flags that may be given several times; they need an earlier run
 RENAMED = {"head_rate": "head_lr", "frozen_rate": "frozen_head_lr", "base_rate": "backbone_lr"}
 """Earlier name of an option -> its name. Recipes, runs and command lines with the earlier names are still read."""
 
@@ -56,7 +57,13 @@ class TrainOptions:
         None, "Side of the centre square, fraction of the short side; default: 0.875.", "F", 0.1, 1
     )
 
-    epochs: int = _key(8, "Total number of epochs, including the frozen ones.", "N", 1, 100_000)
+    epochs: int = _key(
+        8,
+        "Total number of epochs, with the frozen ones; 0, with --from: change its classes only.",
+        "N",
+        0,
+        100_000,
+    )
     freeze_epochs: int | None = _key(
         None,
         "Epochs at the start with a frozen backbone; default: 1 if pretrained and --epochs > 1, else 0.",
@@ -131,6 +138,10 @@ class TrainOptions:
 
     classes: tuple[str, ...] = _key((), "Use these class folders only; quote a name with a comma.", "A,B,C")
     max_per_class: int | None = _key(None, "Use at most this many photos per class.", "N", 2, 2**31)
+    rename: tuple[str, ...] = _key((), "With --from: the class OLD of that run is called NEW now.", "OLD=NEW")
+    drop: tuple[str, ...] = _key((), "With --from: leave this class of that run out.", "NAME")
+    merge: tuple[str, ...] = _key((), "With --from: the classes A and B of that run are one class NEW now.", "A,B=NEW")
+    earlier_photos: bool = _key(True, "With --from: also use the photos of that run that are still in their places.")
     val_split: Literal["random", "first"] = _key(
         "random", "Without val/: validate on a random fifth of each class, or on the first fifth by file name."
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from edgeclf.errors import UsageError
 
-from edgeclf_training.config.options import MACHINE, RENAMED, TrainOptions, with_values
+from edgeclf_training.config.options import CLASS_CHANGES, MACHINE, RENAMED, TrainOptions, with_values
 from edgeclf_training.dataset.text_files import decoded
 
 _SHIPPED = Path(__file__).parent / "recipes"
@@ -109,7 +109,8 @@ def write_recipe(
         lines.append(f"{START} = {_toml(str(start))}\n")
     for f in fields(options):
         value = getattr(options, f.name)
-        if f.name not in MACHINE and value is not None and not (start and f.name == "weights"):
+        unused = (f.name in CLASS_CHANGES and not value) or (f.name == "earlier_photos" and not start)
+        if f.name not in MACHINE and value is not None and not unused and not (start and f.name == "weights"):
             lines.append(f"{f.name} = {_toml(value)}\n")
     from edgeclf.files.atomic_write import write_atomically  # imported late: --help must not import Pillow
 

@@ -8,7 +8,7 @@ import torch
 from edgeclf.errors import BackendError, UsageError
 from edgeclf.model.session import usable_threads
 
-from edgeclf_training.config.options import TrainOptions, check
+from edgeclf_training.config.options import CLASS_CHANGES, TrainOptions, check, flag
 from edgeclf_training.fit.lightning_module import Phase
 from edgeclf_training.networks import Network, get_architecture
 
@@ -28,7 +28,9 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
         BackendError: the device is not available.
     """
     check(options)
-    if start is not None:
+    if start is None:
+        _check_without_start(options)
+    else:
         kept = ("arch", "head", "image_size", "resize", "crop_fraction", "normalize")
         options = replace(options, weights="none", **{key: getattr(start, key) for key in kept})
     spec = get_architecture(options.arch)
@@ -38,6 +40,8 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
     pretrained = weights != "none" or start is not None
     if (options.freeze_epochs or 0) > options.epochs:
         raise UsageError(f"--freeze-epochs {options.freeze_epochs}: more than --epochs {options.epochs}")
+    if options.folds and options.epochs == 0:
+        raise UsageError("--epochs 0 trains nothing, so --folds has nothing to measure", "leave --folds out")
     if options.folds == 1:
         raise UsageError("--folds 1: nothing would be left to train on", "give 2 or more; 5 is usual")
     if options.folds:  # the epoch is not chosen on the photos that the accuracy is told of
@@ -54,7 +58,7 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
             head=options.head or spec.default_head,  # type: ignore[arg-type]
             image_size=_value_or(options.image_size, spec.image_size),
             crop_fraction=_value_or(options.crop_fraction, 0.875) if options.resize == "crop" else 1.0,
-            freeze_epochs=_value_or(options.freeze_epochs, min(1 if pretrained else 0, options.epochs - 1)),
+            freeze_epochs=_value_or(options.freeze_epochs, max(0, min(1 if pretrained else 0, options.epochs - 1))),
             head_lr=_value_or(options.head_lr, 3e-3 if pretrained else spec.scratch_lr),
             frozen_head_lr=_value_or(
                 options.frozen_head_lr, _value_or(options.head_lr, 3e-3 if pretrained else spec.scratch_lr)
@@ -117,6 +121,14 @@ def phases_of(options: TrainOptions, network: Network) -> list[Phase]:
     if options.epochs > frozen:
         phases.append(Phase("fine-tune", options.epochs - frozen, options.unfreeze, options.head_lr or 0.0))
     return phases
+
+
+def _check_without_start(options: TrainOptions) -> None:
+    """Refuse options that only make sense for a run that starts from an earlier one."""
+    if used := [flag(name) for name in CLASS_CHANGES if getattr(options, name)]:
+        raise UsageError(f"{', '.join(used)}: changes the classes of an earlier run", "name that run with --from RUN")
+    if options.epochs == 0:
+        raise UsageError("--epochs 0 trains nothing", "give at least 1; 0 is for changing the classes of --from RUN")
 
 
 def _value_or(value: T | None, default: T) -> T:

@@ -6,7 +6,7 @@ Files are only ever read. Hidden files are left out, and so are links that lead 
 import os
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,9 +27,10 @@ from edgeclf.files.photo_names import UNSORTED, has_raw_suffix, is_ignored, is_p
 from edgeclf.files.walk import image_files
 from edgeclf.images.camera_raw import left_out
 
+from edgeclf_training.dataset.class_changes import ClassChanges
 from edgeclf_training.dataset.class_name_checks import REFUSAL, check_distinct, check_readable, folders_alike
 from edgeclf_training.dataset.found import Found, Placed, in_seeded_order, placed
-from edgeclf_training.dataset.labelled_photos import find_labelled
+from edgeclf_training.dataset.labelled_photos import find_labelled, relabelled
 from edgeclf_training.dataset.labels_table import LabelsTable
 from edgeclf_training.dataset.scan import absolute
 
@@ -45,6 +46,7 @@ class _Gathered:
     unsorted: list[Path] = field(default_factory=list)
     mixed: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    changes: ClassChanges = field(default_factory=lambda: ClassChanges(()))
 
 
 def find_photos(
@@ -54,6 +56,8 @@ def find_photos(
     only: Sequence[str] = (),
     max_per_class: int | None = None,
     labels: LabelsTable | None = None,
+    changes: ClassChanges | None = None,
+    elsewhere: Collection[str] = (),
     checking: bool = False,
 ) -> Found:
     """Find the photos under one or more data folders.
@@ -71,6 +75,8 @@ def find_photos(
         max_per_class: at most so many training photos of each class, including those that will be set aside for
             validation; all if None.
         labels: a table that gives the labels, see ``find_labelled``; then folder names do not matter.
+        changes: of the classes of an earlier run; folders with earlier names count as the classes now.
+        elsewhere: classes that have training photos beside these folders.
         checking: for `edgeclf data check`: list classes without training photos and classes with refused names in the
             result, instead of raising; with a table, its problems.
 
@@ -86,8 +92,17 @@ def find_photos(
     for root in roots:
         _check_folder(root, several_given=len(roots) > 1, labelled=labels is not None)
     if labels is not None:
-        return find_labelled(roots, labels, seed=seed, only=only, max_per_class=max_per_class, checking=checking)
-    gathered = _Gathered()
+        labels = relabelled(labels, changes) if changes else labels
+        return find_labelled(
+            roots,
+            labels,
+            seed=seed,
+            only=only,
+            max_per_class=max_per_class,
+            elsewhere=elsewhere,
+            checking=checking,
+        )
+    gathered = _Gathered(changes=changes or ClassChanges(()))
     # The train folder comes first: it decides how the name of a class is written.
     for part, folder in sorted(_parts(roots, gathered), key=lambda placed: SPLITS.index(placed[0])):
         _gather(part, folder, only, gathered)
@@ -98,7 +113,7 @@ def find_photos(
     refusals = tuple(path for label, paths in gathered.places.items() if alike(label) == REFUSAL for path in paths)
     if not checking:
         check_distinct(similar, refusals)
-    _check_classes(where, roots, classes, only, gathered)
+    _check_classes(where, roots, classes, only, gathered, elsewhere)
     if empty and (not checking or empty == classes):
         raise DataError(f"{where}: no images in class folder {several(empty)}", "add photos, or remove it")
     if list(classes) != sorted(classes, key=natural) and any(any(c.isdigit() for c in label) for label in classes):
@@ -149,7 +164,7 @@ def _parts(roots: Sequence[Path], gathered: _Gathered) -> Iterator[tuple[str, Pa
     held_out = [root for root, split in split_roots.items() if split in HELD_OUT]
     if len(split_roots) == 1:
         held_out = []  # the user wants to train on it
-    elif len(held_out) == len(split_roots):
+    elif held_out and len(held_out) == len(split_roots):
         raise DataError(
             f"{several([str(r) for r in held_out])}: validation or test folders, but no training folder",
             _above(roots[0]),
@@ -176,7 +191,12 @@ def _parts(roots: Sequence[Path], gathered: _Gathered) -> Iterator[tuple[str, Pa
 
 def _gather(part: str, folder: Path, only: Sequence[str], gathered: _Gathered) -> None:
     chosen = finder(only)
-    there = read_class_folders(folder, DataError, (lambda name: chosen(name) is not None) if only else None)
+
+    def wanted(name: str) -> bool:
+        label = gathered.changes.label(name)
+        return label is not None and (not only or chosen(label) is not None)
+
+    there = read_class_folders(folder, DataError, wanted if only else None)
     gathered.notes += there.notes
     gathered.mixed += (folder / name for name in there.mixed)
     if (folder / UNSORTED).is_dir():
@@ -185,7 +205,13 @@ def _gather(part: str, folder: Path, only: Sequence[str], gathered: _Gathered) -
     earlier = list(gathered.places)
     find = finder(earlier)
     for name in there.names:
-        label = name if (known := find(name)) is None else earlier[known]  # macOS may write accents differently
+        now = gathered.changes.label(name)
+        if now is None:
+            gathered.notes.append(f"{folder / name}: left out, the class is dropped")
+            continue
+        if now != name:
+            gathered.notes.append(f"{folder / name}: its photos are of the class {now}")
+        label = now if (known := find(now)) is None else earlier[known]  # macOS may write accents differently
         if only and chosen(label) is None:
             continue
         gathered.places[label].append(folder / name)
@@ -215,9 +241,15 @@ def _files(folder: str) -> Iterator[Path]:
 
 
 def _check_classes(
-    where: str, roots: Sequence[Path], classes: tuple[str, ...], only: Sequence[str], gathered: _Gathered
+    where: str,
+    roots: Sequence[Path],
+    classes: tuple[str, ...],
+    only: Sequence[str],
+    gathered: _Gathered,
+    elsewhere: Collection[str],
 ) -> None:
-    find = finder(classes)
+    there = sorted({*classes, *elsewhere})
+    find = finder(there)
     if unknown := sorted(name for name in only if find(name) is None):
         raise DataError(
             f"{where}: no class folder {several(unknown)}",
@@ -226,15 +258,15 @@ def _check_classes(
     above = {os.path.dirname(os.path.abspath(root)) for root in roots}
     if len(classes) < 2 and len(roots) > 1 and len(above) == 1 and gathered.loose:
         raise DataError(f"{where}: these folders hold photos, but no class folders", _above(roots[0]))
-    if not classes:
+    if not classes and (roots or not elsewhere):
         loose = f", but {len(gathered.loose)} photos" if len(gathered.loose) > 1 else ""
         raise DataError(
             f"{where}: no class folders{loose}", "put the photos of each class into a sub-folder of its name"
         )
-    if len(classes) == 1:
-        raise DataError(f"{where}: only one class, {classes[0]}", "add at least one more class folder")
+    if len(there) == 1:
+        raise DataError(f"{where}: only one class, {there[0]}".removeprefix(": "), "add at least one more class folder")
     for part in HELD_OUT:
-        if extra := sorted(set(gathered.photos[part]) - set(classes)):
+        if extra := sorted(set(gathered.photos[part]) - set(there)):
             raise DataError(
                 f"{where}: class {several(extra)} is in {part}, but not in train", "add training photos of every class"
             )

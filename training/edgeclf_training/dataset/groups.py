@@ -44,7 +44,7 @@ def group_names(samples: Sequence[Sample], rule: GroupRule, found: Found) -> dic
     for sample in samples:
         if name := _name(sample.path, rule, found, starts):
             names[sample.path] = f"{rule}={name}"
-    if not names and samples:
+    if not names and samples and found.folders:
         raise DataError(f"--group-by {rule}: no photo is in a group, for example {samples[0].path}", _REMEDY[rule.kind])
     return names
 
@@ -100,7 +100,10 @@ def with_groups(
     near_parts = [parts.get(group, "") for group in near.tolist()]
     group, group_parts = near, near_parts
     if rule is not None:
-        own = [names.get(e.sample.path, "") for e in entries]
+        own = [
+            names.get(e.sample.path) or (k.group if k and k.group.startswith(f"{rule}=") else "")
+            for e, k in zip(entries, known, strict=True)
+        ]
         group, group_parts = _joined_with_rule(near, near_parts, of, known, earlier, own, rule)
     grouped = []
     for number, (e, k, near_part, group_part) in enumerate(zip(entries, known, near_parts, group_parts, strict=True)):

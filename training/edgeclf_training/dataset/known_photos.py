@@ -126,7 +126,10 @@ def merge_known(earlier: Iterable[KnownPhoto], now: Iterable[KnownPhoto]) -> tup
     for photo in (*earlier, *now):
         key = photo.scan.sha256 if photo.scan else name_key(photo.name, photo.size)
         before = photos.get(key)
-        photos[key] = dataclasses.replace(photo, part="train") if before and before.part == "train" else photo
+        if before:
+            part = "train" if before.part == "train" else photo.part
+            photo = dataclasses.replace(photo, part=part, group=photo.group or before.group)
+        photos[key] = photo
     return tuple(photos.values())
 
 

@@ -2,7 +2,8 @@
 
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgeclf.class_names import finder, several, shown, split_of
@@ -11,6 +12,7 @@ from edgeclf.evaluation.folder_name_rules import HELD_OUT, SPLITS, unreadable_fo
 from edgeclf.files.photo_names import has_raw_suffix, is_photo_name
 from edgeclf.files.walk import image_files
 
+from edgeclf_training.dataset.class_changes import ClassChanges
 from edgeclf_training.dataset.exclusions import photos_text
 from edgeclf_training.dataset.found import VAL_FOLDER, Found, Placed, in_seeded_order, placed
 from edgeclf_training.dataset.labels_table import LabelRow, LabelsTable
@@ -25,6 +27,7 @@ def find_labelled(
     seed: int = 0,
     only: Sequence[str] = (),
     max_per_class: int | None = None,
+    elsewhere: Collection[str] = (),
     checking: bool = False,
 ) -> Found:
     """Find the photos that a table names.
@@ -37,6 +40,7 @@ def find_labelled(
         roots: existing data folders.
         table: see ``read_labels``.
         seed, only, max_per_class: as for ``find_photos``.
+        elsewhere: classes that have training photos beside these.
         checking: keep all problems in the result, instead of raising.
 
     Returns:
@@ -71,7 +75,7 @@ def find_labelled(
         if row.group:
             groups[path] = row.group
     classes = tuple(sorted(photos["train"]))
-    _check_classes(table, classes, only, photos, {row.label for row in table.rows})
+    _check_classes(table, classes, only, photos, {*elsewhere, *(row.label for row in table.rows)}, elsewhere)
     return Found(
         classes,
         in_seeded_order(photos, classes, seed, max_per_class),
@@ -83,6 +87,18 @@ def find_labelled(
         roots=tuple(map(absolute, roots)),
         folders=tuple(map(absolute, roots)),
     )
+
+
+def relabelled(table: LabelsTable, changes: ClassChanges) -> LabelsTable:
+    """The table with the names that its classes have now; rows of dropped classes are left out."""
+    rows = [(row, changes.label(row.label) if row.label else "") for row in table.rows]
+    kept = tuple(row._replace(label=label) for row, label in rows if label is not None)
+    notes = list(table.notes)
+    if lost := len(rows) - len(kept):
+        notes.append(f"{table.file.name}: {'1 row' if lost == 1 else f'{lost} rows'} left out, the class is dropped")
+    if other := sorted({(row.label, label) for row, label in rows if label is not None and row.label != label}):
+        notes.append(f"{table.file.name}: {', '.join(f'{old} is now {new}' for old, new in other)}")
+    return replace(table, rows=kept, notes=tuple(notes))
 
 
 class _Folders:
@@ -196,16 +212,17 @@ def _check_classes(
     only: Sequence[str],
     photos: dict[str, dict[str, list[Placed]]],
     labels: set[str],
+    elsewhere: Collection[str],
 ) -> None:
     find = finder(sorted(labels))
     if unknown := sorted(name for name in only if find(name) is None):
         raise DataError(f"{table.file}: no label {several(unknown)}", "check --classes")
     for part in HELD_OUT:
-        if extra := sorted(set(photos[part]) - set(classes)):
+        if extra := sorted(set(photos[part]) - {*classes, *elsewhere}):
             raise DataError(
                 f"{table.file}: label {several(extra)} is in {part}, but not in train",
                 "add training photos of every class",
             )
-    if len(classes) < 2:
+    if len({*classes, *elsewhere}) < 2:
         found = f"only one label, {classes[0]}," if classes else "no label"
         raise DataError(f"{table.file}: {found} with photos to train on", "a classifier needs at least two")

@@ -10,6 +10,7 @@ from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.images.contract import ImageContract
 
 from edgeclf_training.dataset.choose_groups import VALIDATION_SHARE, first_that_fit, nearest_to_a_fifth
+from edgeclf_training.dataset.earlier_photos import EarlierPhotos, with_earlier
 from edgeclf_training.dataset.exclusions import (
     Entry,
     leave_out_conflicts,
@@ -46,6 +47,7 @@ def read_split(
     quarantine: Mapping[Path, str] | None = None,
     labels: PathLike | None = None,
     folds: int = 0,
+    again: EarlierPhotos | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Split:
     """Find the photos in one or more data folders, scan each, and split them into train, val and test.
@@ -71,6 +73,7 @@ def read_split(
         labels: a table that gives the labels instead of the class folders; see ``read_labels``.
         folds: if not 0, all photos but those of ``test`` train, and are divided into so many folds for
             cross-validation: those of ``val`` too, but not photos that an earlier run trained on.
+        again: photos of the earlier run to use again, in the parts they were in, and what becomes of its classes.
         progress: called with (photos scanned, photos in all).
 
     Returns:
@@ -85,14 +88,26 @@ def read_split(
     rule = parse_rule(group_by)
     table = read_labels(labels, group_column(rule)) if labels else None
     options = SplitOptions(seed, val_split, group_near, effective_rule(group_by, table), folds)
-    found = find_photos(roots, seed=seed, only=only, max_per_class=max_per_class, labels=table)
+    found = find_photos(
+        roots,
+        seed=seed,
+        only=only,
+        max_per_class=max_per_class,
+        labels=table,
+        changes=again.changes if again else None,
+        elsewhere=again.classes(only) if again else (),
+    )
     skipped: list[Skipped] = []
     notes = [*(f"{folder}: left out, its photos are not sorted yet" for folder in found.unsorted), *found.notes]
     if found.loose:
         notes.append(f"left out, in no class folder: {photos_text(len(found.loose))}, first: {found.loose[0]}")
     entries = leave_out_listed(_placed(found), quarantine or {}, skipped, notes)
-    scans = scan([e.sample.path for e in entries], contract, progress)
-    return _split(found, entries, scans, skipped, notes, options, earlier)
+    extra = again.entries(found, seed, only, max_per_class, quarantine or {}) if again else []
+    scans = scan([e.sample.path for e in (*entries, *extra)], contract, progress)
+    if again:
+        found, entries = with_earlier(found, entries, extra, scans, again, earlier, only, notes)
+    split = _split(found, entries, scans, skipped, notes, options, earlier)
+    return again.with_origin(split) if again else split
 
 
 def foreseen_split(

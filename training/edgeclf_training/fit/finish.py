@@ -13,6 +13,7 @@ from edgeclf_training.evaluation.calibration import calibrate
 from edgeclf_training.evaluation.divergence import LOWER_LEARNING_RATE, diverged
 from edgeclf_training.evaluation.label_doubts import LabelDoubt, doubtful_labels
 from edgeclf_training.evaluation.predictions import Predictions
+from edgeclf_training.fit.measure_forgetting import measure_forgetting
 from edgeclf_training.fit.messages import report_metrics
 from edgeclf_training.fit.preflight import writing
 from edgeclf_training.networks import Network
@@ -35,7 +36,7 @@ def finish(run: Run, network: Network, history: History, on_event: Listener, rep
             on_event,
             f"{len(epochs)} of {o.epochs} epochs: --early-stopping, {o.early_stopping} without improvement",
         )
-    if history.best.phase != epochs[-1].phase and o.keep != "last":
+    if epochs and history.best.phase != epochs[-1].phase and o.keep != "last":
         say(on_event, f"no {epochs[-1].phase} epoch was better; try more --epochs or a lower --backbone-lr")
     which = f"epoch {history.best.epoch}" if history.best.epoch else "the initial weights"
     say(on_event, f"{run.options.keep}: {which}; its weights are kept")
@@ -46,12 +47,15 @@ def finish(run: Run, network: Network, history: History, on_event: Listener, rep
     calibration = calibrate(predictions[0].logits, predictions[0].labels)
     metrics = tuple(p.metrics for p in predictions)
     run = replace(run, metrics=metrics, calibration=calibration, best_epoch=history.best.epoch)
+    run = replace(run, forgetting=measure_forgetting(run, network, on_event))
     with writing(run.folder, f"then resume with `{resume_command(run.folder)}`"):
         write_confusion_csv(run.metrics[-1], run.classes, run.folder)
         save_run(run)
         (run.folder / CHECKPOINT).unlink(missing_ok=True)
     for f in run.metrics:
         report_metrics(on_event, f, run.classes)
+    for line in run.forgetting.lines() if run.forgetting else ():
+        say(on_event, line)
     say(on_event, f"calibrated: {calibration_text(calibration)}")
     if run.split.folds:
         _report_doubts(run, predictions[0], on_event)

@@ -3,16 +3,16 @@
 import math
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from edgeclf.class_names import finder, several
 from edgeclf.evaluation.metrics import accuracy_text, remarks
 from edgeclf.events import Listener, Message, say
 from edgeclf.model.manifest import Metrics
 
 from edgeclf_training.dataset.exclusion_counts import count_left_out, counts_text
 from edgeclf_training.networks import Loaded
+from edgeclf_training.run.earlier_run import changes_of, class_lines
 from edgeclf_training.run.history import Epoch, History
 from edgeclf_training.run.out_of_fold import has_begun
 from edgeclf_training.run.run_folder import Run
@@ -29,7 +29,7 @@ def describe(on_event: Listener, run: Run, loaded: Loaded | None, start: Run | N
         f"({split.val_origin})" + (f", {len(split.test)} to test" if split.test else ""),
     )
     if start is not None:
-        for line in _classes_since(start.classes, run.classes):
+        for line in class_lines(changes_of(run.options, start), run.classes):
             say(on_event, line)
     for note in split.notes:
         say(on_event, note)
@@ -40,19 +40,6 @@ def describe(on_event: Listener, run: Run, loaded: Loaded | None, start: Run | N
     if len(split.skipped) > 5:
         say(on_event, f"skipped: {len(split.skipped) - 5} more, see split/skipped.txt")
     say(on_event, f"run folder: {run.folder}")
-
-
-def _classes_since(before: Sequence[str], now: Sequence[str]) -> Iterator[str]:
-    """Messages about removed, new and kept classes if a run with other classes is continued."""
-    known, there = finder(before), finder(now)
-    kept = [name for name in now if known(name) is not None]
-    new = [name for name in now if known(name) is None]
-    if gone := [name for name in before if there(name) is None]:
-        yield f"classes removed, no photos of them here: {several(gone)}; the new model cannot predict them"
-    if new:
-        yield f"new classes, trained from random weights: {several(new)}"
-    if gone or new:
-        yield f"classes kept, with their trained weights: {several(kept) if kept else 'none'}"
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,18 @@ from edgeclf_training.fit.preflight import claim, need_space, writing
 from edgeclf_training.loading.loader_processes import loader_errors
 from edgeclf_training.loading.photo_dataset import PhotoDataset, loader
 from edgeclf_training.networks import Loaded, Network, build_network
+from edgeclf_training.run.earlier_run import (
+    changes_of,
+    check_nothing_to_learn,
+    earlier_photos,
+    lineage_line,
+    start_from,
+)
 from edgeclf_training.run.history import CHECKPOINT, History, trainer_rank
 from edgeclf_training.run.kept_photos import keep_photos
 from edgeclf_training.run.lineage import known_photos, run_of_weights
 from edgeclf_training.run.relocate import going_on
-from edgeclf_training.run.run_folder import Run, copy_known_classes, load_run, resume_command, save_run, versions
+from edgeclf_training.run.run_folder import Run, load_run, resume_command, save_run, versions
 
 
 def train(
@@ -56,11 +63,14 @@ def train(
     If several processes train together, only rank 0 writes files, reports events and returns the metrics.
 
     Args:
-        data: one or several data folders (see ``read_split``) or zip files of such folders.
+        data: one or several data folders (see ``read_split``) or zip files of such folders. With ``start`` it may be
+            empty: then only the photos of ``start`` are used.
         out: the run folder; must not exist, or be empty.
         options: the defaults if None. With ``start``, architecture, head, input size and resize rule are those of
             ``start``.
-        start: an earlier run, or its folder. Training starts from its network, and its photos stay in their splits.
+        start: an earlier run, or its folder. Training starts from its network, and its photos stay in their splits;
+            those that are still in their places are used again (``TrainOptions.earlier_photos``). Its classes are
+            kept; ``TrainOptions.rename``, ``drop`` and ``merge`` change them.
         quarantine: photos to leave out, see ``read_quarantine``.
         labels: a table that gives the labels instead of the class folders; see ``read_split``.
         logger: "csv", or "tensorboard" to write event files as well.
@@ -78,15 +88,19 @@ def train(
         BackendError: the device or tensorboard is not available.
     """
     data, out = as_paths(data), Path(out)
+    if not data and start is None:
+        raise UsageError("no photos given", "name a folder with one sub-folder per class")
     start = start if isinstance(start, Run) or start is None else load_run(start)
     on_event = on_event if trainer_rank() == 0 else ignore
     check_logger(logger)
     options = resolve(options or TrainOptions(), start.options if start else None)
+    changes = changes_of(options, start) if start else None
     contract = ImageContract(options.image_size or 0, options.resize, options.crop_fraction or 1.0)
     if trainer_rank() == 0:
         claim(out, data)
     with progress(on_event, "unpacking") as update:
         folders = open_data(data, update)
+    again = earlier_photos(options, start, changes, on_event) if start and changes else None
     with progress(on_event, "reading photos") as update:
         before = start or run_of_weights(options.weights)
         earlier, unknown = known_photos(before, update) if before else ((), ())
@@ -103,12 +117,17 @@ def train(
             quarantine=quarantine,
             labels=labels,
             folds=options.folds,
+            again=again,
             progress=update,
         )
     split = replace(split, notes=(*unknown, *split.notes))
+    if changes:
+        check_nothing_to_learn(options, changes, split.classes)
     network, loaded = _network(options, split.classes, start)
     phases_of(options, network)  # before anything is written: an unknown stage is a usage error
     roots = tuple(path.absolute() for path in data)
+    if start and again and again.used_in(split):
+        roots = tuple(dict.fromkeys((*roots, *start.data)))
     origin = _provenance(options, split, loaded, start)
     run = Run(
         out,
@@ -255,7 +274,7 @@ def _network(options: TrainOptions, classes: Sequence[str], start: Run | None) -
         dropout=options.dropout,
     )
     if start is not None:
-        copy_known_classes(network, start.network(), classes, start.classes)
+        start_from(network, start.network(), changes_of(options, start), classes)
     return network, loaded
 
 
@@ -268,7 +287,7 @@ def _provenance(options: TrainOptions, split: Split, loaded: Loaded | None, star
     if loaded is not None:
         lineage = (f"{loaded.source}; sha256 {loaded.sha256}; {loaded.licence}",)
     if start is not None:
-        lineage = (*lineage, f"an earlier run, {start.folder.resolve().name}")
+        lineage = (*lineage, lineage_line(start, changes_of(options, start), split.classes))
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Provenance(now, options.seed, split.fingerprint(), lineage, versions())
 

@@ -85,6 +85,7 @@ def collect_metrics(
         "calibration": None if calibration is None else {**asdict(calibration), "reached": reaches_aim(calibration)},
         "evidence": asdict(evidence),
         "doubtful_labels": [{**asdict(doubt), "path": str(doubt.path)} for doubt in doubts],
+        "earlier_classes": run.forgetting.report() if run.forgetting else None,
         "curves": curves,
         "best_epoch": best,
         "diverged": divergence.message if divergence else None,

@@ -17,12 +17,10 @@ metrics.json     the report's metrics, for programs
 
 import json
 import shlex
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from edgeclf.class_names import finder
 from edgeclf.errors import DataError, EdgeclfError
 from edgeclf.files.atomic_write import write_atomically
 from edgeclf.files.paths import PathLike
@@ -34,6 +32,7 @@ from edgeclf_training.config.options import TrainOptions, with_values
 from edgeclf_training.config.recipe_file import write_recipe
 from edgeclf_training.dataset.exclusion_counts import QUARANTINED, count_left_out
 from edgeclf_training.dataset.samples import Split, read_lists
+from edgeclf_training.evaluation.forgetting import Forgetting
 from edgeclf_training.networks import Network, build_network, read_state
 
 RUN_SCHEMA = 3
@@ -58,6 +57,7 @@ class Run:
         checkpoint: checkpoint to read the best weights from, instead of ``network.pt``.
         best_epoch: epoch whose weights were saved, 0 for the initial weights; None if interrupted, or not recorded.
         labels: the table that the labels came from, absolute; None for class folders.
+        forgetting: how the classes of ``start`` fare; None without ``start``, or if it could not be measured.
     """
 
     folder: Path
@@ -73,6 +73,7 @@ class Run:
     checkpoint: Path | None = None
     best_epoch: int | None = None
     labels: Path | None = None
+    forgetting: Forgetting | None = None
 
     def network(self) -> Network:
         """The trained network, in eval mode.
@@ -107,6 +108,7 @@ def save_run(run: Run) -> None:
         "calibration": asdict(run.calibration) if run.calibration else None,
         "best_epoch": run.best_epoch,
         "labels": str(run.labels) if run.labels else None,
+        "forgetting": run.forgetting.to_dict() if run.forgetting else None,
     }
     text = json.dumps(values, indent=2, sort_keys=True, allow_nan=False)
     quarantined = count_left_out(run.split.skipped).get(QUARANTINED, 0)
@@ -182,31 +184,12 @@ def load_run(folder: PathLike) -> Run:
             Calibration(**values["calibration"]) if values.get("calibration") else None,
             best_epoch=values.get("best_epoch"),
             labels=Path(values["labels"]) if values.get("labels") else None,
+            forgetting=Forgetting.from_dict(values["forgetting"]) if values.get("forgetting") else None,
         )
     except FileNotFoundError as error:
         raise DataError(f"{folder}: not a run folder (no run.json)", "give a folder made by `edgeclf train`") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({_first_line(error)})", "train again") from error
-
-
-def copy_known_classes(network: Network, earlier: Network, classes: Sequence[str], known: Sequence[str]) -> None:
-    """Start ``network`` from an earlier one: all weights, and in the last layer the rows of classes that both have.
-
-    Args:
-        network: changed in place; same architecture and head as ``earlier``.
-        earlier: the network to copy from.
-        classes, known: class names in index order of each.
-    """
-    state = earlier.state_dict()
-    last = f"head.linears.{len(network.head.linears) - 1}"
-    own, find = network.state_dict(), finder(known)
-    for name in (f"{last}.weight", f"{last}.bias"):
-        rows = own[name].clone()
-        for index, label in enumerate(classes):
-            if (row := find(label)) is not None:
-                rows[index] = state[name][row]
-        state[name] = rows
-    network.load_state_dict(state)
 
 
 def versions() -> dict[str, str]:
