@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 from edgeclf import Classifier
-from edgeclf.cli.photo_sources import find_photos
 from edgeclf.errors import ExplainError, PhotoError
+from edgeclf.field.find_photos import find_photos
 from edgeclf.results import Explanation
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter

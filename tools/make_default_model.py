@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from edgeclf.classifier import DEFAULT_MODEL
-from edgeclf.cli.photo_sources import find_photos
 from edgeclf.errors import PhotoError
+from edgeclf.field.find_photos import find_photos
 from edgeclf.files.atomic_write import write_over
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.preprocess import network_input

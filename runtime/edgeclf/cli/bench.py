@@ -91,9 +91,9 @@ def bench(
 
 
 def _photos(words: list[str]) -> "Photos":
-    from edgeclf.cli.photo_sources import find_photos
     from edgeclf.device.benchmark import Photos
     from edgeclf.errors import PhotoError
+    from edgeclf.field.find_photos import find_photos
     from edgeclf.files.photo_names import FoundPath
     from edgeclf.images.heatmap_mark import is_overlay
 

@@ -48,9 +48,9 @@ def compare(
     dead, missing], unreadable [path, kind, message]. Shares are 0 to 1; null is unknown.
     """
     from edgeclf.classifier import Classifier
-    from edgeclf.cli.photo_sources import find_photos
     from edgeclf.evaluation.compare import check_comparable
     from edgeclf.evaluation.compare import compare as run
+    from edgeclf.field.find_photos import find_photos
     from edgeclf.images.camera_raw import Tally
 
     models: Models = (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from edgeclf.classifier import Classifier
     from edgeclf.cli.console import Console
-    from edgeclf.cli.photo_sources import Found
+    from edgeclf.field.find_photos import Found
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from edgeclf.errors import ExplainError, PhotoError, UsageError
 if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
     from edgeclf.cli.event_records import Groups, PredictedPhoto
-    from edgeclf.cli.photo_sources import Found, OverlayFiles, Source
+    from edgeclf.cli.photo_sources import OverlayFiles
     from edgeclf.cli.signals import Stopping
+    from edgeclf.field.find_photos import Found, Source
     from edgeclf.field.photo_id import PhotoFile
     from edgeclf.field.record import Record
     from edgeclf.field.record_file import RecordFile
@@ -113,7 +114,8 @@ def predict(
     """
     from edgeclf.classifier import Classifier
     from edgeclf.cli.event_records import Groups, find_events
-    from edgeclf.cli.photo_sources import STDIN, OverlayFiles, are_several, counting, find_photos
+    from edgeclf.cli.photo_sources import OverlayFiles, are_several, counting
+    from edgeclf.field.find_photos import STDIN, find_photos
     from edgeclf.images.camera_raw import Tally
 
     if models := [photo for photo in photos if photo.endswith(".onnx")]:

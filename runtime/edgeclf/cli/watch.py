@@ -18,7 +18,7 @@ from edgeclf.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
-    from edgeclf.cli.photo_sources import Source
+    from edgeclf.field.find_photos import Source
     from edgeclf.field.photo_id import PhotoFile
     from edgeclf.field.record import Record
     from edgeclf.field.record_file import RecordFile

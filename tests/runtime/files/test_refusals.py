@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeclf import Classifier
-from edgeclf.cli.photo_sources import Found, find_photos
 from edgeclf.errors import BackendError, PhotoError
+from edgeclf.field.find_photos import Found, find_photos
 from edgeclf.field.photo_id import Digests, look_at
 from edgeclf.field.watcher import FolderWatch
 from edgeclf.files import hanging_disk as reading

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeclf import Classifier
-from edgeclf.cli.photo_sources import find_photos
 from edgeclf.errors import PhotoError, UsageError
+from edgeclf.field.find_photos import find_photos
 from edgeclf.images.heatmap_mark import save_marked
 from edgeclf.images.preprocess import upright_rgb
 from helpers import CLASSES, draw
