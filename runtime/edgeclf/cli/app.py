@@ -81,6 +81,10 @@ class _Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in _OWN and args[0] not in _plugins():
             raise no_such_command(args[0], self.list_commands(ctx))
+        if "--ray" in args:
+            from edgeclf.cli.predict_cluster import with_address
+
+            args = with_address(args)
         return super().resolve_command(ctx, args)
 
 

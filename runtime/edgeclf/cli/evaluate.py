@@ -12,7 +12,7 @@ import typer
 
 from edgeclf.class_names import natural_order
 from edgeclf.cli.console import Console, printable
-from edgeclf.cli.options import Device, Threads
+from edgeclf.cli.options import Device, Ray, Threads
 from edgeclf.cli.print_records import tell_device, tell_heat_maps
 from edgeclf.errors import PhotoError, UsageError
 
@@ -47,6 +47,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     device: Device = "auto",
     threads: Threads = None,
+    ray: Ray = None,
 ) -> None:
     """Measure the accuracy on photos whose classes are known.
 
@@ -54,12 +55,15 @@ def evaluate(
     edgeclf evaluate birds.onnx photos/
     edgeclf evaluate birds.onnx photos/ --split val
     edgeclf evaluate birds.onnx photos/ --events 5
+    edgeclf evaluate birds.onnx /nas/photos/ --ray HEAD:6379
     edgeclf evaluate birds.onnx field-day/ --ignore-unknown --json > metrics.json
 
     Folders map to the model's classes by name. Intervals are 95 % (Wilson). A photo that cannot be read is reported
     and left out.
 
     --events says what photos gain if each gets the answer of its event. Class folders do not part events.
+
+    --ray predicts on all CPUs of a Ray cluster, whose nodes all see the photos; the metrics are the same.
 
     --json prints model, data, split, photos, correct, accuracy, interval [low, high], balanced_accuracy (mean
     recall of the classes with photos), remarks (problems that the accuracy hides), per_class [label, precision,
@@ -74,19 +78,26 @@ def evaluate(
     from edgeclf.evaluation.labelled_photos import find_labelled_photos
 
     folder = _one_folder(data, model)
-    classifier = Classifier(model, device, threads, for_many=True)
+    if ray is not None:
+        from edgeclf.cli.predict_cluster import refuse
+
+        refuse({"--events": events, "--device": device != "auto"})
+    classifier = Classifier(model, device, 1 if ray else threads, for_many=True)
     found = find_labelled_photos(folder, classifier.labels, split=split, ignore_unknown=ignore_unknown)
     console = Console()
     for line in _reading_notes(found):
         console.line(printable(line))
+
+    def report(error: PhotoError) -> None:
+        console.line(f"edgeclf: {printable(str(error))}")
+
     with console.progress("photos") as progress:
-        evaluation = run_evaluation(
-            classifier,
-            found,
-            events=events,
-            progress=progress,
-            report=lambda error: console.line(f"edgeclf: {printable(str(error))}"),
-        )
+        if ray is not None:
+            from edgeclf import cluster
+
+            evaluation = cluster.evaluate(model, found, threads=threads, address=ray, progress=progress, report=report)
+        else:
+            evaluation = run_evaluation(classifier, found, events=events, progress=progress, report=report)
     tell_heat_maps(evaluation.heat_maps, console)
     tell_device(classifier.device, console)
     if as_json:

@@ -12,3 +12,7 @@ LowMemory = Annotated[
     bool, typer.Option("--low-memory", help="For small boards: one photo at a time, memory returned after each.")
 ]
 NoExif = Annotated[bool, typer.Option("--no-exif", help="Leave time, place and camera of photos out of the records.")]
+Ray = Annotated[
+    str | None,
+    typer.Option("--ray", metavar="[ADDRESS]", help="Use a Ray cluster; without ADDRESS one on this machine."),
+]

@@ -1,8 +1,7 @@
 """``edgeclf predict``: top-k predictions and heat maps for photos."""
 
 import sys
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeclf.cli.console import Console
-from edgeclf.cli.options import Device, LowMemory, NoExif, Threads
+from edgeclf.cli.options import Device, LowMemory, NoExif, Ray, Threads
 from edgeclf.cli.print_records import is_heat_map, print_json, print_ranking, tell_device, tell_heat_maps
 from edgeclf.errors import ExplainError, PhotoError, UsageError
 
@@ -20,11 +19,8 @@ if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
     from edgeclf.cli.event_records import Groups, PredictedPhoto
     from edgeclf.cli.photo_sources import OverlayFiles
-    from edgeclf.cli.signals import Stopping
     from edgeclf.field.find_photos import Found, Source
-    from edgeclf.field.photo_id import PhotoFile
     from edgeclf.field.record import Record
-    from edgeclf.field.record_file import RecordFile
     from edgeclf.results import Explanation, Prediction
 
 
@@ -78,6 +74,8 @@ def predict(
     device: Device = "auto",
     threads: Threads = None,
     low_memory: LowMemory = False,
+    ray: Ray = None,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="With --ray: photos in an answer file.")] = 256,
 ) -> None:
     """Classify photos.
 
@@ -89,6 +87,7 @@ def predict(
     edgeclf predict field-day/ -m birds.onnx --out answers.csv --events 5
     edgeclf predict 'card/**/*.JPG' -m birds.onnx --cam overlays/
     curl -s http://camera/still | edgeclf predict -
+    edgeclf predict s3://survey/2026/ -m birds.onnx --ray HEAD:6379 --out s3://survey/answers --resume
 
     In folders, hidden files and files of the system (@eaDir, waste bins) are left out, and links to folders are
     followed. Heat maps made by edgeclf are left out, unless one is the only argument; --cam overwrites only these.
@@ -111,7 +110,20 @@ def predict(
     is recorded once; one that could not be opened is tried again. Records are what --json prints, with size, modified,
     model, folder, threshold, maps_of and events; CSV has the ranked classes side by side. In CSV, control characters
     and names that are not text are \\uXXXX, and an apostrophe keeps a cell from being a formula.
+
+    --ray predicts on all CPUs of a Ray cluster (auto, HOST:PORT; local: this machine). PHOTO may also be a list of
+    paths (.txt, .csv, .parquet), a .tar of photos, or an address (s3://, gs://). --out is then a folder that all nodes
+    see, or an address: it gets the same records as JSON lines and as Parquet, in files of --batch photos, and job.json.
+    --resume continues it after any crash, with the same model, --top-k, --threshold, --no-exif and versions.
     """
+    if ray is not None:
+        from edgeclf.cli.predict_cluster import predict_on_cluster, refuse
+
+        refuse({"--cam": cam, "--cam-class": cam_class, "--events": events, "--json": as_json})
+        refuse({"--low-memory": low_memory, "--device": device != "auto"})
+        options = {"top_k": top_k, "threshold": threshold, "threads": threads, "batch": batch, "facts": not no_exif}
+        predict_on_cluster(photos, model, ray, out, resume=resume, options=options)
+        return
     from edgeclf.classifier import Classifier
     from edgeclf.cli.event_records import Groups, find_events
     from edgeclf.cli.photo_sources import OverlayFiles, are_several, counting
@@ -165,6 +177,7 @@ def predict(
                 progress(done, total())
         tell_heat_maps(heat_maps, console)
     else:
+        from edgeclf.cli.record_to_file import record_to_file
         from edgeclf.cli.signals import Stopping
         from edgeclf.field.record import PredictSettings
         from edgeclf.field.record_file import RecordFile
@@ -177,7 +190,7 @@ def predict(
                 out, classifier.sha256, ranks, resume=resume, settings=settings, facts=not no_exif, retry=True
             ) as file,
         ):
-            failed = _record(file, found(), predicted, stop, console, total)
+            failed = record_to_file(file, found(), predicted, stop, console, total)
         if stop:
             raise KeyboardInterrupt
     for line in raws.lines:
@@ -239,64 +252,3 @@ class _Drawn:
     label: str
     padding_share: float
     picture: bytes
-
-
-def _record(
-    file: "RecordFile",
-    found: Iterable[list["Found"]],
-    predicted: Callable[["Groups"], Generator[list["Record"], None, None]],
-    stop: "Stopping",
-    console: Console,
-    total: Callable[[], int],
-) -> bool:
-    """Add the photos that are not in a record file yet, and print how many. True if a photo failed.
-
-    An event is predicted as a whole if one of its photos is new.
-    """
-    from edgeclf.cli.event_records import Groups
-    from edgeclf.field.photo_id import look_at
-
-    waiting: deque[tuple[PhotoFile | None, bool]] = deque()  # given to the classifier, not recorded yet; is it new?
-    skipped = done = failed = heat_maps = 0
-
-    def new_photos() -> Iterator[list["Found"]]:
-        nonlocal skipped
-        for group in found:
-            if stop:
-                return
-            photos: list[tuple[PhotoFile | None, bool]] = []
-            for one in group:
-                photo = look_at(one.path) if isinstance(one.source, str) else None
-                is_new = photo is None or photo.digest() not in file.known
-                skipped += not is_new
-                if photo is not None and is_new:
-                    file.known.add(photo.digest())  # now, not when it is recorded: the user may name it twice
-                photos.append((photo, is_new))
-            if any(is_new for _, is_new in photos):
-                waiting.extend(photos)
-                yield group
-
-    if file.cut:
-        console.line(f"{file.path}: the last record was incomplete; its photo is classified again")
-    groups = Groups(new_photos(), stop)
-    with closing(predicted(groups)) as results, console.progress("recorded") as progress:
-        for record in chain.from_iterable(results):
-            photo, is_new = waiting.popleft()
-            if not is_new:
-                continue
-            if is_heat_map(record):
-                heat_maps += 1
-                continue
-            file.add(photo, record)
-            done += 1
-            failed += record.error is not None
-            progress(done, max(0, total() - skipped - heat_maps))
-    tell_heat_maps(heat_maps, console)
-    console.line(
-        f"{file.path}: {done} recorded"
-        + (f", {failed} with errors" if failed else "")
-        + (f", {skipped} there already" if skipped else "")
-        + (f" (it holds {file.failed} errors)" if skipped and file.failed else "")
-        + ("; --resume continues" if stop else "")
-    )
-    return failed > 0

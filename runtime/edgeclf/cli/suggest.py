@@ -19,7 +19,7 @@ from edgeclf.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
     from edgeclf.classifier import Classifier
-    from edgeclf.cli.photo_sources import Found, Source
+    from edgeclf.field.find_photos import Found, Source
     from edgeclf.field.photo_vectors import PhotoVectors
     from edgeclf.field.suggest import Suggestion
     from edgeclf.results import Features
@@ -71,7 +71,7 @@ def suggest(
     without a gain look like the suggestion of the same rank. A photo that cannot be read is reported and left out.
     """
     from edgeclf.classifier import Classifier
-    from edgeclf.cli.photo_sources import STDIN, find_photos
+    from edgeclf.field.find_photos import STDIN, find_photos
     from edgeclf.field.photo_vectors import PhotoVectors
     from edgeclf.field.suggest import choose
     from edgeclf.files.walk import image_files
@@ -196,7 +196,7 @@ def _trays(review: Path | None, photos: list[str]) -> Any:
 
 def _labelled(folder: str, image_files: Any) -> "Iterator[Found]":
     """The photos below a folder of class folders, but not those that wait for a label."""
-    from edgeclf.cli.photo_sources import Found
+    from edgeclf.field.find_photos import Found
     from edgeclf.files.photo_names import UNSORTED
 
     def listed(error: OSError) -> None:

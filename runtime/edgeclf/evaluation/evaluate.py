@@ -1,6 +1,6 @@
 """The accuracy of a model file on photos whose classes are known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -26,6 +26,7 @@ from edgeclf.evaluation.metrics import (
 from edgeclf.images.heatmap_mark import OVERLAY_KIND
 from edgeclf.model.manifest import Metrics
 from edgeclf.photo_events import event_prediction
+from edgeclf.results import Prediction
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def evaluate(
     photos: LabelledPhotos,
     *,
     events: float | None = None,
+    predictions: Iterable[Prediction | PhotoError] | None = None,
     progress: Callable[[int, int], None] | None = None,
     report: Callable[[PhotoError], None] | None = None,
 ) -> Evaluation:
@@ -96,6 +98,8 @@ def evaluate(
         classifier: predicts each photo as in the field.
         photos: the photos, labelled with the classifier's classes.
         events: also answer photos of one camera together that were taken at most so many seconds apart.
+        predictions: what the classifier predicts for each photo, in their order, if it is known already; not with
+            ``events``. None: it predicts them.
         progress: called with (photos done, photos in all).
         report: called at once with the error of each photo that cannot be read; the others are still evaluated.
 
@@ -114,7 +118,8 @@ def evaluate(
     order = [photos.photos[at] for group in groups for at in group]
     ends = set(accumulate(map(len, groups)))
     begin, logits = 0, list[NDArray[np.float32]]()  # of the event
-    predictions = classifier.predict_many((path for path, _ in order), top_k=1, logits=tally is not None)
+    if predictions is None:
+        predictions = classifier.predict_many((path for path, _ in order), top_k=1, logits=tally is not None)
     for done, (prediction, (path, label)) in enumerate(zip(predictions, order, strict=True), 1):
         if isinstance(prediction, PhotoError) and prediction.kind == OVERLAY_KIND:
             heat_maps += 1

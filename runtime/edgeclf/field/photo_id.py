@@ -8,6 +8,7 @@ import unicodedata
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeclf.errors import PhotoError
 from edgeclf.files.hanging_disk import with_time_limit
@@ -82,6 +83,13 @@ class Digests:
     def __init__(self) -> None:
         self._sorted = np.empty(0, np.uint64)
         self._recent: set[int] = set()
+
+    @classmethod
+    def of(cls, digests: NDArray[np.uint64]) -> "Digests":
+        """A set of digests that are sorted already, uint64; the array is not copied."""
+        made = cls()
+        made._sorted = digests
+        return made
 
     def add(self, digest: int) -> None:
         """Add a digest, if it is not in the set yet."""
