@@ -46,6 +46,10 @@ def export(
     golden: Annotated[
         bool, typer.Option("--golden/--no-golden", help="Embed a few small held-out photos, for `edgeclf doctor`.")
     ] = True,
+    cam: Annotated[
+        bool,
+        typer.Option("--cam/--no-cam", help="With heat maps, as the run was trained; networks of tokens have none."),
+    ] = True,
     author: Annotated[str | None, typer.Option(metavar="TEXT", help="Written into the file.")] = None,
     licence: Annotated[str | None, typer.Option("--license", metavar="TEXT", help="Written into the file.")] = None,
     description: Annotated[str | None, typer.Option(metavar="TEXT", help="Written into the file.")] = None,
@@ -105,6 +109,7 @@ def export(
             calibration_photos=calibration_photos,
             check_photos=check_photos,
             golden=golden,
+            cam=cam,
             budget=Budget(max_drop, max_class_drop),
             force=force,
             on_event=console.listener,

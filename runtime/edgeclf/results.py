@@ -87,6 +87,9 @@ def explanation_of(
         wanted = explained[0] if explained else all_classes.best.index
     prediction = replace(all_classes, ranking=all_classes.ranking[:top_k])
     label = next(entry for entry in all_classes.ranking if entry.index == wanted)
+    if not explained:
+        what = f"no heat map for {label.label}: the model was exported without heat maps"
+        raise ExplainError(what, "export it again without --no-cam; networks of tokens have no heat maps", prediction)
     if wanted not in explained:
         known = f"the model computes heat maps of the {len(explained)} best-ranked classes only"
         raise ExplainError(f"no heat map for {label.label}: {known}", "choose a class that ranks higher", prediction)

@@ -22,6 +22,7 @@ def export_network(
     calibration: Iterable[NDArray[np.uint8]] | None = None,
     *,
     fp16: bool = False,
+    cam: bool = True,
     on_event: Listener = log,
 ) -> bytes:
     """Build a model file; nothing is compared with anything, ``export_run`` does that.
@@ -31,6 +32,7 @@ def export_network(
         manifest: as the caller knows it, see ``draft_manifest``; what depends on the file is filled in.
         calibration: photos as the network takes them, uint8 ``[size, size, 3]``: makes the file INT8; floats if None.
         fp16: keep float weights in 16 bits; not together with ``calibration``.
+        cam: with heat maps; networks of tokens have none.
         on_event: gets ``Progress`` while activations are observed.
 
     Returns:
@@ -39,9 +41,10 @@ def export_network(
 
     Raises:
         BackendError: ``calibration`` is given and onnxruntime is not installed.
-        ExportError: sums of two activations cannot be made to round to the same number on every CPU.
+        ExportError: sums of two activations cannot be made to round to the same number on every CPU; or heat maps are
+            wanted, and the network has none.
     """
-    return seal_model(network_model(network, manifest, calibration, fp16=fp16, on_event=on_event))
+    return seal_model(network_model(network, manifest, calibration, fp16=fp16, cam=cam, on_event=on_event))
 
 
 def network_model(
@@ -50,11 +53,13 @@ def network_model(
     calibration: Iterable[NDArray[np.uint8]] | None = None,
     *,
     fp16: bool = False,
+    cam: bool = True,
     on_event: Listener = log,
 ) -> BuiltModel:
     """As ``export_network``, with the same arguments, but not sealed yet: golden photos can be added."""
-    model, cam = to_onnx(network, manifest.contract.size), cam_size(network, manifest.contract.size)
+    maps = cam_size(network, manifest.contract.size, cam)
+    model = to_onnx(network, manifest.contract.size)
     if calibration is None:
-        return build_model(model, cam, manifest, "fp16" if fp16 else "fp32")
+        return build_model(model, maps, manifest, "fp16" if fp16 else "fp32")
     model, stats = cross_layer_equalize(model, observe(model, calibration, on_event))
-    return build_model(quantize(correct_bias(model, stats), minmax(stats)), cam, manifest, "int8")
+    return build_model(quantize(correct_bias(model, stats), minmax(stats)), maps, manifest, "int8")

@@ -89,6 +89,7 @@ def export_run(
     calibration_photos: int = 256,
     check_photos: int = 1000,
     golden: bool = True,
+    cam: bool = True,
     budget: Budget | None = None,
     force: bool = False,
     on_event: Listener = log,
@@ -109,6 +110,7 @@ def export_run(
         card: what to say about the model.
         calibration_photos: how many training photos activation ranges are measured on, at most.
         check_photos: how many held-out photos the file is checked with, at most.
+        cam: with heat maps; a run that was trained without them (``--no-cam``) never has any.
         golden: embed a few held-out photos, small and without EXIF, for the self-test.
         budget: what the file may lose; the default budget if None.
         force: write it even if it is out of budget; its manifest says so.
@@ -120,8 +122,8 @@ def export_run(
     Raises:
         DataError: the run folder or ``data`` cannot be used; or photos are needed, and none of the run's is found.
         UsageError: ``out`` cannot be written, the card holds what a manifest may not, or ``int8`` and ``fp16``.
-        ExportError: the FP32 file's logits are not those of the trained network, or the file is out of budget; nothing
-            is written then.
+        ExportError: the network has no heat maps; the FP32 file's logits are not those of the trained network; or the
+            file is out of budget. Nothing is written then.
     """
     run = run if isinstance(run, Run) else load_run_or_checkpoint(run)
     out, budget = Path(out), budget or Budget()
@@ -131,6 +133,9 @@ def export_run(
         raise UsageError(f"{out}: not a name for a model file", "give -o NAME.onnx")
     check_writable(out, is_model_file, "a model file")
     network = run.network()
+    maps = cam_size(network, run.contract.size, cam and run.options.cam)
+    if not maps.maps:
+        say(on_event, "without heat maps: predictions work as always, --cam says why there is no map")
     manifest = _manifest(run, card or Card())
     if not run.metrics:
         say(on_event, "this run is unfinished: its best weights so far are exported, without metrics")
@@ -158,8 +163,8 @@ def export_run(
     temperature = run.calibration.temperature if run.calibration else 1.0
     criteria = Criteria(photos, HeldOut(split, run.classes, labels, reference, temperature), budget)
 
-    float_model, cam = to_onnx(network, contract.size), cam_size(network, contract.size)
-    model = build_model(float_model, cam, manifest, "fp32")
+    float_model = to_onnx(network, contract.size)
+    model = build_model(float_model, maps, manifest, "fp32")
     judgement = judge(model, criteria, on_event)
     _check_parity(reference, judgement.predictions)
     predictions = [reference, judgement.predictions]
@@ -168,12 +173,12 @@ def export_run(
     if int8:
         calibration = choose_photos(run.split.train, contract, calibration_photos, seed)
         probes = choose_photos(photos.samples, contract, _PROBE_PHOTOS, seed)
-        float_network = FloatNetwork(float_model, cam, manifest)
+        float_network = FloatNetwork(float_model, maps, manifest)
         found = search_int8(float_network, Int8Photos(calibration, probes), criteria, on_event)
         model, judgement, tried, sensitivities = found.model, found.judgement, found.tried, found.sensitivities
         predictions.append(judgement.predictions)
     elif fp16:
-        model = build_model(float_model, cam, manifest, "fp16")
+        model = build_model(float_model, maps, manifest, "fp16")
         judgement = judge(model, criteria, on_event)
         tried = (judgement.gate,)
         predictions.append(judgement.predictions)

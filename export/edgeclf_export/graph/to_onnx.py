@@ -13,8 +13,10 @@ OPSET = 18
 IR_VERSION = 8  # the lowest for opset 18: devices have old versions of onnxruntime
 MIN_ONNXRUNTIME = "1.16.3"  # the oldest version that was tested
 
-# Node names that survive quantization: the node after the last convolution's activation, and the head's Linear layers.
+# Node names that survive quantization: the node after the last convolution's activation, the convolutions between the
+# average pool and the head (``edgeclf_training.networks.neck``), and the head's Linear layers.
 AFTER_ACTIVATION = "after_activation"
+NECK = "neck_conv_{}"
 LINEAR = "head_linear_{}"
 
 
@@ -59,7 +61,7 @@ def to_onnx(network: Network, size: int) -> onnx.ModelProto:
     model = program.model_proto
     model.ir_version = IR_VERSION
     del model.graph.output[1]
-    _name_head_nodes(model.graph)
+    _name_head_nodes(model.graph, network)
     _pool_globally(model.graph)
     strip(model)
     return model
@@ -91,13 +93,16 @@ def multiply_adds(network: Network, size: int) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def _name_head_nodes(graph: onnx.GraphProto) -> None:
+def _name_head_nodes(graph: onnx.GraphProto, network: Network) -> None:
     """Name the nodes to which the heat-map branch is attached."""
     consumers = [node for node in graph.node if "activation" in node.input]
-    linears = [node for node in graph.node if node.op_type == "Gemm"]
+    linears = [node for node in graph.node if node.op_type == "Gemm"][-len(network.head.linears) :]
     assert len(consumers) == 1, "one node uses the last convolution's activation"
     assert [node.output[0] for node in linears][-1:] == ["logits"], "the head ends in a Linear"
     consumers[0].name = AFTER_ACTIVATION
+    after = list(graph.node)[list(graph.node).index(consumers[0]) :]
+    for number, node in enumerate(node for node in after if node.op_type == "Conv"):
+        node.name = NECK.format(number)
     for number, node in enumerate(linears):
         node.name = LINEAR.format(number)
 

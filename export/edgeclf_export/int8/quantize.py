@@ -112,10 +112,15 @@ def layer_names(graph: onnx.GraphProto) -> list[str]:
 
 
 def _excluded(graph: onnx.GraphProto, in_float: Collection[str]) -> set[str]:
-    """Names of float layers, and of activation functions and poolings before them, which quantization would absorb."""
+    """Names of float layers, of activation functions and poolings before them, which quantization would absorb, and of
+    sums with a constant, such as the bias of a matrix product in float: two roundings more, and nothing gained.
+    """
     producers = {output: node for node in graph.node for output in node.output}
+    constants = {tensor.name for tensor in graph.initializer}
     excluded: set[str] = set()
     for node in graph.node:
+        if node.op_type == "Add" and constants.intersection(node.input):
+            excluded.add(node.name)
         if node.name in in_float:
             before: onnx.NodeProto | None = node
             while before is not None and (before is node or before.op_type in _BETWEEN_LAYERS):
@@ -131,10 +136,11 @@ def _restore_float_inputs(graph: onnx.GraphProto, excluded: Collection[str]) -> 
     """
     producers = {output: node for node in graph.node for output in node.output}
     for node in graph.node:
-        if node.name in excluded:
-            before = producers.get(node.input[0])
-            if before is not None and before.op_type == "DequantizeLinear":
-                node.input[0] = producers[before.input[0]].input[0]
+        for place, name in enumerate(node.input if node.name in excluded else ()):
+            before = producers.get(name)
+            rounding = producers.get(before.input[0]) if before and before.op_type == "DequantizeLinear" else None
+            if rounding is not None:  # else a weight
+                node.input[place] = rounding.input[0]
     while True:
         used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
         unused = [node for node in graph.node if node.op_type in _ROUNDING and not used.intersection(node.output)]

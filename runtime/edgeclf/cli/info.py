@@ -48,7 +48,7 @@ def info(
         ("file", f"{printable(file.path)} ({file.size / 1e6:.1f} MB, sha256 {file.sha256[:12]}, checksum correct)"),
         ("network", f"{m.architecture}, {m.head} head, {m.precision}"),
         ("input", f"{m.contract.size} x {m.contract.size} pixels, {resize}"),
-        ("heat maps", f"of the {m.cam_classes} best-ranked classes"),
+        ("heat maps", f"of the {m.cam_classes} best-ranked classes" if m.cam_classes else "none"),
         ("needs", f"onnxruntime {m.min_onnxruntime} or newer (opset {m.opset}, IR {m.ir_version})"),
         *((f.split, f"{accuracy_text(f)}{by}") for f in m.figures),
         *([("this file", _gate_text(m.gate))] if m.gate else []),

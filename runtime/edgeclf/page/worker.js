@@ -129,8 +129,9 @@ async function answerPhoto({ kind, file, name = "", options }, { model, session,
     const explanation = explanationOf(name, outputs, model, input);
     if (explanation.maps.length) return { explanation, exact: input.exact };
     const best = explanation.record?.predictions?.[0].label;
-    const known = "the model computes heat maps of the 0 best-ranked classes only";
-    throw new EngineError("no-heat-map", `no heat map for ${best}: ${known}; choose a class that ranks higher`);
+    const known = "the model was exported without heat maps";
+    const remedy = "export it again without --no-cam; networks of tokens have no heat maps";
+    throw new EngineError("no-heat-map", `no heat map for ${best}: ${known}; ${remedy}`);
   } catch (error) {
     if (!(error instanceof PhotoFault)) throw error;
     if (kind === "predict") return { record: failedRecord(name, error.kind, error.text, model), exact: true };

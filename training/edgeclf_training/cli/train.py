@@ -144,7 +144,7 @@ def train(
             _check_against(earlier.options, options, changed - {"weights"} | set(chosen), start)
             if options.weights is not None:
                 console.line(f"the weights in the recipe are not used: the network comes from {start}")
-        name = earlier.options.arch if earlier else options.arch
+        name = (earlier.options.arch if earlier else options.arch).replace(":", "-")  # no colons in names on Windows
         out = out or _unused(Path("runs") / (f"{data_name(data[0])}-{name}" if data else _start_name(start)))
         run = training.train(data, out, options, start=earlier, quarantine=left_out, labels=labels, **reporting)
     if trainer_rank() == 0:

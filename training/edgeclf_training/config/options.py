@@ -34,7 +34,7 @@ class TrainOptions:
         "efficientnet_lite0",
         "efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, resnet18, resnet50, vgg16, mobilenet_v2,"
         " mobilenet_v3_large, squeezenet1_1, cnn4,"
-        " or one of an installed package.",
+        " timm:NAME for any network of timm (extra [timm]), or one of an installed package.",
         "NAME",
     )
     weights: str | None = _key(
@@ -43,9 +43,10 @@ class TrainOptions:
     head: Literal["linear", "mlp"] | None = _key(None, "Default: linear; mlp for cnn4.")
     dropout: float = _key(0.2, "Dropout probability at the inputs of the last layer.", "P", 0, 0.95)
     normalize: Literal["weights", "unit"] = _key("weights", "Input scaling: as the weights were trained, or 0..1.")
+    cam: bool = _key(True, "Heat maps; --no-cam is needed for networks of tokens (ViT, DINO), which have none.")
     image_size: int | None = _key(
         None,
-        "Network input, pixels; default: 224; 240 and 260 for efficientnet_lite1 and 2; 128 for cnn4.",
+        "Network input, pixels; default: the network's own: 224 for most, 260 for efficientnet_lite2, 128 for cnn4.",
         "N",
         32,
         1024,

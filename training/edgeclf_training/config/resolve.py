@@ -33,6 +33,7 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
     else:
         kept = ("arch", "head", "image_size", "resize", "crop_fraction", "normalize")
         options = replace(options, weights="none", **{key: getattr(start, key) for key in kept})
+        options = replace(options, cam=options.cam and start.cam)
     spec = get_architecture(options.arch)
     weights = options.weights or ("imagenet" if spec.imagenet else "none")
     if weights not in ("imagenet", "none"):

@@ -6,16 +6,34 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from edgeclf.errors import UsageError
 from edgeclf.evaluation.metrics import accuracy_text, remarks
 from edgeclf.events import Listener, Message, say
 from edgeclf.model.manifest import Metrics
 
+from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.dataset.exclusion_counts import count_left_out, counts_text
-from edgeclf_training.networks import Loaded
+from edgeclf_training.networks import Loaded, Network
 from edgeclf_training.run.earlier_run import changes_of, class_lines
 from edgeclf_training.run.history import Epoch, History
 from edgeclf_training.run.out_of_fold import has_begun
 from edgeclf_training.run.run_folder import Run
+
+_FREE_LICENCES = ("apache-2.0", "bsd-3-clause", "mit")  # of weights: any use is allowed if the authors are named
+
+
+def check_heat_maps(network: Network, options: TrainOptions) -> None:
+    """Refuse a network without heat maps, unless the options say that none are wanted.
+
+    Raises:
+        UsageError: it has none.
+    """
+    if options.cam and not network.has_heat_maps:
+        raise UsageError(
+            f"{options.arch} has no heat maps: what its classifier reads is no average over positions of the photo, as "
+            "in networks of tokens (ViT, DINO)",
+            "train it with --no-cam, or choose a network of convolutions",
+        )
 
 
 def describe(on_event: Listener, run: Run, loaded: Loaded | None, start: Run | None = None) -> None:
@@ -23,6 +41,9 @@ def describe(on_event: Listener, run: Run, loaded: Loaded | None, start: Run | N
     o, split = run.options, run.split
     origin = f"from {run.start}" if run.start else f"weights: {loaded.source if loaded else 'none (from scratch)'}"
     say(on_event, f"{o.arch}, {o.head} head, {run.contract.size} px {run.contract.resize}, {origin}")
+    if loaded is not None and loaded.licence.lower() not in (*_FREE_LICENCES, "unknown"):
+        what = f"the licence of these weights is {loaded.licence}; read it before you pass the model on or sell its use"
+        say(on_event, what, "warning")
     say(
         on_event,
         f"{len(split.classes)} classes: {len(split.train)} photos to train, {len(split.val)} to validate "

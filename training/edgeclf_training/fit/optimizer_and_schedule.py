@@ -16,13 +16,14 @@ from edgeclf_training.networks import Network
 def parameter_groups(network: Network, options: TrainOptions, head_lr: float) -> list[dict[str, object]]:
     """Trainable parameters by learning rate and decay.
 
-    The head learns at ``head_lr``, the last stage at ``backbone_lr``, each stage before it slower by ``stage_decay``
-    (Howard and Ruder 2018, arXiv:1801.06146): edges and textures need less change than what is specific to a task.
+    The head learns at ``head_lr``, the last stage and the pool at ``backbone_lr``, each stage before it slower by
+    ``stage_decay`` (Howard and Ruder 2018, arXiv:1801.06146): edges and textures need less change than what is specific
+    to a task.
     Norms and biases are not decayed unless the options say so (He et al. 2019, arXiv:1812.01187).
     """
     backbone_lr, decay = options.backbone_lr or 0.0, options.stage_decay
     stages = list(network.features.children())
-    parts: list[tuple[nn.Module, float]] = [(network.head, head_lr)]
+    parts: list[tuple[nn.Module, float]] = [(network.head, head_lr), (network.pool, backbone_lr)]
     parts += [(stage, backbone_lr * decay ** (len(stages) - 1 - i)) for i, stage in enumerate(stages)]
     groups: list[dict[str, object]] = []
     for part, rate in parts:

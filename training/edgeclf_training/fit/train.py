@@ -26,12 +26,12 @@ from edgeclf_training.dataset.zip_data import open_data
 from edgeclf_training.evaluation.predictions import evaluate
 from edgeclf_training.fit.cross_validation import photo_sets, shared_features, train_folds
 from edgeclf_training.fit.finish import finish
-from edgeclf_training.fit.messages import anything_kept, describe, report_epoch, say_what_is_left
+from edgeclf_training.fit.messages import anything_kept, check_heat_maps, describe, report_epoch, say_what_is_left
 from edgeclf_training.fit.phases import check_logger, fit_phases, make_logger, quiet_lightning
 from edgeclf_training.fit.preflight import claim, need_space, writing
 from edgeclf_training.loading.loader_processes import loader_errors
 from edgeclf_training.loading.photo_dataset import PhotoDataset, loader
-from edgeclf_training.networks import Loaded, Network, build_network
+from edgeclf_training.networks import TIMM, Loaded, Network, build_network, get_architecture
 from edgeclf_training.run.earlier_run import (
     changes_of,
     check_nothing_to_learn,
@@ -124,6 +124,7 @@ def train(
     if changes:
         check_nothing_to_learn(options, changes, split.classes)
     network, loaded = _network(options, split.classes, start)
+    check_heat_maps(network, options)
     phases_of(options, network)  # before anything is written: an unknown stage is a usage error
     roots = tuple(path.absolute() for path in data)
     if start and again and again.used_in(split):
@@ -286,6 +287,8 @@ def _provenance(options: TrainOptions, split: Split, loaded: Loaded | None, star
     lineage = start.provenance.weights if start else ()
     if loaded is not None:
         lineage = (f"{loaded.source}; sha256 {loaded.sha256}; {loaded.licence}",)
+    if options.arch.startswith(TIMM) and start is None:
+        lineage = (*lineage, f"{options.arch} as timm configures it: {get_architecture(options.arch).input_text}")
     if start is not None:
         lineage = (*lineage, lineage_line(start, changes_of(options, start), split.classes))
     now = datetime.now(UTC).isoformat(timespec="seconds")

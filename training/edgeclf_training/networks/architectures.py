@@ -8,7 +8,7 @@ import torchvision
 from torch import nn
 
 from edgeclf_training.networks.efficientnet_lite import EfficientNetLite
-from edgeclf_training.networks.weights import PackagedWeights, TorchvisionWeights
+from edgeclf_training.networks.weights import PackagedWeights, State, TorchvisionWeights, WeightsSource
 
 Stages = list[tuple[str, nn.Module]]
 Parts = tuple[Stages, nn.Module | None]
@@ -24,13 +24,14 @@ class Architecture:
     Attributes:
         skeleton: makes the randomly initialised network with the published tensor names.
         cut: splits a skeleton into named stages and the pool between features and head.
-        classifier: name prefix of the skeleton's own classifier, which edgeclf replaces.
+        classifier: name prefix (or several) of the skeleton's own classifier, which edgeclf replaces.
         mean, std: normalisation of 0..255 RGB.
         image_size: default input height and width in pixels.
         mlp_hidden: hidden widths of ``--head mlp``.
         default_head: "linear" or "mlp".
         scratch_lr: default learning rate for training from random weights.
         imagenet: where the ImageNet weights come from, or None.
+        adapt_state: renames the tensors of weight files of other origins; for files that do not fit as they are.
 
     Raises:
         ValueError: mean or std are not three values, or std is below 1.
@@ -38,14 +39,21 @@ class Architecture:
 
     skeleton: Callable[[], nn.Module]
     cut: Callable[[nn.Module], Parts]
-    classifier: str = "fc."
+    classifier: str | tuple[str, ...] = "fc."
     mean: tuple[float, float, float] = _IMAGENET_MEAN
     std: tuple[float, float, float] = _IMAGENET_STD
     image_size: int = 224
     mlp_hidden: tuple[int, ...] = (256,)
     default_head: str = "linear"
     scratch_lr: float = 1e-3
-    imagenet: TorchvisionWeights | PackagedWeights | None = None
+    imagenet: WeightsSource | None = None
+    adapt_state: Callable[[State], State] | None = None
+
+    @property
+    def input_text(self) -> str:
+        """Size and normalisation of the input, for people."""
+        mean, std = (", ".join(f"{value:.5g}" for value in values) for values in (self.mean, self.std))
+        return f"{self.image_size} px, mean {mean}, std {std}"
 
     def __post_init__(self) -> None:
         # Most tables give them for values 0..1. Training would not fail with these, only learn badly.

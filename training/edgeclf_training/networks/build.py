@@ -11,7 +11,7 @@ from torch import nn
 from edgeclf_training.networks.architectures import Stages
 from edgeclf_training.networks.network import Head, Network
 from edgeclf_training.networks.registry import get_architecture, in_one_line
-from edgeclf_training.networks.weights import Loaded, load_backbone
+from edgeclf_training.networks.weights import Loaded, State, load_backbone
 
 
 def build_network(
@@ -48,17 +48,38 @@ def build_network(
     spec = get_architecture(name)
     with _blaming(name):
         skeleton = spec.skeleton()
-    loaded = load_backbone(skeleton, name, spec.imagenet, weights, spec.classifier)
+    loaded = load_backbone(skeleton, name, spec.imagenet, weights, spec.classifier, spec.adapt_state)
     with _blaming(name):
+        classifier = _own_classifier(skeleton, spec.classifier) if keep_classifier else None
         stages, pool = spec.cut(skeleton)
         channels, cells = _pooled_shape(stages, pool, name, image_size or spec.image_size, spec.image_size)
         hidden = spec.mlp_hidden if (head or spec.default_head) == "mlp" else ()
         mean, std = (spec.mean, spec.std) if normalize == "weights" else ((0.0,) * 3, (255.0,) * 3)
         network = Network(stages, pool, Head(channels, cells, hidden, classes, dropout), mean, std)
-    if keep_classifier:
-        classifier = skeleton.get_submodule(spec.classifier.rstrip("."))
-        network.head.linears[0].load_state_dict(classifier.state_dict())
+    if classifier is not None:
+        network.head.linears[0].load_state_dict(classifier)
     return network, loaded
+
+
+def _own_classifier(skeleton: nn.Module, prefix: str | tuple[str, ...]) -> State:
+    """Weight and bias of the skeleton's classifier. Whatever it consists of, a batch norm or two heads, is one Linear.
+
+    Raises:
+        ValueError: it is no linear map.
+    """
+    parts = [skeleton.get_submodule(name.rstrip(".")) for name in ((prefix,) if isinstance(prefix, str) else prefix)]
+    width = next(m.in_features for part in parts for m in part.modules() if isinstance(m, nn.Linear))
+
+    def classify(x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([part.eval()(x) for part in parts]).mean(0)
+
+    with torch.no_grad():
+        bias = classify(torch.zeros(1, width))[0]
+        weight = (classify(torch.eye(width)) - bias).T
+        probe = torch.randn(4, width, generator=torch.Generator().manual_seed(0))
+        if not torch.allclose(classify(probe), probe @ weight.T + bias, rtol=1e-3, atol=1e-4):
+            raise ValueError("its classifier is not linear")
+    return {"weight": weight, "bias": bias}
 
 
 @contextmanager
@@ -91,14 +112,14 @@ def _pooled_shape(stages: Stages, pool: nn.Module | None, name: str, size: int, 
     def fits(side: int) -> bool:
         try:
             return shape(side)[1] > 0
-        except RuntimeError:  # the photo is too small for the strides of the network
+        except (RuntimeError, AssertionError):  # too small for the strides of the network, or it takes one size only
             return False
 
     if not fits(size):
         shape(default_size)  # raises if the stages do not fit together at all
         larger = range(min(size, default_size), default_size + 1)
         least = larger[bisect_left(larger, True, key=fits)]
-        bounds = f"{least} or more" if size < least else str(default_size)
+        bounds = f"{least} or more" if size < least < default_size else str(default_size)
         raise UsageError(f"{name} cannot take photos of {size} x {size} pixels", f"give --image-size {bounds}")
     channels, cells = shape(size)
     modules.train(was_training)

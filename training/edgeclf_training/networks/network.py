@@ -44,14 +44,19 @@ class Head(nn.Module):
         return self.trace(pooled)[0]
 
 
+class WithoutPositions(nn.Module):
+    """The end of features that are pooled already, ``[N, channels, 1, 1]``: there is nothing to draw a heat map on."""
+
+
 class Network(nn.Module):
     """An image classifier; its input is the output of the runtime's preprocessing.
 
     ``features`` is a sequence of named stages. Its output, the activation of the last convolution, is the tensor from
-    which heat maps are computed. ``pool`` is the layer between features and head (VGG16's pool5), or an identity.
+    which heat maps are computed. ``pool`` is what lies between features and head: VGG16's pool5, a ``Neck``, or an
+    identity. Weights in it are trained with the last stage.
 
     Args:
-        stages: (name, module) in forward order.
+        stages: (name, module) in forward order. With a ``WithoutPositions`` in the last one, there are no heat maps.
         pool: module between features and head, or None.
         head: the classifier.
         mean, std: normalisation of the 0..255 input, three values each, RGB.
@@ -80,6 +85,11 @@ class Network(nn.Module):
     def stages(self) -> tuple[str, ...]:
         """Names of the stages in forward order: the values of ``--unfreeze``."""
         return tuple(name for name, _ in self.features.named_children())
+
+    @property
+    def has_heat_maps(self) -> bool:
+        """Whether its features have positions, so that heat maps can be drawn on them."""
+        return not any(isinstance(module, WithoutPositions) for module in self.features.modules())
 
     def normalize(self, image: Tensor) -> Tensor:
         """uint8 ``[N, H, W, 3]`` RGB -> normalised float32 ``[N, 3, H, W]``."""
@@ -112,6 +122,7 @@ def freeze(network: Network, unfreeze_from: str | None) -> None:
     for name, stage in network.features.named_children():
         trainable = trainable or name == unfreeze_from
         stage.requires_grad_(trainable)
+    network.pool.requires_grad_(trainable)
 
 
 def train_mode(network: Network, *, keep_statistics: bool = False) -> None:
@@ -124,7 +135,7 @@ def train_mode(network: Network, *, keep_statistics: bool = False) -> None:
             the inaccurate averages.
     """
     network.train()
-    for stage in network.features.children():
+    for stage in (*network.features.children(), network.pool):
         if not any(p.requires_grad for p in stage.parameters()):
             stage.eval()
     if keep_statistics:

@@ -7,6 +7,7 @@ from edgeclf.errors import UsageError
 
 from edgeclf_training.networks.architectures import ARCHITECTURES, Architecture
 
+TIMM = "timm:"  # before the names of timm's networks; no other name has a colon
 _GROUP = "edgeclf.architectures"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
@@ -61,18 +62,26 @@ def architecture_names() -> tuple[str, ...]:
 def get_architecture(name: str) -> Architecture:
     """The architecture of that name. A package that provides it is imported now; edgeclf's own names take precedence.
 
+    ``timm:NAME`` is a network of timm (extra ``[timm]``), such as ``timm:convnext_atto`` or ``timm:resnet18.a1_in1k``.
+
     Returns:
         How to build the network, and its defaults.
 
     Raises:
         UsageError: there is none, two packages provide it, or the package cannot be imported.
+        BackendError: it is a network of timm, and timm is not installed.
     """
     if known := ARCHITECTURES.get(name) or _registered.get(name):
         return known
+    if name.startswith(TIMM):
+        from edgeclf_training.networks.timm_architecture import timm_architecture  # timm is an optional package
+
+        return timm_architecture(name.removeprefix(TIMM))
     found = _plugins().get(name, [])
     if not found:
         names = ", ".join(architecture_names())
-        raise UsageError(f"no architecture {name!r}", f"choose one of {names}, or install the package that provides it")
+        remedy = f"choose one of {names}, {TIMM}NAME, or install the package that provides it"
+        raise UsageError(f"no architecture {name!r}", remedy)
     if len(found) > 1:
         packages = " and ".join(_package(entry) for entry in found)
         raise UsageError(f"several packages provide a network {name!r}: {packages}", "uninstall all but one of them")

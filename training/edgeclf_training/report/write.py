@@ -59,10 +59,9 @@ def write_report(
     calibration = run.calibration
     if calibration is None and len(predictions[0].labels):  # interrupted
         calibration = calibrate(predictions[0].logits, predictions[0].labels)
+    explained = choose_evenly(shown.samples, _MAX_EXPLAINED_PHOTOS, run.options.seed) if run.options.cam else []
     with progress(on_event, "explaining photos") as update:
-        found = evidence(
-            network, choose_evenly(shown.samples, _MAX_EXPLAINED_PHOTOS, run.options.seed), run.contract, update
-        )
+        found = evidence(network, explained, run.contract, update)
     with progress(on_event, "drawing the report") as update:
         update(0, 0)
         chosen = recipe if recipe is not None else [(k, str(v)) for k, v in asdict(run.options).items()]
@@ -70,7 +69,7 @@ def write_report(
             run, [p for p in predictions if p is shown or len(p.labels)], calibration, found, chosen
         )
         temperature = calibration.temperature if calibration else 1.0
-        gallery = mistakes(network, shown, run.classes, run.contract, temperature, run.data)
+        gallery = mistakes(network, shown, run.classes, run.contract, temperature, run.data, run.options.cam)
         missing = [skipped for p in predictions for skipped in p.missing]
         html = page(metrics, gallery, run.folder.resolve().name, run.split.skipped, missing)
     text = json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False)
