@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from edgeclf.errors import DataError
 from edgeclf.evaluation.metrics import accuracy_text
 from edgeclf.events import Listener, say
 
 from edgeclf_training.config.resolve import phases_of
 from edgeclf_training.dataset.samples import Sample
+from edgeclf_training.evaluation.divergence import LOWER_LEARNING_RATE
 from edgeclf_training.evaluation.predictions import predict
 from edgeclf_training.fit.frozen_features import FeatureSource, compute_features, computed_once, features_of
 from edgeclf_training.fit.messages import report_epoch
@@ -40,6 +42,8 @@ def train_folds(run: Run, initial: Callable[[], Network], features: FeatureSourc
         DataError, UsageError, OSError: as ``fit_phases``.
     """
     folds, seconds = run.options.folds, 0.0
+    train_row = {sample: row for row, sample in enumerate(run.split.train)}
+    val_row = {sample: row for row, sample in enumerate(run.split.val)}
     for fold in range(1, folds + 1):
         if is_finished(run, fold):
             continue
@@ -52,8 +56,6 @@ def train_folds(run: Run, initial: Callable[[], Network], features: FeatureSourc
         resumed = history.resume(network)
         part = replace(run, split=run.split.with_parts(_parts(run, fold)))
         train, val = photo_sets(part)
-        rows = {sample: row for row, sample in enumerate(run.split.train)}
-        val_rows = {sample: row for row, sample in enumerate(run.split.val)}
         fit_phases(
             network,
             phases_of(run.options, network),
@@ -65,8 +67,12 @@ def train_folds(run: Run, initial: Callable[[], Network], features: FeatureSourc
             logger=False,
             on_event=on_event,
             resumed=resumed,
-            features=features_of(features, [rows[s] for s in part.split.train], [val_rows[s] for s in part.split.val]),
+            features=features_of(
+                features, [train_row[s] for s in part.split.train], [val_row[s] for s in part.split.val]
+            ),
         )
+        if history.best is None:
+            raise DataError(f"{name}: training diverged, no epoch has a finite loss", LOWER_LEARNING_RATE)
         found = predict(network, part.split.val, run.classes, run.contract, "validation", device=run.options.device)
         save_fold(run, fold, found)
         shutil.rmtree(folder)  # this fold created it; the network was only needed for these predictions
