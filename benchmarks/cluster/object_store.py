@@ -12,6 +12,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -94,10 +95,21 @@ def main() -> None:
         proxy = ThreadingHTTPServer(PROXY, Proxy)
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         try:
-            time.sleep(15)
+            wait_for_server()
             run(arguments.photos, arguments.work, arguments.model, arguments.count)
         finally:
             server.send_signal(signal.SIGTERM)
+
+
+def wait_for_server() -> None:
+    """Return when the server answers; it takes a while to import."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(SERVER, 1).close()
+            return
+        except OSError:
+            time.sleep(0.5)
 
 
 def run(photos: Path, work: Path, model: str, count: int) -> None:
