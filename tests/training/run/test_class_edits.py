@@ -101,12 +101,16 @@ def test_a_class_whose_photos_are_gone_is_an_error_that_says_what_to_do(
     assert not (tmp_path / "run").exists()
     run = train([new], tmp_path / "run", replace(OPTIONS, drop=("king",)), start=first, report=False)
     assert run.classes == ("adelie", "gentoo", "macaroni")
+    assert not any("are gone" in note for note in run.split.notes)
+    for path in sorted((tmp_path / "photos" / "adelie").iterdir())[:2]:
+        path.unlink()
     # A renamed folder is known by its photos, and told: the class begins anew unless the user says that it is the same.
     (tmp_path / "photos" / "gentoo").rename(tmp_path / "photos" / "emperor")
     options = replace(OPTIONS, drop=("king",))
     run = train([tmp_path / "photos"], tmp_path / "renamed", options, start=first, report=False)
     assert run.classes == ("adelie", "emperor")
     assert any("10 photos of it are now in emperor; --rename 'gentoo=emperor' keeps" in n for n in run.split.notes)
+    assert any(note.startswith("2 of 20 photos of") and "are gone: name" in note for note in run.split.notes)
     options = replace(EDIT, drop=("king",), rename=("gentoo=emperor",))
     run = train([tmp_path / "photos"], tmp_path / "same", options, start=first, report=False)
     assert torch.equal(last_layer(run)[0][1], last_layer(first)[0][1])

@@ -17,6 +17,7 @@ from edgeclf_training.dataset.samples import Sample, Split
 from edgeclf_training.dataset.scan import Scanned
 
 DATA_ONLY = "--no-earlier-photos"
+_FEW_GONE = 0.05  # share of the earlier photos that may be gone without a word
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,8 @@ def with_earlier(
     _check_names(found.classes, trained)
     extra = [e for e in extra if e.sample.label in classes]
     chosen = finder(only)
+    if earlier.wanted:
+        _note_gone(earlier, here, known, notes)
     missing = [c for c in earlier.changes.kept if c not in classes and (not only or chosen(c) is not None)]
     if missing and earlier.wanted:
         _explain_missing(missing, earlier, here, known, notes)
@@ -144,6 +147,23 @@ def with_earlier(
             f"{photos_text(len(extra))} of {earlier.run} used again ({counts}{more}); {DATA_ONLY} leaves them out"
         )
     return replace(found, classes=classes), [*entries, *extra]
+
+
+def _note_gone(
+    earlier: EarlierPhotos, here: Sequence[tuple[Sample, Scanned]], known: Sequence[KnownPhoto], notes: list[str]
+) -> None:
+    """Say how many photos are neither where they were nor in the data folders, if they are more than a few."""
+    total, there = sum(earlier.counts.values()), {s.path for samples in earlier.parts.values() for s in samples}
+    if total == len(there):
+        return
+    found = find_known([s for s, _ in here], [scan for _, scan in here], known)
+    moved = sum(k is not None and s.path not in there for (s, _), k in zip(here, found, strict=True))
+    gone = total - len(there) - moved
+    if gone > _FEW_GONE * total:
+        notes.append(
+            f"{gone} of {photos_text(total)} of {earlier.run} are gone: name the folder that holds them now as well; "
+            "a network forgets what it no longer sees"
+        )
 
 
 def _check_names(given: Sequence[str], earlier: set[str]) -> None:
