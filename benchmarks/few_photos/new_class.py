@@ -1,7 +1,8 @@
 """A class is added to a trained network: `train --from RUN` against training anew, and what the old classes lose.
 
     python benchmarks/few_photos/new_class.py ../shared/data --out /tmp/new-class
-    python benchmarks/few_photos/new_class.py ../shared/data --out /tmp/new-class --photos 30 --seeds 0   # quick
+    python benchmarks/few_photos/new_class.py ../shared/data --out /tmp/new-class \\
+        --photos 30 --seeds 0 --image-size 64   # the quick form
 
 Of each data set four classes are trained; then the fifth, the last by name, is added:
 
@@ -9,6 +10,7 @@ Of each data set four classes are trained; then the fifth, the last by name, is 
     anew-3        the same, 3 epochs
     from-3        `--from` the network of four classes, 3 epochs; the four classes' photos are used again
     from-8        the same, 8 epochs
+    from-...      the same with lower rates, or with the backbone frozen
     few-old       `--from`, 3 epochs, `--no-earlier-photos`: the new class, and only 3 photos of each old one
     few-old-again the same folder, with the earlier photos (the default)
 
@@ -46,6 +48,10 @@ ARMS = {
     "anew-3": (None, "all", {"epochs": 3}),
     "from-3": ("base", "new", {"epochs": 3}),
     "from-8": ("base", "new", {"epochs": 8}),
+    "from-3-low": ("base", "new", {"epochs": 3, "head_lr": 1e-3, "backbone_lr": 3e-5}),
+    "from-3-mid": ("base", "new", {"epochs": 3, "head_lr": 1e-3, "backbone_lr": 1e-4}),
+    "from-8-low": ("base", "new", {"epochs": 8, "head_lr": 1e-3, "backbone_lr": 3e-5}),
+    "from-8-frozen": ("base", "new", {"epochs": 8, "freeze_epochs": 8}),
     "few-old": ("base", "few", {"epochs": 3, "earlier_photos": False}),
     "few-old-again": ("base", "few", {"epochs": 3}),
 }

@@ -64,7 +64,7 @@ def train(
     edgeclf train photos/ --recipe food5-resnet50 --seed 1
     edgeclf train photos/ --labels labels.csv
     edgeclf train photos/ --group-by folder:1
-    edgeclf train new-photos/ --from runs/photos-resnet50 --epochs 3
+    edgeclf train new-photos/ --from runs/photos-resnet50
     edgeclf train --from runs/photos-resnet50 --rename old=new --drop blurred --epochs 0
     edgeclf train --resume runs/photos-resnet50
 
