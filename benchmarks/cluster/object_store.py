@@ -22,6 +22,7 @@ from pathlib import Path
 
 SERVER, PROXY = ("127.0.0.1", 5555), ("127.0.0.1", 5556)
 SLOW_SECONDS, EVERY = 12, 7
+_OF_A_HOP = ("connection", "transfer-encoding", "expect", "content-length")
 RUN = """
 import sys
 from edgeclf.cluster import predict_into
@@ -38,10 +39,22 @@ class Proxy(BaseHTTPRequestHandler):
     bad = False
     lock = threading.Lock()
 
+    def body(self) -> bytes | None:
+        """The body of the request, which the S3 client sends in chunks."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            length = int(self.headers.get("Content-Length") or 0)
+            return self.rfile.read(length) if length else None
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return b"".join(parts)
+
     def handle_any(self) -> None:
         """One request of any method."""
-        length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(length) if length else None
+        body = self.body()
         is_photo = self.command == "GET" and ".jpg" in self.path
         if is_photo and Proxy.bad:
             with Proxy.lock:
@@ -58,7 +71,7 @@ class Proxy(BaseHTTPRequestHandler):
                 self.end_headers()
                 return
         upstream = http.client.HTTPConnection(*SERVER, timeout=60)
-        headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in _OF_A_HOP}
         upstream.request(self.command, self.path, body, headers)
         answer = upstream.getresponse()
         data = answer.read()
