@@ -203,5 +203,5 @@ def test_stages_that_end_in_no_image_are_refused() -> None:
 
 def test_an_unknown_name_lists_all_of_them(site: Path) -> None:
     shutil.rmtree(site)
-    with pytest.raises(UsageError, match=r"no architecture 'vit'.*cnn4, or install the package that provides it"):
+    with pytest.raises(UsageError, match=r"no architecture 'vit'.*cnn4, timm:NAME, or install the package"):
         get_architecture("vit")

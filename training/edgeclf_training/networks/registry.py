@@ -54,7 +54,7 @@ def architecture_names() -> tuple[str, ...]:
     Example:
         >>> from edgeclf_training import architecture_names
         >>> architecture_names()[:3]
-        ('efficientnet_lite0', 'resnet50', 'resnet18')
+        ('efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2')
     """
     return (*ARCHITECTURES, *sorted({*_registered, *_plugins()} - set(ARCHITECTURES)))
 
