@@ -119,9 +119,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--image-size", type=int, default=96)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--no-drawn", action="store_true", help="real photos only")
     given = parser.parse_args()
     print("| | photos, events | right alone | right with the event | gain, points |\n|---|---|---|---|---|", flush=True)
-    for data in (None, *given.photos):
+    for data in given.photos if given.no_drawn else (None, *given.photos):
         rows = []
         for seed in given.seeds:
             folder = given.out / f"{'drawn' if data is None else data.name}-{seed}"
