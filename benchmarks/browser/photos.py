@@ -11,6 +11,7 @@ from PIL import Image
 
 FOLDERS = ("hymenoptera", "penguins18", "flowers", "food5")  # under the data folder
 _TWELVE_MEGAPIXELS = (4000, 3000)
+_QUALITY = (60, 80, 95)  # of WebP
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ def _png(number: int, path: Path) -> bytes:
     return _saved((image, image.convert("L"), image.quantize(256))[number % 8 if number % 8 < 3 else 0], "PNG")
 
 
-def _transparent_png(number: int, path: Path) -> bytes:
+def _transparent(number: int, path: Path, kind: str, **options: Any) -> bytes:
     image = _opened(path)
     image.putalpha(image.convert("L").rotate(90 * (number % 4)).resize(image.size))
-    return _saved(image, "PNG")
+    return _saved(image, kind, **options)
 
 
 def _heic(_: int, path: Path) -> bytes | None:
@@ -77,9 +78,10 @@ KINDS = (
     Kind("JPEG, small", 1, _as_it_is),
     Kind("JPEG, 12 megapixels", 5, _large_jpeg),
     Kind("PNG", 2, _png),
-    Kind("PNG, transparent", 5, _transparent_png),
+    Kind("PNG, transparent", 5, lambda number, path: _transparent(number, path, "PNG")),
     Kind("WebP, lossless", 5, lambda _, path: _saved(_opened(path), "WEBP", lossless=True)),
-    Kind("WebP", 2, lambda number, path: _saved(_opened(path), "WEBP", quality=(60, 80, 95)[number % 3])),
+    Kind("WebP", 2, lambda number, path: _saved(_opened(path), "WEBP", quality=_QUALITY[number % 3])),
+    Kind("WebP, transparent", 5, lambda number, path: _transparent(number, path, "WEBP", quality=_QUALITY[number % 3])),
     Kind("AVIF", 5, lambda _, path: _saved(_opened(path), "AVIF", quality=75, speed=9)),
     Kind("HEIC", 20, _heic),
 )

@@ -64,7 +64,7 @@ export function overWhite(rgba, rgb, start = 0) {
  * @param {string} type
  * @returns {Promise<VideoFrame | null>}
  */
-async function decodedFrame(data, type) {
+export async function decodedFrame(data, type) {
   if (typeof ImageDecoder === "undefined" || !type) return null;
   /** @type {ImageDecoder | undefined} */
   let decoder;

@@ -129,7 +129,7 @@ export function withoutExifChunks(kind, data) {
  * @param {Uint8Array} data
  * @returns {Generator<{name: string, start: number, end: number, content: Uint8Array}>}
  */
-function* chunks(kind, data) {
+export function* chunks(kind, data) {
   let start = kind === "PNG" ? 8 : 12;
   for (let number = 0; start + 8 <= data.length && number < 2 * MAX_PIXEL_CHUNKS; number += 1) {
     const name = latin(kind === "PNG" ? data.subarray(start + 4, start + 8) : data.subarray(start, start + 4));
@@ -201,6 +201,6 @@ function numberAt(data, at, bytes) {
  * @param {number} at
  * @param {number} bytes least significant first
  */
-function littleAt(data, at, bytes) {
+export function littleAt(data, at, bytes) {
   return [...data.subarray(at, at + bytes)].reverse().reduce((sum, byte) => sum * 256 + byte, 0);
 }

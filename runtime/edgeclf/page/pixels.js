@@ -1,8 +1,9 @@
 /**
  * A photo's file becomes network input, as in Python: `edgeclf.images.preprocess`.
  *
- * JPEGs are decoded in WebAssembly and give the bytes that Python gives (`exact`). Other formats, and the few JPEGs that
- * this decoder does not read, go through the browser's decoder, whose pixels are not proved.
+ * JPEGs are decoded in WebAssembly and give the bytes that Python gives (`exact`); so do lossy WebPs where the browser
+ * gives their planes. Other formats, and the few JPEGs that this decoder does not read, go through the browser's decoder,
+ * whose pixels are not proved.
  */
 
 import { Unfit } from "./photo-fault.js";
@@ -13,6 +14,7 @@ import { nextMarker } from "./pixels-jpeg-header.js";
 import { upright } from "./pixels-orientation.js";
 import { seenBox } from "./pixels-placement.js";
 import { fit } from "./pixels-resize.js";
+import { decodeLossyWebp } from "./pixels-webp.js";
 
 /** @typedef {import("./pixels-jpeg.js").UprightPhoto} UprightPhoto */
 /** @typedef {import("./pixels-jpeg-wasm.js").JpegDecoder} JpegDecoder */
@@ -92,10 +94,11 @@ async function other(data, kind, name) {
   const stated = statedSize(kind, data);
   if (stated !== null) checkPixels(...stated);
   const plain = withoutExifChunks(kind, data);
-  const stored = await decodeInBrowser(plain.data, kind, checkPixels);
+  const proved = kind === "WebP" ? await decodeLossyWebp(data, plain.data) : null;
+  const stored = proved ?? await decodeInBrowser(plain.data, kind, checkPixels);
   if (stored !== null) {
     const picture = upright(stored, plain.orientation);
-    return { picture, width: picture.width, height: picture.height, exact: false };
+    return { picture, width: picture.width, height: picture.height, exact: proved !== null };
   }
   if (RARE_IN_BROWSERS.includes(kind)) {
     const remedy = kind === "HEIC" ? HEIC_REMEDY : "save it as JPEG or PNG";

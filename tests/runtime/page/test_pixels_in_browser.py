@@ -1,4 +1,4 @@
-"""In chromium: JPEGs give Python's pixels; other formats go through the browser, upright and over white."""
+"""In chromium: JPEGs and lossy WebPs give Python's pixels; other formats go through the browser, upright on white."""
 
 import base64
 import functools
@@ -81,7 +81,12 @@ def transparent() -> Image.Image:
 def test_photos_in_chromium(site: str, jpeg_decoder: Path, tmp_path: Path) -> None:
     transparent().save(tmp_path / "a.png")
     transparent().save(tmp_path / "a.webp", lossless=True, exact=True)
-    exact = [*turned("JPEG"), saved("JPEG", "L", quality=90), saved("JPEG", "CMYK"), saved("JPEG", progressive=True)]
+    transparent().save(tmp_path / "lossy.webp", quality=50, alpha_quality=30)
+    exact = [
+        *(*turned("JPEG"), saved("JPEG", "L", quality=90), saved("JPEG", "CMYK"), saved("JPEG", progressive=True)),
+        *(*turned("WEBP"), (tmp_path / "lossy.webp").read_bytes()),
+        *(saved("WEBP", size=size, quality=95) for size in ((1, 1), (1, 48), (2, 3), (61, 1), (61, 50), (700, 501))),
+    ]
     others = [
         *(*turned("PNG"), saved("PNG", "L"), saved("PNG", "P"), (tmp_path / "a.png").read_bytes()),
         *(*turned("WEBP", lossless=True), (tmp_path / "a.webp").read_bytes(), saved("GIF", "P"), saved("BMP")),
