@@ -32,7 +32,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     Raises:
         OSError: the folder cannot be written. No temporary file is left, and an existing file is unchanged.
     """
-    temporary = _write_temporary(path.parent, write)
+    temporary = write_temporary(path.parent, write)
     try:
         os.replace(temporary, path)
     except BaseException:
@@ -42,7 +42,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 
 def write_new(path: Path, write: Callable[[IO[bytes]], Any]) -> bool:
     """``write_atomically``, but never over another file: if there is one, nothing is written and False is returned."""
-    temporary = _write_temporary(path.parent, write)
+    temporary = write_temporary(path.parent, write)
     try:
         if os.name == "nt":
             os.rename(temporary, path)  # fails if the name exists
@@ -137,8 +137,11 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _write_temporary(folder: Path, write: Callable[[IO[bytes]], Any]) -> str:
-    """Write and flush a file under a temporary name, and return its path.
+def write_temporary(folder: Path, write: Callable[[IO[bytes]], Any]) -> str:
+    """Write and flush a file under a temporary name, `.edgeclf-*.tmp` in a folder, and return its path.
+
+    Raises:
+        OSError: the folder cannot be written. No temporary file is left.
 
     Not by ``tempfile``: only the owner can read its files, and some network mounts cannot change that later.
     """

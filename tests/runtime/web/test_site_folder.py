@@ -1,15 +1,21 @@
 """Writing a site: all of it or none, over nothing that somebody else made."""
 
+import errno
 import gzip
 import hashlib
+import itertools
 import json
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from edgeclf.errors import UsageError
-from edgeclf.web import folder as site_folder
-from edgeclf.web.folder import LIST, UNFINISHED, write_site
+from edgeclf.files import atomic_write
+from edgeclf.web.changeover import LIST, UNFINISHED
+from edgeclf.web.folder import check_folder, write_site
 from edgeclf.web.site import Site
 
 TEXT = b"text that can be compressed " * 20
@@ -111,47 +117,127 @@ def test_a_list_that_points_outside(tmp_path: Path) -> None:
     assert (tmp_path / "mine.txt").exists()
 
 
+class _Killed(BaseException):
+    """What stands for the end of the process: nothing that it would still do happens."""
+
+
+def _killed_at(step: int, monkeypatch: pytest.MonkeyPatch, folder: Path) -> bool:
+    """Write SECOND, without any change of the file system from a step on; False: it had ended before."""
+    left = step
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise _Killed
+            return real(*given, **named)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("open", "replace", "unlink", "mkdir", "rmdir"):
+            patch.setattr(os, name, counted(getattr(os, name)))
+        try:
+            write_site(SECOND, folder)
+        except _Killed:
+            return True
+    return False
+
+
+def _has(folder: Path, site: Site) -> bool:
+    return {path: (folder / path).read_bytes() for path in site.files if (folder / path).exists()} == site.files
+
+
 @pytest.mark.parametrize("before", [None, FIRST], ids=["new", "update"])
-def test_interrupted_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: Site | None) -> None:
-    """However many files were written: no list of a whole site, and the next call makes it whole."""
-    real = site_folder.write_atomically
-    for count in range(1, 10):
-        folder = tmp_path / str(count)
+def test_killed_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: Site | None) -> None:
+    """All of before or all of the new one; in between, what a service worker says is there, and any call finishes."""
+    states = []
+    for step in itertools.count():
+        folder = tmp_path / str(step)
         if before is not None:
             write_site(before, folder)
-        calls = 0
-
-        def write(path: Path, *args: object, limit: int = count) -> None:
-            nonlocal calls
-            calls += 1
-            if calls > limit:
-                raise KeyboardInterrupt
-            real(path, *args)  # type: ignore[arg-type]
-
-        with monkeypatch.context() as patch:
-            patch.setattr(site_folder, "write_atomically", write)
-            try:
-                write_site(SECOND, folder)
-            except KeyboardInterrupt:
-                assert (folder / UNFINISHED).exists()
-                assert not (folder / LIST).exists()
-            else:
-                break
+        if not _killed_at(step, monkeypatch, folder):
+            break
+        listed, between = (folder / LIST).exists(), (folder / UNFINISHED).exists()
+        states.append("between" if between else "new" if _has(folder, SECOND) else "before")
+        assert not listed or _is_whole(folder)
+        if not between:
+            assert before is None or listed
+            assert _has(folder, SECOND) or _has(folder, before or Site({}, {}, ""))
+        script = folder / "service-worker.js"
+        assert not script.exists() or script.read_bytes() == b"1" or _has(folder, SECOND)
+        if step % 2:
+            check_folder(folder)  # any next call, before it writes
+            assert not between or _has(folder, SECOND)
         write_site(SECOND, folder)
         assert _files(folder).keys() == {*SECOND.files, "index.html.gz", "page/a.js.gz", LIST}
         assert _is_whole(folder)
-    assert calls >= 4
+    assert [state for state, _ in itertools.groupby(states)][:2] == ["before", "between"]
+    assert states.count("before") >= 5
+    assert states.count("between") >= 5
+
+
+def test_killed_by_the_system(tmp_path: Path) -> None:
+    """While files are written under temporary names, the site of before is in use."""
+    write_site(FIRST, tmp_path)
+    large = Site(SECOND.files | {f"page/{number}.bin": os.urandom(9000) for number in range(200)}, {}, "v3")
+    child = os.fork()
+    if child == 0:
+        try:
+            write_site(large, tmp_path)
+        finally:
+            os._exit(0)
+    while len(list(tmp_path.glob(".edgeclf-*.tmp"))) < 5:
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+    os.kill(child, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert _is_whole(tmp_path)
+    assert _has(tmp_path, FIRST)
+    write_site(large, tmp_path)
+    assert _is_whole(tmp_path)
+    assert not list(tmp_path.glob(".edgeclf-*"))
+
+
+def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_site(FIRST, tmp_path)
+    before = _files(tmp_path)
+    calls = iter(range(100))
+
+    def full(descriptor: int) -> None:
+        if next(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic_write, "flush", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_site(SECOND, tmp_path)
+    assert _files(tmp_path) == before
+
+
+def test_what_somebody_changed_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupted update is not finished over a file of somebody else."""
+    write_site(FIRST, tmp_path)
+    step = next(step for step in itertools.count() if _killed_at(step, monkeypatch, tmp_path) and _between(tmp_path))
+    assert step > 0
+    (tmp_path / "page" / "b.js").write_text("mine")
+    with pytest.raises(UsageError, match=r"b\.js"):
+        write_site(SECOND, tmp_path)
+    assert (tmp_path / "page" / "b.js").read_text() == "mine"
+
+
+def _between(folder: Path) -> bool:
+    return (folder / UNFINISHED).exists()
 
 
 def test_the_service_worker_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    real = site_folder.write_atomically
+    real = os.replace
 
-    def write(path: Path, content: Any) -> None:
-        order.append(path.name)
-        real(path, content)
+    def replace(source: Any, target: Any) -> None:
+        order.append(Path(target).name)
+        real(source, target)
 
-    monkeypatch.setattr(site_folder, "write_atomically", write)
+    monkeypatch.setattr(os, "replace", replace)
     write_site(FIRST, tmp_path)
     assert (order[0], order[-1]) == (UNFINISHED, LIST)
     assert order[-3:-1] == ["index.html.gz", "service-worker.js"]
