@@ -1,6 +1,8 @@
 """Models and files for the runtime's tests."""
 
+import shutil
 import struct
+import subprocess
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +10,8 @@ from pathlib import Path
 import onnx
 import pytest
 from edgeclf.model.file import SEAL_LENGTH, seal
+
+NPM_PACKAGES = ("typescript@7.0.2", "axe-core@4.14.1")
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +53,27 @@ def rebuild(model: Path, tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return build
+
+
+@pytest.fixture(scope="session")
+def npm_packages(once: Callable[..., Path]) -> Path:
+    """The folder ``node_modules`` with TypeScript and axe-core; skips where npm cannot get them."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("needs npm")
+
+    def install(folder: Path) -> None:
+        folder.mkdir()
+        options = ("--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0")
+        command = [npm, "install", "--prefix", str(folder), *options, *NPM_PACKAGES]
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+            problem = done.stderr.strip() if done.returncode else ""
+        except subprocess.TimeoutExpired:
+            problem = "no answer"
+        (folder / "problem.txt").write_text(problem)
+
+    folder = once("page-npm", install)
+    if problem := (folder / "problem.txt").read_text():
+        pytest.skip(f"npm cannot get {' and '.join(NPM_PACKAGES)}: {problem.splitlines()[-1]}")
+    return folder / "node_modules"

@@ -1,7 +1,7 @@
 """Writing a site into a folder: all of it or none, and never over a file that edgeclf did not make.
 
-`edgeclf-site.json` lists every file with its hash; a folder with it holds a whole site. What was interrupted is finished
-by the next call, or written again.
+`edgeclf-site.json` lists every file with its hash; a folder with it holds a whole site. What was interrupted, the next
+call finishes or writes again.
 """
 
 import contextlib

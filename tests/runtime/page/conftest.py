@@ -1,4 +1,4 @@
-"""Runs the page's modules under node, and finds the tools that come from npm."""
+"""Runs the page's modules under node."""
 
 import json
 import shutil
@@ -11,7 +11,6 @@ import edgeclf
 import pytest
 
 PAGE = Path(edgeclf.__file__).with_name("page")
-NPM_PACKAGES = ("typescript@7.0.2", "axe-core@4.14.1")
 
 
 @pytest.fixture(scope="session")
@@ -66,27 +65,3 @@ def in_node(once: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory)
         return json.loads(done.stdout)
 
     return run
-
-
-@pytest.fixture(scope="session")
-def npm_packages(once: Callable[..., Path]) -> Path:
-    """The folder ``node_modules`` with TypeScript and axe-core; skips where npm cannot get them."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("needs npm")
-
-    def install(folder: Path) -> None:
-        folder.mkdir()
-        options = ("--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0")
-        command = [npm, "install", "--prefix", str(folder), *options, *NPM_PACKAGES]
-        try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
-            problem = done.stderr.strip() if done.returncode else ""
-        except subprocess.TimeoutExpired:
-            problem = "no answer"
-        (folder / "problem.txt").write_text(problem)
-
-    folder = once("page-npm", install)
-    if problem := (folder / "problem.txt").read_text():
-        pytest.skip(f"npm cannot get {' and '.join(NPM_PACKAGES)}: {problem.splitlines()[-1]}")
-    return folder / "node_modules"

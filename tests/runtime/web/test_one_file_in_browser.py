@@ -17,7 +17,9 @@ from edgeclf.web.one_file import make_page, write_page
 from edgeclf.web.site import Site, make_site
 from helpers import ROOT, draw
 from page_browser import DESKTOP, PHONE, comparable, open_browser, open_page, static_host
+from PIL import Image, ImageChops
 
+PHONE_WIDTH = 360
 DONE = ".card:is([data-state=answered], [data-state=failed])"
 EXACT = "Exact on this device"
 
@@ -92,6 +94,50 @@ def test_it_opens_from_the_disk(browser: Any, site: Site, model: Path, photos: l
         _expect(page.locator("#heat-view canvas")).to_be_visible()
         assert page.title() == "Penguins"
     assert [address for address in asked if not address.startswith(("blob:", "data:"))] == [file.as_uri()]
+
+
+def test_it_looks_like_the_site(
+    browser: Any, site: Site, photos: list[Path], npm_packages: Path, tmp_path: Path
+) -> None:
+    """On a phone, light and dark: axe finds nothing, nothing is cut off, and the picture is that of the site."""
+    write_site(site, tmp_path / "site")
+    write_page(make_page(site), tmp_path / "page.html")
+    axe = (npm_packages / "axe-core" / "axe.min.js").read_text()
+    with static_host(tmp_path / "site") as host:
+        one = _look(browser, (tmp_path / "page.html").as_uri(), photos, tmp_path / "page.png", axe)
+        other = _look(browser, host.url, photos, tmp_path / "site.png")
+    for page, whole in zip(one, other, strict=True):
+        assert page.size == whole.size
+        assert ImageChops.difference(page, whole).getbbox() is None
+        assert page.size[0] == PHONE_WIDTH
+        assert len(page.getcolors(1 << 20)) > 500  # photos, not a page without its styles
+
+
+def _look(browser: Any, address: str, photos: list[Path], file: Path, axe: str = "") -> list[Image.Image]:
+    """The page with answers and all of its panels open, in both colour schemes."""
+    found = []
+    with open_page(browser, **PHONE, bypass_csp=True, reduced_motion="reduce") as page:
+        page.goto(address)
+        _expect(page.locator(".site-panel")).to_contain_text(EXACT, timeout=30_000)
+        _expect(page.locator(".site-panel")).to_contain_text("Works without a network.")
+        page.add_style_tag(content=".card { content-visibility: visible }")  # cards below the screen are drawn, too
+        for photo in photos:
+            page.set_input_files("#choose", photo)
+            _expect(page.locator(DONE).filter(has_text=photo.name)).to_have_count(1, timeout=30_000)
+        for summary in page.locator(".site-panel summary, .card summary").all():
+            summary.click()
+        page.evaluate(axe)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_timeout(300)  # the bars' transition
+            if axe:
+                problems = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
+                assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in problems] == []
+            assert page.evaluate("document.documentElement.scrollWidth") == PHONE_WIDTH
+            page.screenshot(path=file, full_page=True)
+            with Image.open(file) as image:
+                found.append(image.convert("RGB"))
+    return found
 
 
 def test_pages_of_different_models_keep_their_answers_apart(
