@@ -20,6 +20,7 @@ WEIGHTS = {"squeezenet1_1": "squeezenet1_1.pth", "mobilenet_v2": "mobilenet_v2-f
 # Smaller inputs than by default, where 500 photos would take too long.
 SMALL_INPUT = {
     **{"mobilenet_v2": 128, "mobilenet_v3_large": 128, "squeezenet1_1": 128},
+    **{"efficientnet_lite1": 128, "efficientnet_lite2": 128},
     **{"resnet18": 96, "resnet50": 96, "vgg16": 64},
 }
 
@@ -43,7 +44,7 @@ def make_networks(folder: Path, name: str, weights: Path, photos: Sequence[Path]
     architecture = ARCHITECTURES[name]
     size = SMALL_INPUT.get(name, architecture.image_size)
     known = weights / WEIGHTS.get(name, "-")
-    start = str(known) if known.exists() else "imagenet" if name == "efficientnet_lite0" else "none"
+    start = str(known) if known.exists() else "imagenet" if name.startswith("efficientnet_lite") else "none"
     network, _ = build_network(name, CLASSES, image_size=size, weights=start)
     contract = ImageContract(size, crop_fraction=0.875)
     inputs = [network_input(photo, contract) for photo in photos[:CALIBRATION_PHOTOS]]

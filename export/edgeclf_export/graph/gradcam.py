@@ -5,7 +5,7 @@ logit with respect to channel k, summed over the pooled positions (Selvaraju et 
 passes each position's gradient on to exactly one position, or evenly to all, so none needs to be differentiated.
 
 * linear head: alpha is the row of its weight matrix (Zhou et al. 2016, arXiv:1512.04150);
-* MLP head: the gradient is carried back through ``W^T (1[x > 0] * g)`` layer by layer, exactly;
+* MLP head: the gradient is carried back through ``W^T (1[x > 0] * g)`` layer by layer; ``gradcam_mlp_int8``;
 * norms, convolutions and activations between the average pool and the head (ConvNeXt, MobileNetV3): ``gradcam_neck``.
 
 A file without heat maps has the two outputs as well, of 0 maps: every version of edgeclf opens it.
@@ -21,8 +21,10 @@ import onnx
 import torch
 from edgeclf.errors import ExportError
 from edgeclf_training.networks import Network
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from edgeclf_export.graph.gradcam_mlp_int8 import mlp_int8_maps
 from edgeclf_export.graph.gradcam_neck import Convolution, NeckStep, carry_back, neck_cost, neck_forward, neck_steps
 from edgeclf_export.graph.gradcam_nodes import CamNodes
 from edgeclf_export.graph.to_onnx import AFTER_ACTIVATION, multiply_adds
@@ -100,10 +102,12 @@ def _add_maps(graph: CamNodes, cam: CamSize) -> None:
     activation, weights = graph.named[AFTER_ACTIVATION].input[0], linears[-1].input[1]
     all_classes = cam.maps == len(graph.values(weights))
     linear_head = len(linears) == 1 and not cam.neck
-    int8 = linear_head and graph.is_quantized(activation) and graph.is_quantized(weights)
+    int8 = not cam.neck and graph.is_quantized(activation) and graph.is_quantized(weights)
 
     graph.add("TopK", ["logits", graph.constant("cam_k", np.array([cam.maps]))], ["cam_score", "cam_class"])
-    if int8 and all_classes:
+    if int8 and not linear_head:
+        _reshape_to_output(graph, mlp_int8_maps(graph, linears, activation, _backward_tables(graph, linears, cam)), cam)
+    elif int8 and all_classes:
         _all_int8_maps(graph, weights, activation)
     elif linear_head and all_classes and not graph.is_quantized(weights):
         _all_float_maps(graph, weights, activation)
@@ -111,9 +115,9 @@ def _add_maps(graph: CamNodes, cam: CamSize) -> None:
         _reshape_to_output(graph, _best_int8_maps(graph, weights, activation, cam), cam)
     else:
         gradient = graph.rows(weights, "cam_class")
-        for number in range(len(linears) - 1, 0, -1):
-            below = _backward_weights(graph, linears, number, None if cam.neck else cam.channels)
-            gradient = graph.back(gradient, linears[number].input[0], below)
+        tables = _backward_tables(graph, linears, cam)
+        for linear, (name, table) in zip(reversed(linears), tables.items(), strict=False):
+            gradient = graph.add("MatMul", [graph.masked(gradient, linear.input[0]), graph.constant(name, table)])
         if cam.neck:
             gradient = carry_back(graph, gradient, neck_forward(graph, activation, cam.neck))
         shape = graph.constant("cam_flat", np.array([0, cam.channels, cam.height * cam.width]))
@@ -175,13 +179,16 @@ def _best_int8_maps(graph: CamNodes, weights: str, activation: str, cam: CamSize
     return graph.add("Transpose", [graph.add("Relu", [graph.add("Mul", [sums, per_map])])], perm=[0, 2, 1])
 
 
-def _backward_weights(graph: CamNodes, linears: list[onnx.NodeProto], number: int, channels: int | None) -> str:
-    """Weights that carry the gradient from hidden layer ``number`` to the layer below it.
+def _backward_tables(graph: CamNodes, linears: list[onnx.NodeProto], cam: CamSize) -> dict[str, NDArray[np.float32]]:
+    """What carries the gradient from each hidden layer to the layer below it, the last hidden layer's first.
 
     Below the first layer are the pooled positions, over which alpha sums. So its weights are summed here, once; not
-    with a neck (``channels`` is None), which gives one position.
+    with a neck, which gives one position.
     """
-    weights = graph.values(linears[number - 1].input[1])
-    if number == 1 and channels is not None:
-        weights = weights.reshape(weights.shape[0], channels, -1).sum(2)
-    return graph.constant(f"{CAM_TABLE}{number}", weights.astype(np.float32))
+    tables = {}
+    for number in range(len(linears) - 1, 0, -1):
+        weights = graph.values(linears[number - 1].input[1])
+        if number == 1 and not cam.neck:
+            weights = weights.reshape(weights.shape[0], cam.channels, -1).sum(2)
+        tables[f"{CAM_TABLE}{number}"] = weights.astype(np.float32)
+    return tables

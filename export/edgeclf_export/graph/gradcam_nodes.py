@@ -66,12 +66,12 @@ class CamNodes:
         self._graph.node.append(helper.make_node(kind, inputs, outputs, name, **attributes))
         return outputs[0]
 
-    def constant(self, name: str, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
+    def constant(self, name: str, values: NDArray[np.floating[Any]] | NDArray[np.int64]) -> str:
         """Add an initializer; returns its name."""
         self._graph.initializer.append(numpy_helper.from_array(values, name))
         return name
 
-    def shared(self, name: str, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
+    def shared(self, name: str, values: NDArray[np.floating[Any]] | NDArray[np.int64]) -> str:
         """Add an initializer unless there is one of this name already; returns its name."""
         if name not in self._shared:
             self._shared.add(name)
@@ -109,10 +109,9 @@ class CamNodes:
         quantized, scale = (numpy_helper.to_array(self._constants[n]) for n in self._producers[weights].input[:2])
         return np.asarray(quantized * scale.reshape(-1, *[1] * (quantized.ndim - 1)), dtype=np.float32)
 
-    def back(self, gradient: str, hidden: str, weights: str) -> str:
-        """Carry a gradient ``[N, K, hidden]`` back through a ReLU (whose output is ``hidden``) and a Linear layer."""
+    def masked(self, gradient: str, hidden: str, to: int = TensorProto.FLOAT) -> str:
+        """Carry a gradient ``[N, K, hidden]``, of the type ``to``, back through a ReLU, whose output is ``hidden``."""
         zero = self.constant(f"cam_zero_{self._count}", np.zeros((), np.float32))
-        positive = self.add("Cast", [self.add("Greater", [hidden, zero])], to=TensorProto.FLOAT)
+        positive = self.add("Cast", [self.add("Greater", [hidden, zero])], to=to)
         axis = self.constant(f"cam_axis_{self._count}", np.array([1]))
-        masked = self.add("Mul", [gradient, self.add("Unsqueeze", [positive, axis])])
-        return self.add("MatMul", [masked, weights])
+        return self.add("Mul", [gradient, self.add("Unsqueeze", [positive, axis])])

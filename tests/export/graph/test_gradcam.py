@@ -119,6 +119,31 @@ def test_int8_maps_stay_close_and_read_the_int8_weights(head: str, tmp_path: Pat
     assert onnx.TensorProto.INT8 in {types[name] for name in taken if name in types}
 
 
+def test_int8_maps_of_an_mlp_head_add_whole_numbers_only(tmp_path: Path) -> None:
+    """Then the order of the terms, in which CPUs and browsers differ, cannot change a bit."""
+    import onnx
+    import onnxruntime
+
+    torch.manual_seed(5)
+    network, _ = build_network("cnn4", len(CLASSES), head="mlp", image_size=96)
+    photos = np.stack([np.asarray(draw(i, 200, 200).resize((96, 96))) for i in range(8)])
+    model = onnx.load_from_string(export_network(network.eval(), manifest_for(96, CLASSES), photos))
+    sums = [node for node in model.graph.node if node.name.startswith("cam_") and node.op_type == "MatMul"]
+    assert len(sums) == 2, "back to the activation, and the maps"
+    for name in {name for node in sums for name in node.input}:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, None))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    found = dict(zip((o.name for o in session.get_outputs()), session.run(None, {"image": photos}), strict=True))
+    assert found["cam"].std() > 0
+    for node in sums:
+        left, right = (found[name] for name in node.input)
+        assert left.dtype == np.float64
+        assert (left == np.round(left)).all()
+        assert (right == np.round(right)).all()
+        assert (np.abs(left) @ np.abs(right)).max() < 2**53
+    assert np.abs(left).max() == 2**18, "fine steps"
+
+
 @pytest.mark.parametrize("int8", [False, True])
 def test_maps_of_a_few_best_classes_are_those_of_all(
     int8: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
