@@ -31,14 +31,16 @@ def evaluate(
     data: Annotated[
         list[Path],
         typer.Argument(
-            metavar="DATA", help="One folder of photos per class, or test/ or val/ with such folders inside."
+            metavar="DATA",
+            help="One folder of photos per class, or test/ or val/ with such folders inside; or a list (CSV, TSV, "
+            "Parquet) with the columns path and label.",
         ),
     ],
     split: Annotated[
         str | None, typer.Option(metavar="test|val|train", help="Which split; default: test, else val.")
     ] = None,
     ignore_unknown: Annotated[
-        bool, typer.Option("--ignore-unknown", help="Leave out folders that are not a class of the model.")
+        bool, typer.Option("--ignore-unknown", help="Leave out folders or labels that are not a class of the model.")
     ] = False,
     events: Annotated[
         float | None,
@@ -55,11 +57,13 @@ def evaluate(
     edgeclf evaluate birds.onnx photos/
     edgeclf evaluate birds.onnx photos/ --split val
     edgeclf evaluate birds.onnx photos/ --events 5
+    edgeclf evaluate birds.onnx labels.csv
     edgeclf evaluate birds.onnx /nas/photos/ --ray HEAD:6379
     edgeclf evaluate birds.onnx field-day/ --ignore-unknown --json > metrics.json
 
-    Folders map to the model's classes by name. Intervals are 95 % (Wilson). A photo that cannot be read is reported
-    and left out.
+    Folders, or the labels of a list, map to the model's classes by name. Paths of a list count from its folder; with a
+    column split, test is used, else val. Intervals are 95 % (Wilson). A photo that cannot be read is reported and left
+    out.
 
     --events says what photos gain if each gets the answer of its event. Class folders do not part events.
 
@@ -69,13 +73,13 @@ def evaluate(
     recall of the classes with photos), remarks (problems that the accuracy hides), per_class [label, precision,
     recall, f1, support], classes, confusion [true class][predicted class], confused [true, given, photos, of], ece,
     temperature, threshold, answered, wrong, mistakes [path, true, given, probability], absent [class], ignored
-    [folder], loose, unreadable [path, kind, message]; with --events also events {seconds, events, of_several, mixed,
-    correct, accuracy, interval, answered, wrong, photos_correct, gained, lost}.
+    [folder or label], loose, unreadable [path, kind, message]; with --events also events {seconds, events, of_several,
+    mixed, correct, accuracy, interval, answered, wrong, photos_correct, gained, lost}.
     Shares are 0 to 1; null: no photos to count.
     """
     from edgeclf.classifier import Classifier
     from edgeclf.evaluation.evaluate import evaluate as run_evaluation
-    from edgeclf.evaluation.labelled_photos import find_labelled_photos
+    from edgeclf.evaluation.labelled_list import labelled_photos
 
     folder = _one_folder(data, model)
     if ray is not None:
@@ -83,7 +87,7 @@ def evaluate(
 
         refuse({"--events": events, "--device": device != "auto"})
     classifier = Classifier(model, device, 1 if ray else threads, for_many=True)
-    found = find_labelled_photos(folder, classifier.labels, split=split, ignore_unknown=ignore_unknown)
+    found = labelled_photos(folder, classifier.labels, split=split, ignore_unknown=ignore_unknown)
     console = Console()
     for line in _reading_notes(found):
         console.line(printable(line))

@@ -37,7 +37,7 @@ def evaluate(
 
     Args:
         model: the model file.
-        photos: from ``find_labelled_photos``; all nodes must see the paths.
+        photos: from ``find_labelled_photos`` or ``read_labelled_list``; all nodes must see the paths.
         threads, batch, address: as for ``edgeclf.cluster.predict``.
         progress, report: as for ``edgeclf.evaluation.evaluate.evaluate``.
 

@@ -15,9 +15,9 @@ from edgeclf.errors import PhotoError, UsageError
 from edgeclf.field.find_photos import STDIN, find_photos
 from edgeclf.files.hanging_disk import reason
 from edgeclf.files.photo_names import FoundPath, is_ignored, is_photo_name
+from edgeclf.files.table_cells import COLUMNS, plain_name
 
 LISTS = (".txt", ".csv", ".parquet")
-_PATH_COLUMNS = ("path", "file", "filename", "filepath", "photo", "image", "imagepath")
 _ROWS = 10_000  # of a Parquet list in memory at a time
 _TAR_BUFFER_BYTES = 2**16
 
@@ -137,8 +137,8 @@ def _parquet_rows(file: Any, source: str) -> Iterator[tuple[Any, ...]]:
 
 def _columns(header: Sequence[str], source: str) -> list[int]:
     """The place of the column path, and those of size and modified if both are there."""
-    plain = [name.lower().replace("_", "").replace(" ", "") for name in header]
-    place = next((plain.index(name) for name in _PATH_COLUMNS if name in plain), None)
+    plain = [plain_name(name) for name in header]
+    place = next((plain.index(name) for name in COLUMNS["path"] if name in plain), None)
     if place is None:
         raise PhotoError("damaged", f"{source}: has no column path", "name the column of the paths path", source)
     both = "size" in plain and "modified" in plain

@@ -1,9 +1,10 @@
 """Find the photos of a model's classes in a data folder: each class folder holds the photos of one class."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 from edgeclf.class_names import finder, several
@@ -20,7 +21,7 @@ from edgeclf.evaluation.folder_name_rules import (
 from edgeclf.files.walk import image_files
 from edgeclf.images.camera_raw import Tally
 
-_SPLIT_TEXT = {"test": "test", "val": "validation", "train": "training"}  # by default the first one that exists
+SPLIT_TEXT = {"test": "test", "val": "validation", "train": "training"}  # by default the first one that exists
 _MAX_FOLDERS_TOLD = 3  # unknown folders in a message
 
 
@@ -30,10 +31,10 @@ class LabelledPhotos:
 
     Attributes:
         split: "test", "validation", "training", or "all" if the data folder has no splits.
-        folder: the folder that contains the class folders.
+        folder: the folder that contains the class folders; or the list that names the photos.
         photos: path and class index of each photo, class by class.
         absent: classes without a photo, in class order.
-        ignored: names of folders that are not a class of the model.
+        ignored: names of folders, or labels, that are not a class of the model.
         loose: number of photos beside the class folders, whose class is not known.
         notes: lines about how the folders were read.
     """
@@ -73,7 +74,9 @@ def find_labelled_photos(
     names = there.names
     unknown = tuple(name for name in names if not is_class(name))
     if unknown and not ignore_unknown:
-        raise _unknown(folder, unknown, classes)
+        told = unknown[:_MAX_FOLDERS_TOLD]
+        holds = {name: [c for c in list_folder(folder / name, UsageError).folders if c in classes] for name in told}
+        raise no_class(str(folder), unknown, classes, "rename the folder, or leave such folders out", holds)
     photos: list[tuple[str, int]] = []
     raws = Tally()
     for name in names:
@@ -88,18 +91,18 @@ def find_labelled_photos(
     notes = [*layout.notes, *there.notes, *raws.lines]
     if layout.strays:
         notes.append(f"{data}: left out, in no split: {several(layout.strays)}")
-    split_text = _SPLIT_TEXT.get(chosen, "all")
+    split_text = SPLIT_TEXT.get(chosen, "all")
     return LabelledPhotos(split_text, folder, tuple(photos), absent, unknown, len(loose_photos(folder)), tuple(notes))
 
 
 def _choose(data: Path, is_class: Callable[[str], bool], split: str | None, ignore_unknown: bool) -> tuple[Layout, str]:
     """The layout of the data folder, and the part of it to use."""
     if split is not None and split not in SPLITS:
-        raise UsageError(f"split is {split!r}", f"choose from {', '.join(_SPLIT_TEXT)}")
+        raise UsageError(f"split is {split!r}", f"choose from {', '.join(SPLIT_TEXT)}")
     check_sorted(data, UsageError, "name class folders beside it")
     strays = "" if ignore_unknown else "move them elsewhere, or leave them out with --ignore-unknown"
     layout = read_layout(data, UsageError, is_class=is_class, strays=strays)
-    there = [wanted for wanted in _SPLIT_TEXT if wanted in layout.parts]
+    there = [wanted for wanted in SPLIT_TEXT if wanted in layout.parts]
     if split is not None:
         if split not in there:
             hint = f"it has {', '.join(there)}" if there else "leave out --split: it has class folders only"
@@ -117,17 +120,31 @@ def _refuse(error: OSError) -> NoReturn:
     raise unreadable_folder(error, UsageError)
 
 
-def _unknown(folder: Path, unknown: Sequence[str], classes: Sequence[str]) -> UsageError:
+def no_class(
+    where: str,
+    unknown: Sequence[str],
+    classes: Sequence[str],
+    remedy: str,
+    holds: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> UsageError:
+    """The error for names that are not a class of the model.
+
+    Args:
+        where: the folder or list that has them.
+        unknown: the names.
+        classes: of the model.
+        remedy: what to do, apart from --ignore-unknown.
+        holds: of names that are folders, the classes inside.
+    """
     described = []
     folded = {name.casefold(): name for name in classes}
     for name in unknown[:_MAX_FOLDERS_TOLD]:
         close = [folded[near] for near in difflib.get_close_matches(name.casefold(), folded, 2)]
-        holds = [sub for sub in list_folder(folder / name, UsageError).folders if sub in classes]
-        hint = f" (inside: {several(holds)})" if holds else f" (nearest: {', '.join(close)})" if close else ""
+        inside = holds.get(name, ())
+        hint = f" (inside: {several(inside)})" if inside else f" (nearest: {', '.join(close)})" if close else ""
         described.append(name + hint)
     more = f" and {len(unknown) - _MAX_FOLDERS_TOLD} more" if len(unknown) > _MAX_FOLDERS_TOLD else ""
     example = "" if any("nearest" in one for one in described) else f"it has, for example, {', '.join(classes[:3])}; "
     return UsageError(
-        f"{folder}: the model has no class {', '.join(described)}{more}",
-        f"{example}rename the folder, or leave such folders out with --ignore-unknown",
+        f"{where}: the model has no class {', '.join(described)}{more}", f"{example}{remedy} with --ignore-unknown"
     )

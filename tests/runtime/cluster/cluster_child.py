@@ -56,6 +56,7 @@ def main(photos: str, model: str, work: Path) -> dict[str, Any]:
     from edgeclf import cluster
     from edgeclf.cluster import session
     from edgeclf.cluster.record_table import from_table
+    from edgeclf.evaluation.labelled_list import read_labelled_list
     from edgeclf.evaluation.labelled_photos import find_labelled_photos
     from edgeclf.model.file import read_model_file
 
@@ -83,6 +84,12 @@ def main(photos: str, model: str, work: Path) -> dict[str, Any]:
 
     labelled = find_labelled_photos(Path(photos), read_model_file(model).manifest.classes, ignore_unknown=True)
     found["evaluated"] = repr(cluster.evaluate(model, labelled, batch=2))
+    rows = [f"{path},{Path(path).parent.name}\n" for path, _ in labelled.photos]
+    (work / "labels.csv").write_text(
+        "".join(["path,label\n", *rows, f"gone.jpg,{Path(labelled.photos[0][0]).parent.name}\n"])
+    )
+    listed = read_labelled_list(work / "labels.csv", read_model_file(model).manifest.classes)
+    found["listed"] = repr(cluster.evaluate(model, listed, batch=2))
     try:
         damaged = io.BytesIO(Path(model).read_bytes())
         cluster.predict_into(work / "answers", photos, damaged, resume=True, threshold=0.25)

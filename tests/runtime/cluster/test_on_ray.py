@@ -19,6 +19,7 @@ import pytest
 from command_line import Done
 from edgeclf.classifier import Classifier
 from edgeclf.evaluation.evaluate import evaluate
+from edgeclf.evaluation.labelled_list import read_labelled_list
 from edgeclf.evaluation.labelled_photos import find_labelled_photos
 from helpers import write_class_folders
 
@@ -77,6 +78,9 @@ def test_the_evaluation_is_that_of_one_machine(found: dict[str, Any], work: Path
     classifier = Classifier(model, threads=1)
     labelled = find_labelled_photos(work / "photos", classifier.labels)
     assert found["evaluated"] == repr(evaluate(classifier, labelled))
+    listed = evaluate(classifier, read_labelled_list(work / "labels.csv", classifier.labels))
+    assert found["listed"] == repr(listed)
+    assert sorted(error.kind for error in listed.unreadable) == ["damaged", "not-found"]
 
 
 def test_another_rule_is_refused_by_its_own_error(found: dict[str, Any]) -> None:

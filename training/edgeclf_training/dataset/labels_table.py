@@ -12,18 +12,11 @@ from typing import NamedTuple
 from edgeclf.class_names import SPLIT_NAMES, alike, is_blank, natural, no_text, several, shown, spelling, split_of
 from edgeclf.errors import DataError
 from edgeclf.files.paths import PathLike
+from edgeclf.files.table_cells import COLUMNS, Row, plain_name, read_rows
 
 from edgeclf_training.dataset.class_name_checks import REFUSAL
-from edgeclf_training.dataset.table_cells import Row, read_rows
 from edgeclf_training.dataset.table_problems import Problem
 
-# What a column is for, and the names that it may have. Case, spaces and underscores do not matter.
-COLUMNS = {
-    "path": ("path", "file", "filename", "filepath", "photo", "image", "imagepath"),
-    "label": ("label", "class", "classname", "category", "species"),
-    "split": ("split", "subset"),
-    "group": ("group",),
-}
 _NEEDED = ("path", "label")
 _SIMILAR = 0.75  # of difflib: from here a column name is a misspelled one
 _CACHED = 4096  # labels and splits, of which a large table has few different ones
@@ -108,7 +101,7 @@ def _columns(
     file: Path, header: Sequence[str], group_column: str | None, problems: list[Problem]
 ) -> tuple[dict[str, int], list[str]]:
     """The position of each column that is used, and notes."""
-    plain = [_plain(name) for name in header]
+    plain = [plain_name(name) for name in header]
     columns: dict[str, int] = {}
     missing = []
     for use, names in COLUMNS.items():
@@ -124,7 +117,7 @@ def _columns(
     if group_column is not None:
         columns.pop("group", None)
         found = [position for position, name in enumerate(header) if name == group_column]
-        found = found or [position for position, name in enumerate(plain) if name == _plain(group_column)]
+        found = found or [position for position, name in enumerate(plain) if name == plain_name(group_column)]
         if found:
             columns["group"] = found[0]
         else:
@@ -133,9 +126,9 @@ def _columns(
     for use in COLUMNS:
         if use in columns or (use == "group" and group_column is not None):
             continue
-        close = difflib.get_close_matches(use, [_plain(name) for name in unused], 1, _SIMILAR)
+        close = difflib.get_close_matches(use, [plain_name(name) for name in unused], 1, _SIMILAR)
         missing += [use] if use in _NEEDED else []
-        problems += [Problem("table-columns", f"{n}: did you mean {use}?") for n in unused if _plain(n) in close]
+        problems += [Problem("table-columns", f"{n}: did you mean {use}?") for n in unused if plain_name(n) in close]
     listed = f"the columns are {several([name or '(no name)' for name in header])}"
     if needed := [name for name in missing if name in _NEEDED]:
         raise DataError(
@@ -146,15 +139,11 @@ def _columns(
     notes = [
         f"{file.name}: {use} from the column {header[position]}"
         for use, position in columns.items()
-        if _plain(header[position]) != use
+        if plain_name(header[position]) != use
     ]
     if unused:
         notes.append(f"{file.name}: columns not used: {several(unused)}")
     return columns, notes
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def _row(row: Row, width: int, columns: Mapping[str, int], problems: list[Problem]) -> LabelRow | None:
@@ -179,7 +168,9 @@ def _row(row: Row, width: int, columns: Mapping[str, int], problems: list[Proble
         label = ""
     split = ""
     if cell.get("split") and not (split := _split_of(cell["split"]) or ""):
-        hint = difflib.get_close_matches(_plain(cell["split"]), [n for names in SPLIT_NAMES.values() for n in names], 1)
+        hint = difflib.get_close_matches(
+            plain_name(cell["split"]), [n for names in SPLIT_NAMES.values() for n in names], 1
+        )
         meant = f", did you mean {split_of(hint[0])}?" if hint else ""
         problems.append(Problem("table-splits", f"line {line}: {shown(cell['split'])}{meant}"))
     if not cell["path"]:

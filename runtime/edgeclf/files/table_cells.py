@@ -3,6 +3,7 @@
 import codecs
 import csv
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,14 @@ from typing import Any
 from edgeclf.errors import BackendError, DataError
 from edgeclf.files.paths import PathLike
 
+# What a column of photos is for, and the names that it may have. Case, spaces and underscores do not matter.
+COLUMNS = {
+    "path": ("path", "file", "filename", "filepath", "photo", "image", "imagepath"),
+    "label": ("label", "class", "classname", "category", "species"),
+    "split": ("split", "subset"),
+    "group": ("group",),
+}
+TABLES = (".csv", ".tsv", ".parquet")  # endings of the files that are tables
 SEPARATORS = ",;\t|"
 EXTRA = "parquet"
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
@@ -18,6 +27,11 @@ _PARQUET_MAGIC = b"PAR1"
 _SNIFFED = 65_536  # bytes that tell the encoding and the separator
 
 Row = tuple[int, list[str]]
+
+
+def plain_name(column: str) -> str:
+    """The name of a column as ``COLUMNS`` has it."""
+    return re.sub(r"[\W_]+", "", column.casefold())
 
 
 def read_rows(file: PathLike) -> Iterator[Row]:
@@ -42,7 +56,7 @@ def read_rows(file: PathLike) -> Iterator[Row]:
         with file.open("rb") as opened:
             head = opened.read(_SNIFFED)
     except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror})", "check the path given to --labels") from error
+        raise DataError(f"{file}: cannot be read ({error.strerror})", "check its path") from error
     if head.startswith(_PARQUET_MAGIC):
         yield from _parquet_rows(file)
         return
