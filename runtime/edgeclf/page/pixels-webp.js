@@ -1,9 +1,10 @@
 /**
- * Lossy WebP with Python's pixels, in browsers whose decoder gives the planes of brightness and colour: Chromium.
+ * Lossy WebP with Python's pixels, in browsers that give what their decoder makes without a canvas: Chromium, Firefox.
  *
- * The format defines the planes bit for bit; red, green and blue are made of them here. The planes are given only for
- * files without transparency, so the picture is taken out of its file, and the transparency from the whole file. That a
- * browser does all of this as expected is seen on a small picture first.
+ * The format defines the planes of brightness and colour bit for bit. Chromium gives them, and red, green and blue are
+ * made of them here: its own are others than Python's. Firefox makes Python's. Both do so only for files without
+ * transparency, so the picture is taken out of its file, and the transparency from the whole file. Which of these ways a
+ * browser has, if any, is seen on a small picture first.
  */
 
 import { decodedFrame, overWhite } from "./pixels-browser.js";
@@ -11,9 +12,11 @@ import { chunks, littleAt } from "./pixels-format.js";
 import { writeColours } from "./pixels-webp-colours.js";
 
 /** @typedef {import("./pixels-resize.js").Picture} Picture */
-
+/** @typedef {"I420" | "RGBA"} Format */
 /** @typedef {{file: Uint8Array, width: number, height: number, transparent: boolean}} LossyParts */
 
+/** @type {Format[]} */
+const FORMATS = ["I420", "RGBA"];
 const WHOLE = /^(VP8 |VP8X,(ICCP,)?(?<alpha>ALPH,)?VP8 (,EXIF|,XMP )*)$/;
 const TRANSPARENT = 0x10, OTHERS = 0x2c; // flags: colour profile, EXIF, XMP; not that of animations
 const KNOWN = "UklGRgoBAABXRUJQVlA4WAoAAAAQAAAAEQAADAAAQUxQSFAAAAARL6C2bRs26lcMzyXJnogIPOUDg0iS4iwSBgd3OOBwwMUB+Bf"
@@ -22,8 +25,8 @@ const KNOWN = "UklGRgoBAABXRUJQVlA4WAoAAAAQAAAAEQAADAAAQUxQSFAAAAARL6C2bRs26lcMz
   + "+wkn+yru4kaig5mKaSn6ydRUJT9ZOopvPwoAAAA==";
 const KNOWN_SUM = -38101976; // of its pixels over white
 
-/** @type {Promise<boolean> | undefined} */
-let isAble;
+/** @type {Promise<Format | null> | undefined} */
+let useful;
 
 /**
  * Decode a lossy WebP that is whole and not animated.
@@ -36,8 +39,8 @@ let isAble;
 export async function decodeLossyWebp(data, plain) {
   const parts = lossyParts(data);
   if (parts === null) return null;
-  isAble ??= givesKnown();
-  return (await isAble) ? decoded(plain, parts) : null;
+  const format = await (useful ??= usefulFormat());
+  return format && decoded(plain, parts, format);
 }
 
 /**
@@ -67,28 +70,41 @@ export function lossyParts(data) {
   return { file, width, height, transparent };
 }
 
-/** Whether this browser gives the pixels of a picture that is known. */
-async function givesKnown() {
+/** The format in which this browser gives the pixels of a picture that is known; null if there is none. */
+async function usefulFormat() {
   const data = Uint8Array.from(atob(KNOWN), (letter) => letter.charCodeAt(0));
   const parts = lossyParts(data);
-  const picture = parts && (await decoded(data, parts));
-  return picture !== null && sumOf(picture) === KNOWN_SUM;
+  for (const format of parts ? FORMATS : []) {
+    const picture = await decoded(data, /** @type {LossyParts} */ (parts), format);
+    if (picture && sumOf(picture) === KNOWN_SUM) return format;
+  }
+  return null;
 }
 
 /**
  * @param {Uint8Array} data
  * @param {LossyParts} parts of it
+ * @param {Format} format for the colours
  * @returns {Promise<Picture | null>}
  */
-async function decoded(data, { file, width, height, transparent }) {
-  const planes = await copied(file, width, height, "I420");
-  if (planes === null) return null;
-  const rgba = transparent ? await copied(data, width, height, "RGBA") : null;
-  if (transparent && rgba === null) return null;
-  const out = rgba?.data ?? new Uint8Array(width * height * 3);
-  writeColours({ width, height, ...planes }, out, rgba ? 4 : 3);
-  if (rgba) overWhite(out, out);
+async function decoded(data, { file, width, height, transparent }, format) {
+  const colours = await copied(file, width, height, format);
+  const whole = transparent ? await copied(data, width, height, "RGBA") : null;
+  if (colours === null || (transparent && whole === null)) return null;
+  const out = whole?.data ?? new Uint8Array(width * height * 3);
+  if (format === "I420") writeColours({ width, height, ...colours }, out, whole ? 4 : 3);
+  else leaveOpacity(colours.data, out, whole ? 4 : 3);
+  if (whole) overWhite(out, out);
   return { data: out, width, height, start: 0, stepX: 3, stepY: 3 * width };
+}
+
+/** @param {Uint8Array} rgba @param {Uint8Array} out @param {3 | 4} step bytes from pixel to pixel in `out` */
+function leaveOpacity(rgba, out, step) {
+  for (let from = 0, to = 0; from < rgba.length; from += 4, to += step) {
+    out[to] = rgba[from];
+    out[to + 1] = rgba[from + 1];
+    out[to + 2] = rgba[from + 2];
+  }
 }
 
 /**
@@ -97,7 +113,7 @@ async function decoded(data, { file, width, height, transparent }) {
  * @param {Uint8Array} file
  * @param {number} width that it must have, pixels
  * @param {number} height
- * @param {"I420" | "RGBA"} format
+ * @param {Format} format
  * @returns {Promise<{data: Uint8Array, layout: PlaneLayout[]} | null>} null if the browser does not give it so
  */
 async function copied(file, width, height, format) {

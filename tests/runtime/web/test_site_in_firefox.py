@@ -36,12 +36,13 @@ def site(model: Path) -> Site:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two codings of JPEG, one of them large, a damaged JPEG, and a PNG."""
+    """Two codings of JPEG, one of them large, a damaged JPEG, a PNG, and a lossy WebP."""
     folder = tmp_path_factory.mktemp("photos")
     draw(1, 320, 240).save(folder / "a.jpg", quality=92)
     draw(2, 1601, 1200).save(folder / "b.jpg", quality=80, progressive=True)
     (folder / "c.jpg").write_bytes((folder / "a.jpg").read_bytes()[:700])
     draw(3, 200, 331).save(folder / "d.png")
+    draw(4, 201, 150).save(folder / "e.webp")
     return sorted(folder.iterdir())
 
 
