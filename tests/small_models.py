@@ -31,6 +31,7 @@ class Small:
         calibration: written into the manifest as given.
         golden: with the self-test's photos.
         every_map: with the heat maps of all classes, rather than as many as a network so small is worth.
+        cam: with heat maps at all.
     """
 
     resize: Resize = "crop"
@@ -41,12 +42,13 @@ class Small:
     calibration: Calibration | None = None
     golden: bool = False
     every_map: bool = False
+    cam: bool = True
 
     @property
     def file_name(self) -> str:
         """Of the committed file with this network; resize matters to golden photos only."""
         golden = f"-golden-{self.resize}" if self.golden else ""
-        maps = "-every-map" if self.every_map else ""
+        maps = "-every-map" if self.every_map else "" if self.cam else "-no-map"
         return f"{len(self.classes)}-{self.head}-{'int8' if self.int8 else 'fp32'}{maps}{golden}.onnx"
 
 
@@ -55,6 +57,7 @@ COMMITTED = (
     *(Small(classes=tuple(f"class {n}" for n in range(count))) for count in (2, 3, 4, 6, 13)),
     Small(head="mlp"),
     Small(int8=True),
+    Small(cam=False, golden=True),
     *(Small(classes=(*CLASSES, "emperor"), head=head, every_map=True) for head in ("linear", "mlp")),
     *(Small(resize=r, int8=int8, golden=True) for r in ("crop", "pad", "squash") for int8 in (False, True)),
 )
@@ -108,7 +111,7 @@ def exported(wanted: Small) -> bytes:
     with pytest.MonkeyPatch.context() as patch:
         if wanted.every_map:
             patch.setattr("edgeclf_export.graph.gradcam.COST_SHARE", 1e9)
-        model = network_model(network, manifest, photos)
+        model = network_model(network, manifest, photos, cam=wanted.cam)
     if wanted.golden:
         photos_and_labels = [(draw(i), wanted.classes[i % len(wanted.classes)]) for i in range(12)]
         model = model.with_manifest(golden=golden_photos(model, photos_and_labels))

@@ -96,7 +96,7 @@ def attach_cam(model: onnx.ModelProto, cam: CamSize) -> None:
 
 def _add_maps(graph: CamNodes, cam: CamSize) -> None:
     if cam.maps == 0:
-        _no_maps(graph)
+        _no_maps(graph, cam)
         return
     linears = graph.linears()
     activation, weights = graph.named[AFTER_ACTIVATION].input[0], linears[-1].input[1]
@@ -125,11 +125,11 @@ def _add_maps(graph: CamNodes, cam: CamSize) -> None:
         _reshape_to_output(graph, graph.add("Relu", [graph.add("MatMul", [gradient, flat])]), cam)
 
 
-def _no_maps(graph: CamNodes) -> None:
-    """Outputs of 0 maps: an empty slice of the logits, and its shape."""
+def _no_maps(graph: CamNodes, cam: CamSize) -> None:
+    """Outputs of 0 maps: an empty slice of the logits. Browsers insist on the shapes that the file declares."""
     none, axis = graph.constant("cam_none", np.array([0])), graph.constant("cam_axis", np.array([1]))
     empty = graph.add("Slice", ["logits", none, none, axis])
-    graph.add("Unsqueeze", [empty, graph.constant("cam_axes", np.array([2, 3]))], ["cam"])
+    _reshape_to_output(graph, empty, cam)
     graph.add("Cast", [empty], ["cam_class"], to=TensorProto.INT64)
 
 

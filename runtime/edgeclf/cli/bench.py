@@ -49,9 +49,9 @@ def bench(
 
     Prints the median and 95th percentile of each step, photos per second, the time and peak memory of
     `edgeclf predict` in a new process, inference with other threads and batches and beside a busy process, and whether
-    the processor got too hot. "explain" is the time from a photo to its overlay; the heat map itself is part of every
-    inference. --json prints the machine, its processor's features, versions, the models' digests and the results; no
-    paths, host or user names.
+    the processor got too hot. "explain" is the time from a photo to its overlay; the heat map itself is part of
+    every inference, and a model without heat maps has no such step. --json prints the machine, its processor's
+    features, versions, the models' digests and the results; no paths, host or user names.
     """
     from edgeclf.cli.console import Console
     from edgeclf.device.benchmark import bench, drawn_photos

@@ -151,6 +151,11 @@ def predict(
         low_memory=low_memory or not several,  # measured: for one photo it saves nothing to keep memory
         for_many=several,
     )
+    if overlays is not None and not classifier.manifest.cam_classes:
+        raise UsageError(
+            f"{model or 'the model'} has no heat maps: it was exported with --no-cam, or its network has none",
+            "leave out --cam",
+        )
     maps_of = "best-ranked"
     if cam_class is not None:  # so that an unknown class is a usage error before a photo is read
         maps_of = classifier.labels[classifier.index(cam_class)]

@@ -73,7 +73,7 @@ class PhotoBench:
 
     Attributes:
         photos: name of the group.
-        steps: times, by the names in ``STEPS``.
+        steps: times, by the names in ``STEPS``; without "explain" for a model without heat maps.
         photos_per_second: of ``Classifier.predict_many``.
     """
 
@@ -223,15 +223,16 @@ def _cold_start(model: str, photo: Photo, device: str, threads: int, seconds: fl
 
 def _measure(models: Sequence[Classifier], group: Photos, seconds: float) -> list[PhotoBench]:
     """Measure the steps, the models in turn, for four fifths of the time, then ``predict_many`` of each model."""
-    taken: list[dict[str, list[float]]] = [{step: [] for step in STEPS} for _ in models]
+    taken: list[dict[str, list[float]]] = [{step: [] for step in _steps(model)} for model in models]
     for model in models:
         _once(model, group.photos[0])  # not measured: the first run allocates memory
     until, turn = time.perf_counter() + 0.8 * seconds, 0
     while turn < max(_MIN_MEASUREMENTS, len(group.photos)) or time.perf_counter() < until:
         for offset in range(len(models)):
             which = (turn + offset) % len(models)
-            for step, value in zip(STEPS, _once(models[which], group.photos[turn % len(group.photos)]), strict=True):
-                taken[which][step].append(value)
+            times = taken[which]
+            for step, value in zip(times, _once(models[which], group.photos[turn % len(group.photos)]), strict=True):
+                times[step].append(value)
         turn += 1
     rates = [_stream(model, group, 0.2 * seconds / len(models)) for model in models]
     return [
@@ -240,8 +241,13 @@ def _measure(models: Sequence[Classifier], group: Photos, seconds: float) -> lis
     ]
 
 
+def _steps(model: Classifier) -> list[str]:
+    """Those of ``STEPS`` that a model can do."""
+    return [step for step in STEPS if step != "explain" or model.manifest.cam_classes]
+
+
 def _once(model: Classifier, photo: Photo) -> list[float]:
-    """Run each of ``STEPS`` once; their times in seconds."""
+    """Run each of the model's steps once; their times in seconds."""
     contract = model.manifest.contract
     marks = [time.perf_counter()]
     upright = upright_rgb(photo, contract)
@@ -254,7 +260,7 @@ def _once(model: Classifier, photo: Photo) -> list[float]:
     marks.append(time.perf_counter())
     if model.manifest.cam_classes:
         model.explain(photo).overlay()
-    marks.append(time.perf_counter())
+        marks.append(time.perf_counter())
     return [after - before for before, after in pairwise(marks)]
 
 

@@ -5,6 +5,7 @@ import { DEFAULT_OPACITY, drawHeatMap } from "./heatmap.js";
 import { explained, percent } from "./messages.js";
 import { answerInWords, rankedParts } from "./photo-card.js";
 import { withPicture } from "./pictures.js";
+import { EngineError } from "./types.js";
 
 /** @typedef {import("./types.js").Explanation} Explanation */
 /** @typedef {import("./photo-card.js").Item} Item */
@@ -55,7 +56,7 @@ export function createHeatView(engine) {
       if (control.signal.aborted) return;
       const { title: what, advice } = explained(error);
       status.textContent = `${what} ${advice}`;
-      retry.hidden = false;
+      retry.hidden = error instanceof EngineError && error.kind === "no-heat-map";
     }
   }
 

@@ -13,7 +13,7 @@ const WORDS = {
   "too-large": ["This photo is too large for the service.", "Send a smaller copy: tick “Make photos smaller”."],
   "unsupported": ["The service cannot decode this kind of photo.", "Save it as JPEG or PNG and choose it again."],
   "heat-map": ["This picture is a heat map that edgeclf drew.", "Choose the photo that it was drawn on."],
-  "no-heat-map": ["The model has no heat map here.", "It has maps of the best-ranked classes only, or of none."],
+  "no-heat-map": ["This model has no heat maps.", "The answer needs none. The file was exported without them."],
   "unreadable": ["The photo could not be read.", "Try again, or choose another copy of it."],
   "file-gone": [
     "This device can no longer read the photo.", "It was moved, changed or deleted, or access ended. Choose it again.",

@@ -114,6 +114,7 @@ def test_a_file_without_maps_predicts_and_says_why_there_is_none() -> None:
     with_maps = export_network(network, manifest_for(SIZE, CLASSES))
     without = export_network(network, manifest_for(SIZE, CLASSES), cam=False)
     assert read_model_file(without).manifest.cam_classes == 0
+    onnx.checker.check_model(onnx.load_model_from_string(without), full_check=True)  # browsers check shapes, too
     classifier = Classifier(without)
     outputs = {output.name for output in classifier._session.get_outputs()}
     assert outputs == {"logits", "cam", "cam_class"}, "what every version of edgeclf checks for"

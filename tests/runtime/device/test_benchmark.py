@@ -51,11 +51,14 @@ def test_the_line_has_the_figures_and_no_paths_or_names(
         assert getpass.getuser() not in line
 
 
-def test_the_table_names_every_step(edgeclf: Run, model: Path, photo: Path) -> None:
-    done = edgeclf("bench", model, photo, "--seconds", 1, "--threads", 1)
+def test_the_table_names_every_step(edgeclf: Run, model: Path, make_model: Callable[..., Path], photo: Path) -> None:
+    mapless = make_model(cam=False, golden=True)
+    done = edgeclf("bench", model, mapless, photo, "--seconds", 1, "--threads", 1)
     assert (done.returncode, done.stderr) == (0, "")
     for word in (*STEPS, str(model), "1 photo given", "fresh process", "photos/s", "batch 1", "beside a busy process"):
         assert word in done.stdout
+    steps = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert (steps.count("decode"), steps.count("explain")) == (2, 1), "a model without heat maps draws none"
 
 
 def test_drawn_photos_decode_at_reduced_scale_as_camera_photos_do() -> None:

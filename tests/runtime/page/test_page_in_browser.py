@@ -314,6 +314,18 @@ def test_the_service_ends_and_comes_back(browser: Any, penguins: Path, photos: l
         _expect(notice).to_be_hidden()
 
 
+def test_a_model_without_heat_maps_says_so_and_offers_no_other_try(
+    browser: Any, make_model: Callable[..., Path], photos: list[Path]
+) -> None:
+    with running("-m", make_model(cam=False, golden=True)) as service, open_page(browser, **PHONE) as page:
+        page.goto(service.url)
+        _send(page, photos[:1])
+        page.locator(".card-photo:enabled").tap()
+        _expect(page.locator("dialog")).to_contain_text("This model has no heat maps.")
+        _expect(page.locator("dialog").get_by_role("button", name="Try again")).to_be_hidden()
+        _expect(page.locator(".heat-canvas")).to_be_hidden()
+
+
 def test_the_token(browser: Any, penguins: Path, photos: list[Path]) -> None:
     with running("-m", penguins, "--token", "tufted-puffin-17") as service, open_page(browser, **PHONE) as page:
         page.goto(service.url)

@@ -231,6 +231,19 @@ def test_the_view_of_a_heat_map(opened: Any, photos: list[Path]) -> None:
     opened.get_by_role("button", name="Close").click()
 
 
+def test_a_model_without_heat_maps_says_so(
+    browser: Any, make_model: Callable[..., Path], runtime: BrowserRuntime, photos: list[Path], tmp_path: Path
+) -> None:
+    mapless = make_model(cam=False, golden=True)
+    write_site(make_site(read_model_file(mapless), runtime), tmp_path / "site")
+    with static_host(tmp_path / "site") as host, open_page(browser, **DESKTOP) as page:
+        page.goto(host.url)
+        _send(page, photos[:1])
+        page.locator(".card-photo").click()
+        _expect(page.locator("#heat-view")).to_contain_text("This model has no heat maps.")
+        _expect(page.locator("#heat-view").get_by_role("button", name="Try again")).to_be_hidden()
+
+
 def test_errors_speak_of_this_device(opened: Any, photos: list[Path], tmp_path: Path) -> None:
     text = tmp_path / "letter.jpg"
     text.write_text("Dear Sir")

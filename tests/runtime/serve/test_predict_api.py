@@ -199,6 +199,17 @@ def test_explain_names_what_has_no_map_or_no_photo(service: Running) -> None:
     assert last.value["predictions"] == ranking
 
 
+def test_a_model_without_heat_maps_says_so(serve: Serve, make_model: Callable[..., Path]) -> None:
+    service = serve(model=make_model(cam=False, golden=True))
+    assert service.ask("GET", "/model").value["manifest"]["cam_classes"] == 0
+    ranking = service.post("/predict", encoded("JPEG")).value["predictions"]
+    for form in ("jpeg", "png", "json"):
+        answer = service.post(f"/explain?format={form}", encoded("JPEG"))
+        assert (answer.status, answer.kind) == (422, "no-heat-map")
+        assert "exported without heat maps" in answer.value["error"]["message"]
+        assert answer.value["predictions"] == ranking
+
+
 @pytest.mark.parametrize(
     ("path", "names"),
     [

@@ -292,7 +292,7 @@ def _provenance(options: TrainOptions, split: Split, loaded: Loaded | None, star
     if start is not None:
         lineage = (*lineage, lineage_line(start, changes_of(options, start), split.classes))
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Provenance(now, options.seed, split.fingerprint(), lineage, versions())
+    return Provenance(now, options.seed, split.fingerprint(), lineage, versions(options.arch))
 
 
 def _batches(run: Run, samples: Sequence[Sample]) -> Any:

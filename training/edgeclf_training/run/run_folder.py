@@ -33,7 +33,7 @@ from edgeclf_training.config.recipe_file import write_recipe
 from edgeclf_training.dataset.exclusion_counts import QUARANTINED, count_left_out
 from edgeclf_training.dataset.samples import Split, read_lists
 from edgeclf_training.evaluation.forgetting import Forgetting
-from edgeclf_training.networks import Network, build_network, read_state
+from edgeclf_training.networks import TIMM, Network, build_network, read_state
 
 RUN_SCHEMA = 3
 _READABLE_SCHEMAS = (2, 3)  # schema 2 has no split/known.jsonl
@@ -192,9 +192,10 @@ def load_run(folder: PathLike) -> Run:
         raise DataError(f"{path} cannot be read ({_first_line(error)})", "train again") from error
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries used in training."""
+def versions(arch: str = "") -> dict[str, str]:
+    """Versions of Python and of the libraries used in training, timm's too if the network comes from there."""
     import platform
+    from importlib.metadata import version
 
     import albumentations
     import edgeclf
@@ -215,6 +216,7 @@ def versions() -> dict[str, str]:
                 ("pillow", PIL),
             )
         },
+        **({"timm": version("timm")} if arch.startswith(TIMM) else {}),
     }
 
 
