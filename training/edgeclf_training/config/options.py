@@ -34,11 +34,15 @@ class TrainOptions:
         "efficientnet_lite0",
         "efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, resnet18, resnet50, vgg16, mobilenet_v2,"
         " mobilenet_v3_large, squeezenet1_1, cnn4,"
-        " timm:NAME for any network of timm (extra [timm]), or one of an installed package.",
+        " timm:NAME for any network of timm (extra [timm]), such as timm:convnext_atto or timm:resnet18.a1_in1k,"
+        " or one of an installed package.",
         "NAME",
     )
     weights: str | None = _key(
-        None, "Initial weights; default: imagenet if the network has them.", "imagenet|FILE|none"
+        None,
+        "Initial weights; default: imagenet if the network has them. FILE: .pth or .safetensors; its classifier is"
+        " not used.",
+        "imagenet|FILE|none",
     )
     head: Literal["linear", "mlp"] | None = _key(None, "Default: linear; mlp for cnn4.")
     dropout: float = _key(0.2, "Dropout probability at the inputs of the last layer.", "P", 0, 0.95)

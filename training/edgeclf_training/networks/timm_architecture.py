@@ -6,74 +6,20 @@ the weights are. How it is cut into stages: ``timm_parts.py``.
 
 import difflib
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, cast
 
-from edgeclf.errors import BackendError, UsageError, WeightsError
+from edgeclf.errors import BackendError, UsageError
 from torch import nn
 
 from edgeclf_training.networks.architectures import Architecture
+from edgeclf_training.networks.hub_weights import HubWeights, LinkedWeights
 from edgeclf_training.networks.timm_parts import cut_timm
-from edgeclf_training.networks.weights import State
+from edgeclf_training.networks.weights import State, WeightsSource
 
-_FILES = ("model.safetensors", "pytorch_model.bin")  # of a repository on the hub, the first that it has
-_MAX_REASON_CHARACTERS = 160
-
-
-@dataclass(frozen=True)
-class HubWeights:
-    """Weights in a repository of the Hugging Face hub.
-
-    Attributes:
-        repository: such as "timm/resnet18.a1_in1k".
-        file: its name; None for the usual ones.
-        licence: of the weights, as timm states it.
-    """
-
-    repository: str
-    file: str | None
-    licence: str
-
-    def fetch(self) -> Path:
-        """The file in the cache of huggingface_hub; downloaded first if it is missing.
-
-        Raises:
-            WeightsError: not cached, and the download fails.
-        """
-        os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-        import huggingface_hub
-        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
-        files = (self.file,) if self.file else _FILES
-        for file in files:  # the cache first: a run needs no network twice
-            cached = huggingface_hub.try_to_load_from_cache(self.repository, file)
-            if isinstance(cached, str):
-                return Path(cached)
-        reason: Exception | None = None
-        for file in files:
-            try:
-                return Path(huggingface_hub.hf_hub_download(self.repository, file))
-            except LocalEntryNotFoundError as error:  # no network; it is an EntryNotFoundError too
-                reason = error
-                break
-            except EntryNotFoundError as error:  # the repository has no file of this name
-                reason = error
-            except Exception as error:  # errors of the network have no common type across versions
-                reason = error
-                break
-        url = f"https://huggingface.co/{self.repository}/resolve/main/{files[0]}"
-        raise WeightsError(
-            f"the weights {self.repository} are not cached and cannot be downloaded ({_short(reason)})",
-            f"fetch {url} on a connected machine and give it with --weights FILE, or train with --weights none",
-        )
-
-    def describe(self, network: str) -> str:
-        """What they are, for the model file's provenance."""
-        return self.repository
+_NEAR = 3  # names that are suggested for one that does not exist
 
 
 @lru_cache
@@ -95,24 +41,29 @@ def timm_architecture(name: str) -> Architecture:
 
     plain, tag = split_model_name_tag(name)
     if not is_model(plain):
-        near = difflib.get_close_matches(plain, timm.list_models(), 3, 0.5)
-        remedy = f"did you mean {' or '.join(f'timm:{one}' for one in near)}?" if near else "see timm.list_models()"
-        raise UsageError(f"timm {timm.__version__} has no network {plain!r}", remedy)
+        raise UsageError(
+            f"timm {timm.__version__} has no network {plain!r}", _suggestion(name.strip(), timm.list_models())
+        )
     try:
         config = get_pretrained_cfg(name)
     except RuntimeError:
         config = None
-    if config is None and tag:
+    if config is None and plain != name:
         tags = [one.partition(".")[2] for one in timm.list_pretrained(plain)]
-        raise UsageError(
-            f"timm {timm.__version__} has no weights {tag!r} of {plain}", f"choose one of {', '.join(tags)}"
-        )
-    if config is None or config.input_size[0] != 3:
-        raise UsageError(f"timm:{name} does not take RGB photos, or is not described by timm", "choose another network")
+        remedy = f"choose one of {', '.join(tags)}" if tag and tags else f"give timm:{plain}"
+        raise UsageError(f"timm {timm.__version__} has no weights {tag!r} of {plain}", remedy)
+    if config is None:
+        raise UsageError(f"timm does not say what photos timm:{name} takes", "choose another network")
+    if config.input_size[0] != 3:
+        what = f"timm:{name} takes images of {config.input_size[0]} channels, not RGB photos"
+        raise UsageError(what, "choose another network")
     classifier = (config.classifier,) if isinstance(config.classifier, str) else tuple(config.classifier or ())
-    weights = None
+    weights: WeightsSource | None = None
+    licence = config.license or "unknown"
     if config.hf_hub_id:
-        weights = HubWeights(config.hf_hub_id, config.hf_hub_filename, config.license or "unknown")
+        weights = HubWeights(config.hf_hub_id, config.hf_hub_filename, licence)
+    elif isinstance(config.url, str) and config.url:
+        weights = LinkedWeights(config.url, licence)
     return Architecture(
         partial(_skeleton, name),
         cut_timm,
@@ -123,6 +74,18 @@ def timm_architecture(name: str) -> Architecture:
         imagenet=weights,
         adapt_state=partial(_adapted, name),
     )
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
+    """What to do about a name that does not exist: longer names of the same beginning, else names that look alike."""
+    wanted = name.lower().removeprefix("timm:").partition(".")[0]
+    if not wanted:
+        return "give one, such as timm:resnet18; timm.list_models() in Python gives all"
+    if ":" in wanted or "/" in name:
+        return "give a name of timm.list_models(), not an address; --weights FILE takes weights from elsewhere"
+    near = sorted((one for one in known if one.startswith(wanted)), key=lambda one: (len(one), one))[:_NEAR]
+    near = near or difflib.get_close_matches(wanted, known, _NEAR, 0.5)
+    return f"did you mean {' or '.join(f'timm:{one}' for one in near)}?" if near else "see timm.list_models()"
 
 
 def _skeleton(name: str) -> nn.Module:
@@ -141,9 +104,3 @@ def _adapted(name: str, state: State) -> State:
     except Exception:  # names of no origin that timm knows: the caller says which tensors are missing
         return state
     return dict(net.state_dict())
-
-
-def _short(error: Exception | None) -> str:
-    """The first sentence of an error of huggingface_hub, which explains at length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.split(". ")[0][:_MAX_REASON_CHARACTERS]

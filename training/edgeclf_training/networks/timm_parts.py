@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+from edgeclf.errors import UsageError
 from torch import Tensor, nn
 
 from edgeclf_training.networks.neck import Neck
@@ -73,6 +74,9 @@ def cut_timm(net: nn.Module) -> tuple[Stages, nn.Module | None]:
         Stages "stage1", "stage2", ...: each ends where ``feature_info`` says so; "top" is what follows the last of
         them. If no average of the features explains what the classifier reads, as in networks of tokens, the last stage
         is ``WithoutPositions``: such networks have no heat maps.
+
+    Raises:
+        UsageError: it has no features from which its classifier's input follows.
     """
     was_training = net.training
     net.eval()
@@ -89,7 +93,7 @@ def cut_timm(net: nn.Module) -> tuple[Stages, nn.Module | None]:
         proved = _run(stages, seen.photo)
         proved = pool(proved) if pool is not None else proved.mean((2, 3), keepdim=True)
         if not equal(proved.flatten(1), seen.pooled):
-            raise ValueError("its parts put together do not give its own features")
+            raise _unfit(net, "its parts put together do not give its own features")
     for part in (*(stage for _, stage in stages), *([pool] if pool else [])):
         part.train(was_training)
     return stages, pool
@@ -102,12 +106,17 @@ def _see(net: nn.Module) -> _Seen:
     with traced_calls(pieces(net)) as calls:
         features = timm_net.forward_features(photo)
     if not isinstance(features, Tensor):
-        raise ValueError("its features are not one tensor")
+        raise _unfit(net, "its features are not one tensor")
     with traced_calls((name, module) for name, module in net.named_modules() if name) as head_calls:
         pooled = timm_net.forward_head(features, pre_logits=True)
     if not isinstance(pooled, Tensor) or pooled.ndim != 2:
-        raise ValueError("what its classifier reads is not one vector for each photo")
+        raise _unfit(net, "what its classifier reads is not one vector for each photo")
     return _Seen(photo, features, pooled, tuple(calls), tuple(head_calls))
+
+
+def _unfit(net: nn.Module, why: str) -> UsageError:
+    name = cast(Any, net).pretrained_cfg["architecture"]
+    return UsageError(f"timm:{name} is built in a way that edgeclf cannot train: {why}", "choose another network")
 
 
 def _neck(net: nn.Module, seen: _Seen) -> tuple[Neck | None, bool]:

@@ -1,9 +1,7 @@
-"""Sources of initial weights: torchvision's cache, a package, or a file. Pickled objects are never loaded."""
+"""Sources of initial weights: torchvision's cache, a package, or a file."""
 
 import hashlib
 import importlib.metadata
-import pickle
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,8 @@ import torch
 import torchvision
 from edgeclf.errors import WeightsError
 from torch import Tensor, nn
+
+from edgeclf_training.networks.weight_file import read_state
 
 State = dict[str, Tensor]
 
@@ -108,54 +108,6 @@ class Loaded:
     source: str
     sha256: str
     licence: str
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Read a state dict of torch or of safetensors; never runs code from the file.
-
-    Raises:
-        WeightsError: no such file, not a plain state dict of tensors, or a tensor has values that are not finite.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return _finite(_read_safetensors(path), path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns about unusual files; real problems are raised
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path}: no such weight file", "check the path given to --weights") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise WeightsError(
-            f"{path} is not a plain PyTorch weight file",
-            "give a state dict saved with torch.save(model.state_dict(), FILE); files that carry code are refused",
-        ) from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]  # checkpoints of timm and of torchvision's reference scripts
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()) or not state:
-        raise WeightsError(f"{path} contains no state dict", "save one with torch.save(model.state_dict(), FILE)")
-    return _finite({str(name): tensor for name, tensor in state.items()}, path)
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-    except ModuleNotFoundError as error:
-        raise WeightsError(
-            f"{path}: the package safetensors is not installed", 'pip install "edgeclf[timm]"'
-        ) from error
-    try:
-        return load(path.read_bytes())
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is not a file of safetensors ({error})", "download it again") from error
-
-
-def _finite(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    if broken := [str(name) for name, value in state.items() if not torch.isfinite(value).all()]:
-        raise WeightsError(
-            f"{path}: {broken[0]} has values that are not finite (NaN or infinity)", "use weights saved earlier"
-        )
-    return state
 
 
 def load_backbone(
