@@ -2,9 +2,9 @@
  * Lossy WebP with Python's pixels, in browsers that give what their decoder makes without a canvas: Chromium, Firefox.
  *
  * The format defines the planes of brightness and colour bit for bit. Chromium gives them, and red, green and blue are
- * made of them here: its own are others than Python's. Firefox makes Python's. Both do so only for files without
- * transparency, so the picture is taken out of its file, and the transparency from the whole file. Which of these ways a
- * browser has, if any, is seen on a small picture first.
+ * made of them here: its own are others than Python's. Firefox makes Python's, but shows half of a damaged picture that
+ * Python refuses. Both do so only for files without transparency, so the picture is taken out of its file, and the
+ * transparency from the whole file. Which of these ways a browser has, if any, is seen on a small picture first.
  */
 
 import { decodedFrame, overWhite } from "./pixels-browser.js";
@@ -33,14 +33,16 @@ let useful;
  *
  * @param {Uint8Array} data the file
  * @param {Uint8Array} plain the same without EXIF, which the browser may obey
- * @returns {Promise<Picture | null>} Python's pixels, over white; null where they cannot be had, or for other files
+ * @returns {Promise<{picture: Picture, exact: boolean} | null>} Python's pixels, over white, and whether that holds
+ *     for damaged files as well; null where they cannot be had, or for other files
  * @throws {RangeError} it does not fit in memory
  */
 export async function decodeLossyWebp(data, plain) {
   const parts = lossyParts(data);
   if (parts === null) return null;
   const format = await (useful ??= usefulFormat());
-  return format && decoded(plain, parts, format);
+  const picture = format && (await decoded(plain, parts, format));
+  return picture && { picture, exact: format === "I420" };
 }
 
 /**

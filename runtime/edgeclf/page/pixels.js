@@ -1,9 +1,9 @@
 /**
  * A photo's file becomes network input, as in Python: `edgeclf.images.preprocess`.
  *
- * JPEGs are decoded in WebAssembly and give the bytes that Python gives (`exact`); so do lossy WebPs in Chromium and
- * Firefox. Other formats, and the few JPEGs that this decoder does not read, go through the browser's decoder, whose
- * pixels are not proved.
+ * JPEGs are decoded in WebAssembly and give the bytes that Python gives (`exact`); so do lossy WebPs in Chromium. Other
+ * formats, and the few JPEGs that this decoder does not read, go through the browser's decoder, whose pixels are not
+ * proved.
  */
 
 import { Unfit } from "./photo-fault.js";
@@ -94,11 +94,11 @@ async function other(data, kind, name) {
   const stated = statedSize(kind, data);
   if (stated !== null) checkPixels(...stated);
   const plain = withoutExifChunks(kind, data);
-  const proved = kind === "WebP" ? await decodeLossyWebp(data, plain.data) : null;
-  const stored = proved ?? await decodeInBrowser(plain.data, kind, checkPixels);
+  const lossy = kind === "WebP" ? await decodeLossyWebp(data, plain.data) : null;
+  const stored = lossy?.picture ?? await decodeInBrowser(plain.data, kind, checkPixels);
   if (stored !== null) {
     const picture = upright(stored, plain.orientation);
-    return { picture, width: picture.width, height: picture.height, exact: proved !== null };
+    return { picture, width: picture.width, height: picture.height, exact: lossy?.exact ?? false };
   }
   if (RARE_IN_BROWSERS.includes(kind)) {
     const remedy = kind === "HEIC" ? HEIC_REMEDY : "save it as JPEG or PNG";

@@ -54,7 +54,7 @@ def _check(found: dict[str, Any], photos: list[Path], model: Path, out: Path) ->
     assert sorted(records, key=lambda one: one["path"]) == sorted(expected, key=lambda one: one["path"])
     assert found["tested"].startswith("Exact on this device")
     marked = [card for card in found["cards"] if "pixels not proved" in card]
-    assert [photo.name for photo in photos if any(photo.name in card for card in marked)] == ["d.png"]
+    assert [photo.name for photo in photos if any(photo.name in card for card in marked)] == ["d.png", "e.webp"]
 
 
 def test_a_site(site: Site, model: Path, photos: list[Path], tmp_path: Path) -> None:
