@@ -9,7 +9,7 @@ import pytest
 from edgeclf import Classifier
 from edgeclf_export.int8.quantize import pair_safe_peak
 from edgeclf_training.networks import ARCHITECTURES
-from helpers import draw
+from helpers import draw, one_lite
 from onnx import numpy_helper
 
 INT16 = np.iinfo(np.int16)
@@ -81,7 +81,7 @@ def test_logits_leave_an_int8_file_in_float(make_model: Callable[..., Path]) -> 
     assert consumers == ["TopK"]
 
 
-@pytest.mark.parametrize("name", list(ARCHITECTURES))
+@pytest.mark.parametrize("name", one_lite(ARCHITECTURES))
 def test_every_architecture_quantizes_and_the_runtime_answers(
     name: str, export_untrained: Callable[..., bytes], tmp_path: Path
 ) -> None:
