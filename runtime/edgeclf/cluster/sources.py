@@ -14,8 +14,10 @@ from edgeclf.cluster.entries import Entry, failed
 from edgeclf.errors import PhotoError, UsageError
 from edgeclf.field.find_photos import STDIN, find_photos
 from edgeclf.files.hanging_disk import reason
+from edgeclf.files.in_tar import COMPRESSED
 from edgeclf.files.photo_names import FoundPath, is_ignored, is_photo_name
 from edgeclf.files.table_cells import COLUMNS, plain_name
+from edgeclf.files.tar_index import members
 
 LISTS = (".txt", ".csv", ".parquet")
 _ROWS = 10_000  # of a Parquet list in memory at a time
@@ -48,7 +50,7 @@ def check_sources(sources: Sequence[str]) -> None:
     for source in sources:
         if source == STDIN:
             raise UsageError("-: a cluster cannot read standard input", "name a file with the paths, such as list.txt")
-        if source.lower().endswith((".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")):
+        if source.lower().endswith(COMPRESSED):
             raise UsageError(
                 f"{source}: is a compressed archive", "make a .tar without compression; JPEGs gain nothing"
             )
@@ -73,21 +75,17 @@ def _entries(source: str, alone: bool) -> Iterator[Entry]:
 
 def _in_tar(source: str) -> Iterator[Entry]:
     try:
-        with _binary(source) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            while (member := tar.next()) is not None:
-                tar.members = []  # type: ignore[attr-defined]  # else all are kept in memory
+        with _binary(source) as file:
+            for member in members(file):
                 name = os.path.basename(member.name)
                 if member.isfile() and is_photo_name(name) and not is_ignored(name):
                     modified = _moment(member.mtime)
                     yield Entry(
                         f"{source}/{member.name}", member.size, modified, container=source, offset=member.offset_data
                     )
-            file.seek(tar.offset)  # tarfile takes a header that is cut off for the end
-            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                raise EOFError("its end is missing")
     except FileNotFoundError as error:
         raise PhotoError("not-found", f"{source}: no such file", "check the path", source) from error
-    except (OSError, tarfile.TarError, EOFError) as error:
+    except (OSError, tarfile.TarError, EOFError, ValueError) as error:
         what = f"{source}: not a whole .tar file ({reason(error)})"
         raise PhotoError("damaged", what, "copy it again", source) from error
 

@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from edgeclf.class_names import SPLIT_NAMES, alike, several
 from edgeclf.class_names import split_of as split_of
 from edgeclf.errors import EdgeclfError
+from edgeclf.files.in_tar import is_file, scan_folder
 from edgeclf.files.photo_names import UNSORTED, is_ignored, is_photo_name
 from edgeclf.files.walk import image_files, is_folder, lies_in
 from edgeclf.images.heatmap_mark import is_overlay
@@ -82,8 +83,8 @@ def check_sorted(data: Path, error_type: ErrorType, remedy: str) -> None:
 
 def loose_photos(folder: Path) -> list[Path]:
     """The photos beside the class folders in ``folder``, sorted; their class is not known."""
-    with os.scandir(folder) as entries:
-        names = [e.name for e in entries if is_photo_name(e.name) and not is_ignored(e.name) and os.path.isfile(e.path)]
+    with scan_folder(os.fspath(folder)) as entries:
+        names = [e.name for e in entries if is_photo_name(e.name) and not is_ignored(e.name) and is_file(e.path)]
     return [folder / name for name in sorted(names)]
 
 
@@ -159,7 +160,7 @@ def list_folder(folder: Path, error_type: ErrorType) -> FolderContents:
     folders, ignored, photos = [], [], False
     real = os.path.realpath(folder)
     try:
-        with os.scandir(folder) as entries:
+        with scan_folder(os.fspath(folder)) as entries:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name == UNSORTED:
                     continue

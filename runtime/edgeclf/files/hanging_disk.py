@@ -13,9 +13,10 @@ import stat
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import IO, Any, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar, cast
 
-from edgeclf.errors import PhotoError, UsageError
+from edgeclf.errors import DataError, PhotoError, UsageError
+from edgeclf.files.in_tar import open_part
 
 TIMEOUT_VARIABLE = "EDGECLF_TIMEOUT"
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -40,10 +41,9 @@ def read_regular(name: str, limit: int) -> bytes:
         UsageError: ``EDGECLF_TIMEOUT`` is not a number of seconds.
     """
 
-    def read(file: IO[bytes], progress: Progress) -> bytes:
+    def read(file: IO[bytes], size: int, progress: Progress) -> bytes:
         chunks, length = [], 0
-        size = min(_CHUNK_BYTES, os.fstat(file.fileno()).st_size + 1)
-        while chunk := file.read(size):
+        while chunk := file.read(min(_CHUNK_BYTES, size + 1)):
             chunks.append(chunk)
             length += len(chunk)
             if length > limit:
@@ -57,10 +57,10 @@ def read_regular(name: str, limit: int) -> bytes:
 def read_ends(name: str, head: int, tail: int) -> bytes:
     """Read the first ``head`` and the last ``tail`` bytes of a regular file, none twice. Raises as ``read_regular``."""
 
-    def read(file: IO[bytes], progress: Progress) -> bytes:
+    def read(file: IO[bytes], size: int, progress: Progress) -> bytes:
         start = file.read(head)
         progress()
-        left = os.fstat(file.fileno()).st_size - len(start)
+        left = size - len(start)
         if left > 0:
             file.seek(-min(left, tail), os.SEEK_END)
             start += file.read(tail)
@@ -69,17 +69,29 @@ def read_ends(name: str, head: int, tail: int) -> bytes:
     return _with_file(name, None, read)
 
 
-def _with_file(name: str, limit: int | None, use: Callable[[IO[bytes], Progress], bytes]) -> bytes:
+def _with_file(name: str, limit: int | None, use: Callable[[IO[bytes], int, Progress], bytes]) -> bytes:
+    """Call ``use`` with a file, which may lie in a .tar, its size in bytes and the function that notes progress."""
+
     def call(progress: Progress) -> bytes:
-        _check(os.stat(name), name, limit)
+        try:
+            _check(os.stat(name), name, limit)
+        except (NotADirectoryError, FileNotFoundError):
+            if (part := open_part(name)) is None:
+                raise
+            with part:
+                _check_size(part.size, name, limit)
+                return use(cast(IO[bytes], part), part.size, progress)
         with open(name, "rb", buffering=0, opener=_open) as file:
-            _check(os.fstat(file.fileno()), name, limit)  # the name may belong to another file by now
-            return use(file, progress)
+            status = os.fstat(file.fileno())
+            _check(status, name, limit)  # the name may belong to another file by now
+            return use(file, status.st_size, progress)
 
     try:
         return with_time_limit(call, name)
     except FileNotFoundError as error:
         raise _missing(name) from error
+    except DataError as error:  # the .tar that it lies in
+        raise PhotoError("damaged", error.message, error.remedy, name) from error
     except MemoryError as error:
         raise PhotoError("too-large", f"{name}: does not fit in memory", "save it smaller", name) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -219,9 +231,13 @@ def _check(status: os.stat_result, name: str, limit: int | None) -> None:
     if not stat.S_ISREG(status.st_mode):
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
         raise PhotoError("not-a-file", f"{name}: is {what}", "give an image file", name)
-    if status.st_size == 0:
+    _check_size(status.st_size, name, limit)
+
+
+def _check_size(size: int, name: str, limit: int | None) -> None:
+    if size == 0:
         raise PhotoError("empty", f"{name}: the file is empty (0 bytes)", "copy it again from the camera", name)
-    if limit is not None and status.st_size > limit:
+    if limit is not None and size > limit:
         raise too_many_bytes(name, limit)
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from edgeclf.files.hanging_disk import with_time_limit
+from edgeclf.files.in_tar import FolderEntry, scan_folder
 from edgeclf.files.photo_names import FoundPath, has_raw_suffix, is_ignored, is_photo_name
 
 T = TypeVar("T")
@@ -75,7 +76,8 @@ def image_files(
     """Find the photos below a folder, sorted within each folder, those of a folder before those of its sub-folders.
 
     Args:
-        folder: links in it are followed, but each folder is walked once.
+        folder: links in it are followed, but each folder is walked once. A .tar of photos, or a folder in one, is
+            walked as if it were unpacked.
         onerror: called for a folder that cannot be listed; such folders are skipped.
         wanted: whether a file of this name is returned; never true for names that ``is_ignored`` leaves out.
         onraw: called for each file with the suffix of a camera raw file, which edgeclf cannot read.
@@ -137,7 +139,7 @@ def _next_names(
     folders = []
 
     def files() -> Iterator[str]:
-        with os.scandir(parent) as entries:
+        with scan_folder(parent) as entries:
             for entry in entries:
                 progress()
                 if is_folder(entry):
@@ -149,7 +151,7 @@ def _next_names(
     return heapq.nsmallest(_NAMES_AT_ONCE, files()), sorted(folders)
 
 
-def is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: FolderEntry) -> bool:
     """Whether an entry is a folder or a link to one; False for a link to itself."""
     try:
         return entry.is_dir()
@@ -157,6 +159,6 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def is_linked(entry: os.DirEntry[str]) -> bool:
+def is_linked(entry: FolderEntry) -> bool:
     """Whether a folder is a link, or on Windows a junction."""
     return entry.is_symlink() or (os.name == "nt" and os.path.realpath(entry.path) != os.path.abspath(entry.path))

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from edgeclf.cli.console import Console, printable
+from edgeclf.errors import UsageError
 
 JSON_SCHEMA = 1
 EXIT_PROBLEMS = 1
@@ -18,7 +19,12 @@ _EXAMPLES = 3
 
 
 def check(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Data folders, as for train, or .zip files.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="DATA...", help="Data folders, as for train, or .zip or .tar files.", show_default=False
+        ),
+    ] = None,
     quarantine: Annotated[
         Path | None,
         typer.Option(
@@ -55,8 +61,11 @@ def check(
     from edgeclf_training.dataset.quarantine import FILE_KIND, is_list, write_quarantine
     from edgeclf_training.dataset.zip_data import data_name, open_data
 
+    data = data or []
+    if not data and labels is None:
+        raise UsageError("no photos given", "name a folder with one sub-folder per class")
     console = Console()
-    listed = quarantine or Path(f"{data_name(data[0])}-quarantine.txt")
+    listed = quarantine or Path(f"{data_name([*data, labels or Path()][0])}-quarantine.txt")
     check_writable(listed, is_list, FILE_KIND)
     with console.progress("unpacking") as progress:
         folders = open_data(data, progress, lambda line: console.line(printable(line)))

@@ -23,7 +23,9 @@ _LIST_HINT = """separate names by commas; put a name that contains a comma in do
 def train(
     data: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="DATA...", help="Folders with one sub-folder per class, or a .zip.", show_default=False),
+        typer.Argument(
+            metavar="DATA...", help="Folders with one sub-folder per class, or a .zip or .tar.", show_default=False
+        ),
     ] = None,
     quarantine: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Leave out the photos on this list; see `edgeclf data check`.")
@@ -63,6 +65,8 @@ def train(
     edgeclf train photos/ --arch cnn4 --resize pad --epochs 50
     edgeclf train photos/ --recipe food5-resnet50 --seed 1
     edgeclf train photos/ --labels labels.csv
+    edgeclf train --labels /nas/labels.parquet
+    edgeclf train shards/train-*.tar shards/val-*.tar
     edgeclf train photos/ --group-by folder:1
     edgeclf train new-photos/ --from runs/photos-resnet50
     edgeclf train --from runs/photos-resnet50 --rename old=new --drop blurred --epochs 0
@@ -74,9 +78,11 @@ def train(
     same photo is never in two of these parts. Photos are only read. The weights that are kept are those of the epoch
     that did best on the validation photos.
 
+    A .tar of such folders is not unpacked: its photos are read where they lie.
+
     With --labels the labels come from a table, not from folder names. Paths in it start at DATA or at the table's
-    folder. Photos that it does not name are left out. If it has mistakes, one message tells all of them; `edgeclf data
-    check DATA --labels TABLE` lists each.
+    folder; without DATA they may lead anywhere. Photos that it does not name are left out. If it has mistakes, one
+    message tells all of them; `edgeclf data check DATA --labels TABLE` lists each.
 
     With --from, the network of RUN learns on: its classes are kept, classes with a new folder are added, and the photos
     of RUN that are still in their places are used again, unless --no-earlier-photos is given. --rename, --drop and
@@ -123,7 +129,7 @@ def train(
     left_out = read_quarantine(quarantine) if quarantine else None
     with console.progress("unpacking") as progress:
         folders = open_data(data, progress, lambda line: console.line(printable(line)))
-    if folders and resume is None and start is None:
+    if (folders or labels) and resume is None and start is None:
         table = read_labels(labels, group_column(parse_rule(options.group_by))) if labels else None
         effective_rule(options.group_by, table)
         find_photos(folders, only=options.classes, labels=table)  # a wrong folder is reported before torch is loaded
@@ -145,7 +151,8 @@ def train(
             if options.weights is not None:
                 console.line(f"the weights in the recipe are not used: the network comes from {start}")
         name = (earlier.options.arch if earlier else options.arch).replace(":", "-")  # no colons in names on Windows
-        out = out or _unused(Path("runs") / (f"{data_name(data[0])}-{name}" if data else _start_name(start)))
+        named = data or ([labels] if labels else [])
+        out = out or _unused(Path("runs") / (f"{data_name(named[0])}-{name}" if named else _start_name(start)))
         run = training.train(data, out, options, start=earlier, quarantine=left_out, labels=labels, **reporting)
     if trainer_rank() == 0:
         folder, file = (shlex.quote(name) for name in (str(run.folder), f"{run.folder.name}.onnx"))
@@ -169,7 +176,7 @@ def _check_combination(
     start: Path | None,
 ) -> None:
     if resume is None:
-        if not data and start is None:
+        if not data and start is None and not others["--labels"]:
             raise UsageError("no photos given", "name a folder with one sub-folder per class")
         return
     fixed = [flag(name) for name in chosen if name not in MACHINE]

@@ -4,6 +4,7 @@ Files are only ever read. Hidden files are left out, and so are links that lead 
 """
 
 import os
+import re
 import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
@@ -22,6 +23,7 @@ from edgeclf.evaluation.folder_name_rules import (
     split_of,
     unreadable_folder,
 )
+from edgeclf.files.in_tar import is_folder, is_tar
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.files.photo_names import UNSORTED, has_raw_suffix, is_ignored, is_photo_name
 from edgeclf.files.walk import image_files
@@ -63,13 +65,13 @@ def find_photos(
     """Find the photos under one or more data folders.
 
     A data folder holds splits (``train/``, and optionally ``val/`` and ``test/``, or other names of
-    ``edgeclf.class_names.SPLIT_NAMES``), each with one folder per class; or class folders alone; or
-    one outer folder around all this. Of several data folders, some may be splits themselves
-    (``edgeclf train photos/train photos/val``). ``_unsorted`` folders (see `edgeclf watch --review`) are left out:
-    their classes are predictions that nobody has checked.
+    ``edgeclf.class_names.SPLIT_NAMES``), each with one folder per class; or class folders alone; or one outer folder
+    around all this. A .tar is a data folder too, and is not unpacked. Of several data folders, some may be splits
+    themselves (``edgeclf train photos/train photos/val``). ``_unsorted`` folders (see `edgeclf watch --review`) are
+    left out: their classes are predictions that nobody has checked.
 
     Args:
-        roots: data folders; classes of the same name are merged.
+        roots: data folders; classes of the same name are merged. With ``labels`` there may be none.
         seed: of the order of photos, and so of the choice that ``max_per_class`` makes.
         only: names of the classes to use; all if empty.
         max_per_class: at most so many training photos of each class, including those that will be set aside for
@@ -139,9 +141,9 @@ def find_photos(
 
 
 def _check_folder(root: Path, several_given: bool, labelled: bool) -> None:
-    if not root.is_dir():
+    if not is_folder(root):
         what = "is not a folder" if root.exists() else "no such folder"
-        remedy = "give a folder with one sub-folder of photos per class, or a .zip of one"
+        remedy = "give a folder with one sub-folder of photos per class, or a .zip or .tar of one"
         if several_given and root.exists():  # a shell writes photos/* so
             remedy = _above(root)
         raise DataError(f"{root}: {what}", remedy)
@@ -160,7 +162,7 @@ def _above(path: Path) -> str:
 
 def _parts(roots: Sequence[Path], gathered: _Gathered) -> Iterator[tuple[str, Path]]:
     """The folders of class folders, and the part each belongs to."""
-    split_roots = {root: split_of(os.path.basename(os.path.abspath(root))) for root in roots}
+    split_roots = {root: _split_of_root(root) for root in roots}
     held_out = [root for root, split in split_roots.items() if split in HELD_OUT]
     if len(split_roots) == 1:
         held_out = []  # the user wants to train on it
@@ -178,7 +180,7 @@ def _parts(roots: Sequence[Path], gathered: _Gathered) -> Iterator[tuple[str, Pa
         )
         gathered.notes += layout.notes
         above = {layout.root} - set(layout.parts.values())  # inside a part, its own _unsorted is noted
-        gathered.unsorted += (folder / UNSORTED for folder in above if (folder / UNSORTED).is_dir())
+        gathered.unsorted += (folder / UNSORTED for folder in above if is_folder(folder / UNSORTED))
         split = split_roots[root] if root in held_out else None
         if split and "all" in layout.parts:
             gathered.notes.append(f"{root}: used as the {split} folder, because of its name")
@@ -187,6 +189,15 @@ def _parts(roots: Sequence[Path], gathered: _Gathered) -> Iterator[tuple[str, Pa
             raise DataError(f"{root}: {names} without a train folder", "put the training photos into a folder train")
         for part, folder in layout.parts.items():
             yield (split or "train") if part == "all" else part, folder
+
+
+def _split_of_root(root: Path) -> str | None:
+    """The split that the name of a data folder stands for; of a .tar, its last word: birds-val-0001.tar."""
+    name = os.path.basename(os.path.abspath(root))
+    if not is_tar(root):
+        return split_of(name)
+    name = re.sub(r"[\W_\d]*$", "", Path(name).stem)
+    return split_of(name) or split_of(re.split(r"[\W_]", name)[-1])
 
 
 def _gather(part: str, folder: Path, only: Sequence[str], gathered: _Gathered) -> None:
@@ -199,7 +210,7 @@ def _gather(part: str, folder: Path, only: Sequence[str], gathered: _Gathered) -
     there = read_class_folders(folder, DataError, wanted if only else None)
     gathered.notes += there.notes
     gathered.mixed += (folder / name for name in there.mixed)
-    if (folder / UNSORTED).is_dir():
+    if is_folder(folder / UNSORTED):
         gathered.unsorted.append(folder / UNSORTED)
     gathered.loose += loose_photos(folder)
     earlier = list(gathered.places)

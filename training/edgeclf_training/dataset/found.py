@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeclf.evaluation.folder_name_rules import SPLITS
+from edgeclf.files.in_tar import size_and_time
 
 from edgeclf_training.dataset.samples import Sample
 from edgeclf_training.dataset.table_problems import Problem
@@ -69,7 +70,7 @@ class Placed:
 def placed(path: Path, place: str, label: str) -> Placed:
     """A photo with its size and its path inside the folder."""
     try:
-        size = path.stat().st_size
+        size, _ = size_and_time(path)
     except OSError:  # a broken link: reported as unreadable, like any other photo
         size = 0
     return Placed(Sample(path, label, size), place.replace(os.sep, "/"))

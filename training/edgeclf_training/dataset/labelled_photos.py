@@ -9,6 +9,7 @@ from pathlib import Path
 from edgeclf.class_names import finder, several, shown, split_of
 from edgeclf.errors import DataError
 from edgeclf.evaluation.folder_name_rules import HELD_OUT, SPLITS, unreadable_folder
+from edgeclf.files.in_tar import is_file
 from edgeclf.files.photo_names import has_raw_suffix, is_photo_name
 from edgeclf.files.walk import image_files
 
@@ -36,8 +37,11 @@ def find_labelled(
     the only photo whose path ends so is taken: a table may hold bare file names. Photos that the table does not name
     are left out. Rows without a split train, unless their photos lie in folders named train, val and test.
 
+    Without data folders, photos may lie anywhere, and none is searched for; the folder that holds them all stands for
+    the data folder.
+
     Args:
-        roots: existing data folders.
+        roots: existing data folders, or none.
         table: see ``read_labels``.
         seed, only, max_per_class: as for ``find_photos``.
         elsewhere: classes that have training photos beside these.
@@ -50,7 +54,7 @@ def find_labelled(
         LabelsError: the table has problems, all of which it names.
         DataError: there are fewer than two classes, or a class is not in train.
     """
-    folders = _Folders(roots, table.file.parent)
+    folders = _Folders([str(absolute(root)) for root in roots], table.file.parent)
     problems, notes = list(table.problems), list(table.notes)
     rows: dict[Path, LabelRow] = {}
     for row in table.rows:
@@ -59,6 +63,7 @@ def find_labelled(
             _add(rows, path, row, problems)
     if problems and not checking:
         raise LabelsError(table.file, problems)
+    folders.need_root(rows)
     notes = [f"labels from {table.file}: {photos_text(len(rows))}", *notes, *folders.notes(rows)]
     split_folders = _split_folders(rows, folders) if not table.has_splits else {}
     if split_folders:
@@ -84,8 +89,8 @@ def find_labelled(
         problems=tuple(problems),
         val_source=f"the column split of {table.file.name}" if table.has_splits else VAL_FOLDER,
         groups=groups,
-        roots=tuple(map(absolute, roots)),
-        folders=tuple(map(absolute, roots)),
+        roots=tuple(map(Path, folders.roots)),
+        folders=tuple(map(Path, folders.roots)),
     )
 
 
@@ -102,12 +107,12 @@ def relabelled(table: LabelsTable, changes: ClassChanges) -> LabelsTable:
 
 
 class _Folders:
-    """The photos below the data folders, and where the paths of a table lead."""
+    """The photos below the data folders (absolute paths), and where the paths of a table lead."""
 
-    def __init__(self, roots: Sequence[Path], beside: Path) -> None:
-        self._roots = [os.path.abspath(root) for root in roots]
-        self._starts = list(dict.fromkeys([*self._roots, os.path.abspath(beside)]))
-        self.photos = {str(path): None for root in self._roots for path in image_files(root, _refuse)}  # in order
+    def __init__(self, roots: Sequence[str], beside: Path) -> None:
+        self.roots, self._anywhere = list(roots), not roots
+        self._starts = list(dict.fromkeys([*self.roots, os.path.abspath(beside)]))
+        self.photos = {str(path): None for root in self.roots for path in image_files(root, _refuse)}  # in order
         self._by_ending: dict[str, list[str]] = {}
         self._by_name: list[tuple[LabelRow, str]] = []
         self._by_case: list[tuple[LabelRow, str]] = []
@@ -117,13 +122,13 @@ class _Folders:
         text = row.path if "\\" not in row.path else row.path.replace("\\", "/")
         places = list(dict.fromkeys(os.path.normpath(os.path.join(start, text)) for start in self._starts))
         there = [place for place in places if place in self.photos]
-        if len(there) == 1 or (there and there[0] == places[0] and len(self._roots) == 1):
+        if len(there) == 1 or (there and there[0] == places[0] and len(self.roots) == 1):
             return Path(there[0])
         kind, why = "table-not-found", ""
         if there:
             kind, why = "table-unclear-paths", " fits " + " and ".join(there)
-        elif exists := next((place for place in places if os.path.isfile(place)), None):
-            if not any(_below(exists, root) for root in self._roots):
+        elif exists := next((place for place in places if is_file(place)), None):
+            if not self._anywhere and not any(_below(exists, root) for root in self.roots):
                 kind = "table-outside"
             elif is_photo_name(exists):
                 return Path(exists)  # in a folder or with a name that a walk leaves out
@@ -141,10 +146,18 @@ class _Folders:
         problems.append(Problem(kind, f"line {row.line}: {shown(row.path)}{why}"))
         return None
 
+    def need_root(self, photos: Iterable[Path]) -> None:
+        """Without a data folder, take the one that holds all photos; on Windows one of each drive."""
+        if self._anywhere:
+            drives: dict[str, set[str]] = {}
+            for path in photos:
+                drives.setdefault(path.anchor, set()).add(str(path.parent))
+            self.roots = [os.path.commonpath(folders) for folders in drives.values()]
+
     def place_of(self, path: Path) -> str:
         """The path of a photo inside its data folder, the innermost one."""
         text = str(path)
-        return min((text[len(root.rstrip(os.sep)) + 1 :] for root in self._roots if _below(text, root)), key=len)
+        return min((text[len(root.rstrip(os.sep)) + 1 :] for root in self.roots if _below(text, root)), key=len)
 
     def notes(self, used: Iterable[Path]) -> list[str]:
         """How paths were read, and which photos are left out."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from edgeclf.concurrency import in_order
 from edgeclf.errors import PhotoError
+from edgeclf.files.in_tar import open_file
 from edgeclf.files.photo_names import FoundPath
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.deep_grey import is_deep
@@ -91,7 +92,7 @@ def scan(
     """Scan files in parallel, with the same decoding as for training. Unchanged files are looked up in the cache.
 
     Args:
-        paths: absolute paths.
+        paths: absolute paths, also of photos in a .tar (``shard.tar/king/p1.jpg``).
         contract: the preprocessing of training; a photo so large that it is only decoded at reduced scale must decode
             with it too. None skips this check.
         progress: called with (photos done, photos in all).
@@ -128,7 +129,7 @@ def scan_one(path: Path) -> Scanned:
     """Scan one file without the cache."""
     try:
         photo, (width, height) = upright_with_size(FoundPath(path), _CONTRACT)
-        with path.open("rb") as file:
+        with open_file(path) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             form, mode, frames, orientation = _header(path)
         depth = _depth(path) if is_deep(mode) else ""
@@ -193,7 +194,7 @@ def _colours(photo: Image.Image) -> tuple[float, int]:
 
 def _header(path: Path) -> tuple[str, str, int, int]:
     """Format, mode, number of frames and orientation of a file that can be read."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         kind = file_format(file.read(64))
         file.seek(0)
         image: Image.Image
@@ -214,7 +215,8 @@ def _header(path: Path) -> tuple[str, str, int, int]:
 
 
 def _depth(path: Path) -> str:
-    used = deep_grey(path.read_bytes())
+    with open_file(path) as file:
+        used = deep_grey(file.read())
     if used is None or not (used.stretched or used.stated):
         return ""
     how = "as the file states" if used.stated else "stretched"
@@ -232,7 +234,7 @@ _MAGIC = (
 def _sniffed(path: Path) -> str:
     """The format that an unreadable file seems to have, or ""."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             head = file.read(64)
     except OSError:
         return ""

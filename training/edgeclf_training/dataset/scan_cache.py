@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 import PIL
+from edgeclf.files.in_tar import size_and_time
 from edgeclf.images.contract import PREPROCESSING_VERSION
 
 from edgeclf_training.dataset.cache_folder import cache_folder
@@ -58,10 +59,9 @@ class ScanCache:
     def get(self, path: Path) -> tuple[Any, ...] | None:
         """The row of a file, or None if there is none or the file has changed."""
         try:
-            status = os.stat(path)
+            stamp = self._stamps[path] = size_and_time(path)
         except (OSError, ValueError):
             return None
-        stamp = self._stamps[path] = (status.st_size, status.st_mtime_ns)
         if self._database is None:
             return None
         try:

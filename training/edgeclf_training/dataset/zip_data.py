@@ -21,8 +21,10 @@ from typing import IO
 
 from edgeclf.errors import DataError
 from edgeclf.evaluation.folder_name_rules import HELD_OUT, split_of
+from edgeclf.files.in_tar import COMPRESSED, is_tar
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.files.photo_names import is_ignored, is_photo_name
+from edgeclf.files.tar_index import index_of
 from edgeclf.images.limits import MAX_FILE_BYTES
 
 from edgeclf_training.dataset.cache_folder import VARIABLE, cache_folder
@@ -43,13 +45,15 @@ Entry = tuple[zipfile.ZipInfo, str]
 def open_data(
     paths: PathLike | Sequence[PathLike], progress: Progress | None = None, say: Callable[[str], None] = lambda _: None
 ) -> list[Path]:
-    """Turn data arguments into folders: folders stay as they are, zips are unpacked into the cache.
+    """Turn data arguments into folders: folders and .tar files stay as they are, zips are unpacked into the cache.
+
+    Photos in a .tar are read where they lie, see ``edgeclf.files.in_tar``; here its headers are read once.
 
     A zip is identified by the SHA-256 of its content, so each is unpacked once, whatever its name. Only files with an
     image extension are unpacked; ``photo_names.is_ignored`` is left out. ``zip_names.entry_names`` decodes the names.
 
     Args:
-        paths: data folders and ``.zip`` files.
+        paths: data folders, ``.zip`` and ``.tar`` files.
         progress: called with (entries done, entries in all) while a zip is unpacked.
         say: called with one line for a zip whose code page had to be guessed.
 
@@ -59,7 +63,8 @@ def open_data(
     Raises:
         DataError: a zip is damaged, encrypted, holds no images, exceeds a limit (``MAX_ENTRIES``, ``MAX_BYTES``,
             ``MAX_RATIO``, the free disk), or has entries that lead out of it or are not regular files; or one of
-            several zips is named like a validation or test split.
+            several zips is named like a validation or test split; or a .tar is damaged or compressed, see
+            ``edgeclf.files.tar_index``.
     """
     paths = as_paths(paths)
     if len(paths) > 1 and (held := next((p for p in paths if is_zip(p) and split_of(p.stem) in HELD_OUT), None)):
@@ -67,6 +72,11 @@ def open_data(
             f"{held}: would be used for training, although its name says {split_of(held.stem)}",
             "unpack the zips side by side and name the folder above them",
         )
+    for path in paths:
+        if path.name.lower().endswith(COMPRESSED) and path.is_file():
+            raise DataError(f"{path}: is a compressed archive", "unpack it, or pack a .tar: photos hardly compress")
+        if is_tar(path):
+            index_of(str(path))
     return [_unpacked(path, progress, say) if is_zip(path) else path for path in paths]
 
 
@@ -76,8 +86,8 @@ def is_zip(path: Path) -> bool:
 
 
 def data_name(path: Path) -> str:
-    """A name for files made from a data argument: the folder's name, or the zip's without its extension."""
-    return path.stem if is_zip(path) else path.resolve().name
+    """A name for files made from a data argument: the folder's name, or that of a zip, .tar or table without ending."""
+    return path.stem if is_zip(path) or (path.suffix and path.is_file()) else path.resolve().name
 
 
 def _unpacked(path: Path, progress: Progress | None, say: Callable[[str], None]) -> Path:

@@ -63,8 +63,9 @@ def train(
     If several processes train together, only rank 0 writes files, reports events and returns the metrics.
 
     Args:
-        data: one or several data folders (see ``read_split``) or zip files of such folders. With ``start`` it may be
-            empty: then only the photos of ``start`` are used.
+        data: one or several data folders (see ``read_split``), or .zip or .tar files of such folders. With ``labels``
+            it may be empty: then the photos are where the table says. With ``start`` too: then only the photos of
+            ``start`` are used.
         out: the run folder; must not exist, or be empty.
         options: the defaults if None. With ``start``, architecture, head, input size and resize rule are those of
             ``start``.
@@ -88,7 +89,7 @@ def train(
         BackendError: the device or tensorboard is not available.
     """
     data, out = as_paths(data), Path(out)
-    if not data and start is None:
+    if not data and start is None and labels is None:
         raise UsageError("no photos given", "name a folder with one sub-folder per class")
     start = start if isinstance(start, Run) or start is None else load_run(start)
     on_event = on_event if trainer_rank() == 0 else ignore

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from edgeclf.files.tar_index import known_indexes
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.preprocess import fit, network_input, upright_rgb
 from torch import Tensor
@@ -38,6 +39,7 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
         augmentation: TrainOptions | None = None,
     ) -> None:
         self._paths = [str(s.path) for s in samples]
+        self._tars = known_indexes(self._paths)  # a loader process that unpickles them need not read headers again
         index = {name: i for i, name in enumerate(classes)}
         self.labels = [index[s.label] for s in samples]
         self._contract = contract

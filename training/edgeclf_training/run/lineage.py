@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edgeclf.errors import DataError
 from edgeclf.evaluation.folder_name_rules import SPLITS
+from edgeclf.files.in_tar import size_and_time
 
 from edgeclf_training.dataset.known_photos import KnownPhoto, as_known, merge_known, read_known
 from edgeclf_training.dataset.samples import KNOWN_PHOTOS_FILE
@@ -67,6 +68,6 @@ def run_of_weights(weights: str | None) -> Run | None:
 
 def _as_it_was(path: Path, size: int) -> bool:
     try:
-        return path.stat().st_size == size
-    except OSError:
+        return size_and_time(path)[0] == size
+    except (OSError, DataError):
         return False

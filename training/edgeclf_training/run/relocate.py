@@ -11,6 +11,7 @@ from pathlib import Path
 from edgeclf.errors import DataError
 from edgeclf.evaluation.folder_name_rules import SPLITS
 from edgeclf.events import Listener, log, progress, say
+from edgeclf.files.in_tar import is_file, open_file, size_and_time
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.files.walk import image_files
 
@@ -119,8 +120,8 @@ def going_on(run: Run, data: Sequence[Path], on_event: Listener) -> Run:
 def is_there(sample: Sample) -> bool:
     """Whether the file is where it was, and as large as it was."""
     try:
-        return sample.path.is_file() and sample.path.stat().st_size == sample.size
-    except OSError:
+        return is_file(sample.path) and size_and_time(sample.path)[0] == sample.size
+    except (OSError, DataError):  # DataError: the .tar that it lies in is damaged
         return False
 
 
@@ -143,7 +144,7 @@ def _find(
     sized: dict[int, list[Path]] = defaultdict(list)
     for path in files:
         with contextlib.suppress(OSError):
-            size = path.stat().st_size
+            size, _ = size_and_time(path)
             sized[size].append(path)
             named[name_key(path.name, size)].append(path)
 
@@ -166,10 +167,10 @@ def _find(
             left |= {scan.pixels: sample for scan in scans}
     if left:  # file edited, same pixels
         taken = {place.path for place in places.values()}
-        rest = [path for path in (*files, *(s.path for s in left.values() if s.path.is_file())) if path not in taken]
+        rest = [path for path in (*files, *(s.path for s in left.values() if is_file(s.path))) if path not in taken]
         for path, look in scan(rest, progress=progress).items():
             if look.pixels in left and (sample := left[look.pixels]) not in places:
-                places[sample] = Sample(path, sample.label, path.stat().st_size)
+                places[sample] = Sample(path, sample.label, size_and_time(path)[0])
     return places
 
 
@@ -184,7 +185,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""

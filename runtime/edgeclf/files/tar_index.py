@@ -1,0 +1,211 @@
+"""Where each file lies in a .tar: its headers are read once, its photos where they lie, and nothing is unpacked.
+
+A .tar may come from anywhere, so its own statements are not trusted: names that lead out of it, links and devices with
+the names of photos, names twice, headers that claim absurd sizes or lead back are refused. No name is ever written to.
+"""
+
+import os
+import tarfile
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeclf.errors import DataError
+from edgeclf.files.in_tar import SUFFIX
+from edgeclf.files.photo_names import is_ignored, is_photo_name
+
+MAX_MEMBERS = 10_000_000
+MAX_NAME_BYTES = 4096
+MAX_NAMES_BYTES = 2**30  # of all names together
+_MAX_HEADER_BYTES = 2**20  # of one member; a header may claim any size, and tarfile would read it into memory
+
+
+@dataclass(frozen=True, eq=False)
+class TarIndex:
+    """The files in a .tar, sorted by name; 24 bytes and its name for each. Pickled, it is known in the other process.
+
+    Attributes:
+        path: of the .tar, absolute.
+        stamp: its size in bytes and modification time in ns when it was read.
+        names: all names one after another, UTF-8, ``/`` between folders.
+        starts: where each name begins in ``names``, and the end, int64 ``[N + 1]``.
+        offsets: where the bytes of each file begin, int64 ``[N]``.
+        sizes: bytes of each file, int64 ``[N]``.
+    """
+
+    path: str
+    stamp: tuple[int, int]
+    names: bytes
+    starts: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __reduce__(self) -> Any:
+        return _remember, (self.path, self.stamp, self.names, self.starts, self.offsets, self.sizes)
+
+    def find(self, name: str) -> tuple[int, int] | None:
+        """Offset and size of a file, bytes; None if there is none of this name."""
+        wanted = _encoded(name)
+        at = self._first(wanted)
+        if at == len(self) or self._name(at) != wanted:
+            return None
+        return int(self.offsets[at]), int(self.sizes[at])
+
+    def entries(self, folder: str) -> Iterator[tuple[str, bool]]:
+        """The names in a folder, each with whether it is a folder; none if there is no such folder.
+
+        Args:
+            folder: as in ``names``, without ``/`` at the end; "" is the whole .tar.
+        """
+        prefix = _encoded(folder) + b"/" if folder else b""
+        at, end = (self._first(prefix), self._first(prefix[:-1] + b"0")) if prefix else (0, len(self))  # 0 follows /
+        while at < end:
+            inside, slash, _ = self._name(at)[len(prefix) :].partition(b"/")
+            yield inside.decode("utf-8", "surrogateescape"), bool(slash)
+            at = self._first(prefix + inside + b"0", at) if slash else at + 1
+
+    def _first(self, name: bytes, low: int = 0) -> int:
+        return bisect_left(range(len(self)), name, low, key=self._name)
+
+    def _name(self, at: int) -> bytes:
+        return self.names[self.starts[at] : self.starts[at + 1]]
+
+
+_known: dict[str, TarIndex] = {}  # by absolute path
+
+
+def index_of(path: str) -> TarIndex:
+    """The index of a .tar, read again only if the file has changed.
+
+    Args:
+        path: of the .tar.
+
+    Raises:
+        DataError: it is not a whole .tar file, or breaks a rule of this module.
+        OSError: it cannot be opened.
+    """
+    path = os.path.abspath(path)
+    status = os.stat(path)
+    known = _known.get(path)
+    if known is not None and known.stamp == (status.st_size, status.st_mtime_ns):
+        return known
+    with open(path, "rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        return _read(path, file, (status.st_size, status.st_mtime_ns))
+
+
+def known_indexes(paths: Iterable[str]) -> tuple[TarIndex, ...]:
+    """The indexes read so far of the .tar files that lie on absolute paths."""
+    found = set()
+    for path in paths:
+        folded, end = path.lower(), 0
+        while (at := folded.find(SUFFIX + os.sep, end)) >= 0:
+            end = at + len(SUFFIX)
+            found.add(path[:end])
+    return tuple(_known[path] for path in sorted(found) if path in _known)
+
+
+def members(file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
+    """The members of a .tar that is not compressed, in the order of the file; only headers are read.
+
+    Args:
+        file: can be sought in.
+
+    Raises:
+        OSError, tarfile.TarError, EOFError, ValueError: it is not a whole .tar file.
+    """
+    with tarfile.open(fileobj=_Bounded(file), mode="r:") as tar:  # type: ignore[call-overload]
+        before = -1
+        while (member := tar.next()) is not None:
+            tar.members = []  # else all are kept in memory
+            if member.offset_data <= before:
+                raise tarfile.ReadError("its headers lead back")
+            before = member.offset_data
+            yield member
+        file.seek(tar.offset)  # tarfile takes a header that is cut off for the end
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise EOFError("its end is missing")
+
+
+class _Bounded:
+    """A file that refuses to read much at a time."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.seek, self.tell = file, file.seek, file.tell
+
+    def read(self, count: int) -> bytes:
+        if count > _MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {count} bytes")
+        return self._file.read(count)
+
+
+def _read(path: str, file: IO[bytes], stamp: tuple[int, int]) -> TarIndex:
+    rows: list[tuple[bytes, int, int]] = []
+    length = 0
+    try:
+        for member in members(file):
+            if (name := _checked_name(path, member)) is None:
+                continue
+            length += len(name)
+            if len(rows) == MAX_MEMBERS or length > MAX_NAMES_BYTES:
+                raise _refused(path, "too many files", "divide it into smaller shards")
+            rows.append((name, member.offset_data, member.size))
+    except (OSError, tarfile.TarError, EOFError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise DataError(
+            f"{path}: not a whole .tar file ({why.splitlines()[0]})",
+            "copy it again; if it is compressed, unpack it first",
+        ) from error
+    rows.sort()
+    for (name, *_), (other, *_) in pairwise(rows):
+        if name == other:
+            raise _refused(path, f"contains {name.decode('utf-8', 'replace')} twice", "unpack it and give the folder")
+    starts = np.cumsum([0, *(len(name) for name, _, _ in rows)], dtype=np.int64)
+    places = np.array([row[1:] for row in rows], np.int64).reshape(-1, 2)
+    joined = b"".join(name for name, _, _ in rows)
+    return _remember(path, stamp, joined, starts, places[:, 0].copy(), places[:, 1].copy())
+
+
+def _checked_name(path: str, member: tarfile.TarInfo) -> bytes | None:
+    """The name of a member; None if it is not a file, or one that is never read."""
+    if member.isdir():
+        return None
+    parts = [part for part in member.name.split("/") if part not in ("", ".")]
+    if ".." in parts or member.name.startswith("/") or "\0" in member.name:
+        raise _refused(path, f"the member {member.name!r} leads out of it", "do not trust it; pack the folder again")
+    if not parts or any(map(is_ignored, parts)):
+        return None
+    if not member.isreg() or member.issparse():
+        if is_photo_name(parts[-1]):
+            raise _refused(
+                path,
+                f"{member.name} is a link or a special file",
+                "pack the files themselves: tar -h --hard-dereference",
+            )
+        return None
+    name = _encoded("/".join(parts))
+    if len(name) > MAX_NAME_BYTES:
+        raise _refused(path, f"a name of {len(name)} bytes", "do not trust it; pack the folder again")
+    return name
+
+
+def _refused(path: str, what: str, remedy: str) -> DataError:
+    return DataError(f"{path}: {what}", remedy)
+
+
+def _remember(*fields: Any) -> TarIndex:
+    index = TarIndex(*fields)
+    _known[index.path] = index
+    return index
+
+
+def _encoded(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
