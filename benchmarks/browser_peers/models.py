@@ -1,6 +1,7 @@
 """What the pages load: a site of edgeclf, transformers.js with its models, TensorFlow.js."""
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -77,6 +78,7 @@ def _write_lite0(folder: Path) -> None:
     network, _ = build_network("efficientnet_lite0", 1000, weights="imagenet", keep_classifier=True)
     file = folder / "onnx" / "model.onnx"
     options = {"input_names": ["pixel_values"], "output_names": ["logits"], "opset_version": 17, "dynamo": False}
+    logging.getLogger().setLevel(logging.ERROR)
     torch.onnx.export(_OfNormalised(network).eval(), (torch.zeros(1, 3, 224, 224),), str(file), **options)
     prepared = folder / "onnx" / "prepared.onnx"
     quant_pre_process(str(file), str(prepared))

@@ -39,42 +39,44 @@ def visit(peer: str, work: Path, photos: PeerPhotos, slower: int, throttle: int,
         answers: whether to keep what it says of all small photos.
 
     Returns:
-        Milliseconds (`opening`, `small`, `large`, `progressive`; lists where there are several photos), the bytes of
-        the visit, the browser's version, and `answers`.
+        Milliseconds (`opening`, `small`, `large`, `progressive`; lists where there are several photos), the
+        milliseconds of CPU time for a photo (`cpu`), the bytes of the visit, the browser's version, and `answers`.
     """
     with serve(work / "site") as host, sync_playwright() as driver:
         if peer == "tensorflow" and not (work / "site" / "lite0.json").exists():
             with _page(driver, host.url, peer, 1, 1):
                 pass  # the page makes the network and gives it to the host
         host.sent.clear()
-        with _page(driver, host.url, peer, slower, throttle) as page:
-            run: dict[str, Any] = {
-                "peer": peer,
-                "opening": page.evaluate("peer.opened"),
-                "bytes": sum(host.sent.values()),
-            }
-            run["browser"] = page.context.browser.version
-            for photo in photos.small[:_WARM_UP]:
-                _ask(page, photo)
-            run["small"] = [_ask(page, photo)["ms"] for photo in photos.small[:TIMED]]
-            run["large"] = [_ask(page, photo)["ms"] for photo in photos.large[:LARGE]]
-            run["progressive"] = [_ask(page, photo)["ms"] for photo in photos.progressive[:LARGE]]
-            run["answers"] = [_ask(page, photo)["answer"] for photo in photos.small] if answers else []
+        with _page(driver, host.url, peer, slower, throttle) as (page, before):
+            run: dict[str, Any] = {"peer": peer, "browser": page.context.browser.version}
+            run |= {"opening": page.evaluate("peer.opened"), "bytes": sum(host.sent.values())}
+            run["cpu"] = {"opening": 1000 * (_cpu_seconds() - before)}
+            small, large, progressive = (
+                [page.evaluate("(photo) => peer.keep(photo)", base64.b64encode(photo).decode()) for photo in group]
+                for group in (photos.small, photos.large[:LARGE], photos.progressive[:LARGE])
+            )
+            page.evaluate("(numbers) => peer.time(numbers)", small[:_WARM_UP])
+            for name, numbers in (("small", small[:TIMED]), ("large", large), ("progressive", progressive)):
+                before = _cpu_seconds()
+                run[name] = page.evaluate("(numbers) => peer.time(numbers)", numbers)
+                run["cpu"][name] = 1000 * (_cpu_seconds() - before) / len(numbers)
+            run["answers"] = [page.evaluate("(number) => peer.ask(number)", number) for number in small if answers]
     run["medians"] = {name: median(run[name]) for name in ("small", "large", "progressive")}
     return run
 
 
-def _ask(page: Any, photo: bytes) -> Any:
-    script = """async (photo) => {
-        const { ms, answer } = await peer.ask(photo);
-        for (const name of ["logits", "pixels"]) if (answer[name]) answer[name] = answer[name]();
-        return { ms, answer };
-    }"""
-    return page.evaluate(script, base64.b64encode(photo).decode())
+def _cpu_seconds() -> float:
+    """CPU time of all processes of the browser, which a busy machine changes less than the time on the clock."""
+    ticks = 0
+    for process in _browsers():
+        with contextlib.suppress(OSError):
+            ticks += sum(map(int, Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
-def _page(driver: Any, url: str, peer: str, slower: int, throttle: int) -> Iterator[Any]:
+def _page(driver: Any, url: str, peer: str, slower: int, throttle: int) -> Iterator[tuple[Any, float]]:
+    """A peer's page when it is open, and the CPU time of its browser before it opened."""
     browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=_ARGUMENTS)
     try:
         page = browser.new_page()
@@ -82,10 +84,11 @@ def _page(driver: Any, url: str, peer: str, slower: int, throttle: int) -> Itera
         if throttle > 1:
             session = page.context.new_cdp_session(page)
             session.send("Emulation.setCPUThrottlingRate", {"rate": throttle})
+        before = _cpu_seconds()
         with _slowed(slower):
             page.goto(f"{url}peer.html#{peer}")
             page.wait_for_function("globalThis.peer !== undefined")
-            yield page
+            yield page, before
     finally:
         browser.close()
 
