@@ -9,8 +9,14 @@ import { mediaType } from "./pixels-format.js";
 /** @typedef {import("./pixels-resize.js").Picture} Picture */
 
 const STRIP_ROWS = 256; // of a canvas: a photo is read back in strips, so it is never held twice
+// A PNG of one pixel: 200, 100, 50, opacity 128.
+const HALF_SEEN =
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mM4kWLUAAAFNQHfrDzxywAAAABJRU5ErkJggg==";
 // Without a rotation of their own: in HEIC and others it belongs to the format, and a bitmap has it.
 const NEVER_TURNED = ["PNG", "WebP", "GIF", "BMP", "JPEG"];
+
+/** @type {Promise<boolean> | undefined} */
+let isMultiplied;
 
 /**
  * Decode a photo upright, its first frame, without regard to colour profiles.
@@ -60,6 +66,31 @@ export function overWhite(rgba, rgb, start = 0) {
 }
 
 /**
+ * `overWhite` for colours that are multiplied by their opacity already: the same bytes.
+ *
+ * @param {Uint8Array} rgba and then, at its start, RGB
+ */
+export function addWhite(rgba) {
+  for (let from = 0, to = 0; from < rgba.length; from += 4, to += 3) {
+    const white = 255 - rgba[from + 3];
+    for (let colour = 0; colour < 3; colour += 1) rgba[to + colour] = rgba[from + colour] + white;
+  }
+}
+
+/** Whether this browser's decoder gives colours multiplied by their opacity: Firefox does. */
+async function multiplies() {
+  const data = Uint8Array.from(atob(HALF_SEEN), (letter) => letter.charCodeAt(0));
+  const frame = await decodedFrame(data, "image/png");
+  try {
+    const rgba = new Uint8Array(4);
+    await frame?.copyTo(rgba, { format: "RGBA", colorSpace: "srgb" });
+    return rgba[3] === 128 && rgba[0] < 150;
+  } finally {
+    frame?.close();
+  }
+}
+
+/**
  * @param {Uint8Array} data
  * @param {string} type
  * @returns {Promise<VideoFrame | null>}
@@ -90,7 +121,8 @@ async function fromFrame(frame) {
     const rgba = new Uint8Array(width * height * 4);
     const [plane] = await frame.copyTo(rgba, { format: "RGBA", colorSpace: "srgb" });
     if (plane.stride !== width * 4 || plane.offset !== 0) return null;
-    overWhite(rgba, rgba);
+    if (await (isMultiplied ??= multiplies())) addWhite(rgba);
+    else overWhite(rgba, rgba);
     return { data: rgba, width, height, start: 0, stepX: 3, stepY: 3 * width };
   } catch {
     return null;

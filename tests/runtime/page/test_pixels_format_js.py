@@ -27,20 +27,25 @@ def saved(kind: str, mode: str = "RGB", size: tuple[int, int] = (60, 40), **opti
     return file.getvalue()
 
 
-def test_transparent_pixels_lie_on_white_as_in_python(in_node: Callable[..., Any]) -> None:
-    """Every value with every opacity."""
+@pytest.mark.parametrize("multiplied", [False, True])
+def test_transparent_pixels_lie_on_white_as_in_python(in_node: Callable[..., Any], multiplied: bool) -> None:
+    """Every value with every opacity; as colours, and multiplied by the opacity."""
     value, opacity = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
     rgba = np.stack([value, 255 - value, value // 2, opacity], axis=-1)
     expected = Image.new("RGB", (256, 256), "white")
     image = Image.fromarray(rgba)
     expected.paste(image, mask=image)
+    if multiplied:
+        rgba[..., :3] = np.round(rgba[..., :3] * (rgba[..., 3:] / 255.0))
     script = """
-        const { overWhite } = await load("pixels-browser.js");
-        const rgba = Uint8Array.from(Buffer.from(argument, "base64"));
-        overWhite(rgba, rgba);
+        const { addWhite, overWhite } = await load("pixels-browser.js");
+        const rgba = Uint8Array.from(Buffer.from(argument.rgba, "base64"));
+        if (argument.multiplied) addWhite(rgba);
+        else overWhite(rgba, rgba);
         return Array.from(rgba.subarray(0, 256 * 256 * 3));"""
+    argument = {"rgba": base64.b64encode(rgba.tobytes()).decode(), "multiplied": multiplied}
 
-    assert in_node(script, base64.b64encode(rgba.tobytes()).decode()) == np.asarray(expected).ravel().tolist()
+    assert in_node(script, argument) == np.asarray(expected).ravel().tolist()
 
 
 def test_formats_are_told_by_their_first_bytes(in_node: Callable[..., Any]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command_line import in_process
 from edgeclf.errors import BackendError
@@ -17,6 +18,7 @@ from edgeclf.web.site import Site, make_site
 from firefox_page import answers_of_page, answers_of_site, program
 from helpers import draw
 from page_browser import comparable, static_host
+from PIL import Image
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +38,17 @@ def site(model: Path) -> Site:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two codings of JPEG, one of them large, a damaged JPEG, a PNG, and a lossy WebP."""
+    """Two codings of JPEG, one of them large, a damaged JPEG, a PNG, a lossy WebP, and a transparent PNG."""
     folder = tmp_path_factory.mktemp("photos")
     draw(1, 320, 240).save(folder / "a.jpg", quality=92)
     draw(2, 1601, 1200).save(folder / "b.jpg", quality=80, progressive=True)
     (folder / "c.jpg").write_bytes((folder / "a.jpg").read_bytes()[:700])
     draw(3, 200, 331).save(folder / "d.png")
     draw(4, 201, 150).save(folder / "e.webp")
+    # Firefox multiplies colours by their opacity: these have no rest that could be rounded.
+    colours = np.asarray(draw(5, 120, 90)) // 5 * 5
+    opacity = np.resize(np.array([0, 51, 255], np.uint8), (90, 120, 1))
+    Image.fromarray(np.concatenate([colours, opacity], 2)).save(folder / "f.png")
     return sorted(folder.iterdir())
 
 
@@ -54,7 +60,11 @@ def _check(found: dict[str, Any], photos: list[Path], model: Path, out: Path) ->
     assert sorted(records, key=lambda one: one["path"]) == sorted(expected, key=lambda one: one["path"])
     assert found["tested"].startswith("Exact on this device")
     marked = [card for card in found["cards"] if "pixels not proved" in card]
-    assert [photo.name for photo in photos if any(photo.name in card for card in marked)] == ["d.png", "e.webp"]
+    assert [photo.name for photo in photos if any(photo.name in card for card in marked)] == [
+        "d.png",
+        "e.webp",
+        "f.png",
+    ]
 
 
 def test_a_site(site: Site, model: Path, photos: list[Path], tmp_path: Path) -> None:
