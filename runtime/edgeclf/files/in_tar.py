@@ -7,6 +7,7 @@ path is a file. See ``tar_index`` for what is refused.
 import errno
 import io
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".tar"
 COMPRESSED = (".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.zst")
+
+_INSIDE = re.compile(re.escape(SUFFIX + os.sep), re.IGNORECASE)
 
 Name = str | os.PathLike[str]
 
@@ -79,6 +82,11 @@ class TarPart(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def containers_of(path: str) -> Iterator[str]:
+    """The parts of a path that may be a .tar with the rest of the path in it, the shortest first; nothing is read."""
+    return (path[: found.end() - 1] for found in _INSIDE.finditer(path))
 
 
 def is_tar(path: Name) -> bool:
@@ -174,12 +182,10 @@ def _found(path: Name) -> "tuple[TarIndex, int, int] | None":
 
 def _place(path: str) -> "tuple[TarIndex, str] | None":
     """The index of the .tar that a path leads into, and the name there; None if no part of the path is such a file."""
-    folded, end = path.lower(), 0
-    while (at := folded.find(SUFFIX + os.sep, end)) >= 0:
-        end = at + len(SUFFIX)
-        if os.path.isfile(path[:end]):
+    for container in containers_of(path):
+        if os.path.isfile(container):
             from edgeclf.files.tar_index import index_of  # only now: it needs numpy
 
-            parts = path[end:].replace(os.sep, "/").split("/")
-            return index_of(path[:end]), "/".join(part for part in parts if part not in ("", "."))
+            parts = path[len(container) :].replace(os.sep, "/").split("/")
+            return index_of(container), "/".join(part for part in parts if part not in ("", "."))
     return None

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.errors import DataError
-from edgeclf.files.in_tar import SUFFIX
+from edgeclf.files.in_tar import containers_of
 from edgeclf.files.photo_names import is_ignored, is_photo_name
 
 MAX_MEMBERS = 10_000_000
@@ -104,12 +104,7 @@ def index_of(path: str) -> TarIndex:
 
 def known_indexes(paths: Iterable[str]) -> tuple[TarIndex, ...]:
     """The indexes read so far of the .tar files that lie on absolute paths."""
-    found = set()
-    for path in paths:
-        folded, end = path.lower(), 0
-        while (at := folded.find(SUFFIX + os.sep, end)) >= 0:
-            end = at + len(SUFFIX)
-            found.add(path[:end])
+    found = {container for path in paths for container in containers_of(path)}
     return tuple(_known[path] for path in sorted(found) if path in _known)
 
 
