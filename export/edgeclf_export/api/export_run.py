@@ -36,6 +36,7 @@ FP32_TOLERANCE = 1e-4
 _PROBE_PHOTOS = 128
 # Expected calibration error: a warning is given if the file's is larger than the trained network's by more than this.
 _ECE_SLACK = 0.05
+_MOSTLY_FLOAT = 0.75  # of the FP32 file's size: an INT8 file above it holds mostly floats
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,12 @@ def export_run(
         judgement = judge(model, criteria, on_event)
         tried = (judgement.gate,)
         predictions.append(judgement.predictions)
+    if int8 and predictions[-1].size > _MOSTLY_FLOAT * predictions[1].size:
+        share = predictions[-1].size / predictions[1].size
+        what = (
+            f"INT8 saves little here: the file has {share:.0%} of the FP32 file's size, since only convolutions and the"
+        )
+        say(on_event, f"{what} head are quantized, not matrix products; --fp16 halves it", "warning")
     gate = judgement.gate
     if not gate.passed and not force:
         raise ExportError(f"{verdict(gate)}; nothing was written", _remedy(tried, int8))

@@ -88,9 +88,9 @@ def observe(
     with progress(on_event, task) as update:
         for done, photo in enumerate(photos, 1):
             for name, values in observed.activations(photo).items():
-                channels = values.reshape(*values.shape[:2], -1)[0]
-                low, high = (extreme.astype(np.float64) for extreme in (channels.min(1), channels.max(1)))
-                mean = channels.mean(1, dtype=np.float64)
+                parts = values.reshape(*values.shape[:2], -1)  # several where a photo is cut into windows, as in Swin
+                low, high = (extreme.astype(np.float64) for extreme in (parts.min((0, 2)), parts.max((0, 2))))
+                mean = parts.mean((0, 2), dtype=np.float64)
                 if before := stats.get(name):
                     low, high = np.minimum(low, before.low), np.maximum(high, before.high)
                     mean = before.mean + (mean - before.mean) / done

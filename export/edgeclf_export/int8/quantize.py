@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from edgeclf.errors import ExportError
 from edgeclf.model.session import import_onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
@@ -23,11 +22,10 @@ from onnx import numpy_helper
 from edgeclf_export.graph.normalisation import exact_input_range
 from edgeclf_export.graph.to_onnx import drop_unused
 from edgeclf_export.int8.activation_ranges import OPERATORS, Ranges
-from edgeclf_export.int8.residual_add_rounding import quant_params, stable_sum_params, unstable_sums
+from edgeclf_export.int8.residual_add_rounding import quant_params, stabilise_sums
 
 LAYERS = ("Conv", "Gemm")
-_MOVING = ("MaxPool", "Flatten", "Reshape", "Transpose")  # their output keeps the scale of their input
-_BETWEEN_LAYERS = ("Relu", "Clip", *_MOVING)
+_BETWEEN_LAYERS = ("Relu", "Clip", "MaxPool", "Flatten", "Reshape", "Transpose")
 _ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -98,11 +96,7 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] =
     finally:
         root.setLevel(level)
     _restore_float_inputs(quantized.graph, excluded)
-    if unstable := unstable_sums(quantized.graph):
-        raise ExportError(
-            f"{', '.join(unstable)}: not rounded to the same number on every CPU",
-            "please report this with the versions in use",
-        )
+    stabilise_sums(quantized.graph)
     return quantized
 
 
@@ -113,13 +107,20 @@ def layer_names(graph: onnx.GraphProto) -> list[str]:
 
 def _excluded(graph: onnx.GraphProto, in_float: Collection[str]) -> set[str]:
     """Names of float layers, of activation functions and poolings before them, which quantization would absorb, and of
-    sums with a constant, such as the bias of a matrix product in float: two roundings more, and nothing gained.
+    sums among floats: with a constant, as the bias of a matrix product is, or with no layer beside them, as in
+    attention and its residual stream. Two roundings more for each, and nothing gained.
     """
     producers = {output: node for node in graph.node for output in node.output}
+    consumers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            consumers.setdefault(name, []).append(node)
     constants = {tensor.name for tensor in graph.initializer}
     excluded: set[str] = set()
     for node in graph.node:
-        if node.op_type == "Add" and constants.intersection(node.input):
+        if node.op_type == "Add" and (
+            constants.intersection(node.input) or not _beside_layer(node, producers, consumers)
+        ):
             excluded.add(node.name)
         if node.name in in_float:
             before: onnx.NodeProto | None = node
@@ -127,6 +128,26 @@ def _excluded(graph: onnx.GraphProto, in_float: Collection[str]) -> set[str]:
                 excluded.add(before.name)
                 before = producers.get(before.input[0])
     return excluded
+
+
+def _beside_layer(
+    total: onnx.NodeProto, producers: Mapping[str, onnx.NodeProto], consumers: Mapping[str, list[onnx.NodeProto]]
+) -> bool:
+    """Whether a summand comes from a layer, or the sum goes to one, with nothing between that computes in float."""
+    for name in total.input:
+        before = producers.get(name)
+        while before is not None and before.op_type in _BETWEEN_LAYERS:
+            before = producers.get(before.input[0])
+        if before is not None and before.op_type in LAYERS:
+            return True
+    after = [*consumers.get(total.output[0], [])]
+    while after:
+        node = after.pop()
+        if node.op_type in LAYERS:
+            return True
+        if node.op_type in (*_BETWEEN_LAYERS, "GlobalAveragePool"):
+            after += consumers.get(node.output[0], [])
+    return False
 
 
 def _restore_float_inputs(graph: onnx.GraphProto, excluded: Collection[str]) -> None:
@@ -203,7 +224,6 @@ def _activation_params(
     for node in graph.node:
         for name in node.input:
             consumers[name] = consumers.get(name, 0) + 1
-    producers = {output: node for node in graph.node for output in node.output}
     params = {name: quant_params(low, high) for name, (low, high) in ranges.items()}
     # The input of an activation function gets the function's own parameters: what it cuts off needs no range.
     folded = {
@@ -212,23 +232,7 @@ def _activation_params(
         if node.op_type in ("Relu", "Clip") and node.name not in excluded and consumers[node.input[0]] == 1
     }
     params |= {before: params[after] for before, after in folded.items() if after in params}
-    for node in graph.node:
-        if node.op_type != "Add" or node.output[0] not in params:
-            continue
-        total = node.output[0]
-        first, second = (params.get(_source(name, producers)) for name in node.input)
-        if first and second:
-            params[total] = stable_sum_params(first, second, params[total])
-            if total in folded:
-                params[folded[total]] = params[total]
     return {
         name: [{"scale": np.array(one.scale), "zero_point": np.array(one.zero_point, np.uint8)}]
         for name, one in params.items()
     }
-
-
-def _source(name: str, producers: Mapping[str, onnx.NodeProto]) -> str:
-    """The tensor whose scale and zero point another one has: operators that only move values do not change them."""
-    while name in producers and producers[name].op_type in _MOVING:
-        name = producers[name].input[0]
-    return name

@@ -80,28 +80,54 @@ def is_stable(first: QuantParams, second: QuantParams, total: QuantParams) -> bo
     return all(np.array_equal(sums, expected) for sums in _sums_by_kernel(first, second, total))
 
 
+def stabilise_sums(graph: onnx.GraphProto) -> None:
+    """Widen the scales of sums in a QDQ graph until ``unstable_sums`` finds none.
+
+    It reads what the quantizer wrote, rather than foretelling it: whether a reshaped activation keeps the scale of its
+    source depends on what else takes both.
+
+    Args:
+        graph: changed in place. The nodes that move a sum's values share its scale, and so does what they move to.
+
+    Raises:
+        ExportError: no scale was found for a sum.
+    """
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for _, around in _integer_sums(graph):  # in forward order: a sum may be a summand of later ones
+        first, second, total = (_params_of(node, tensors) for node in around)
+        stable = stable_sum_params(first, second, total)
+        if stable != total:
+            scale = around[2].input[1]
+            tensors[scale].CopyFrom(numpy_helper.from_array(np.array(stable.scale), scale))
+
+
 def unstable_sums(graph: onnx.GraphProto) -> list[str]:
     """Names of the Add nodes of a QDQ graph whose sums are not rounded to the same number on all CPUs.
 
     Only nodes that onnxruntime computes in integers count. A sum that a float layer takes as well is computed in float.
     """
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    return [
+        node.name
+        for node, around in _integer_sums(graph)
+        if not is_stable(*(_params_of(other, tensors) for other in around))
+    ]
+
+
+def _integer_sums(graph: onnx.GraphProto) -> Iterator[tuple[onnx.NodeProto, list[onnx.NodeProto]]]:
+    """Each Add that is computed in integers, with the nodes that dequantize its summands and quantize its sum."""
     producers = {output: node for node in graph.node for output in node.output}
     consumers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
             consumers.setdefault(name, []).append(node)
-    tensors = {tensor.name: tensor for tensor in graph.initializer}
-    found = []
     for node in graph.node:
         if node.op_type != "Add":
             continue
         before = [producers[name] for name in node.input if name in producers]
         around = [*before, *consumers.get(node.output[0], [])]
-        kinds = [other.op_type for other in around]
-        in_integers = kinds == ["DequantizeLinear", "DequantizeLinear", "QuantizeLinear"]
-        if in_integers and not is_stable(*(_params_of(other, tensors) for other in around)):
-            found.append(node.name)
-    return found
+        if [other.op_type for other in around] == ["DequantizeLinear", "DequantizeLinear", "QuantizeLinear"]:
+            yield node, around
 
 
 def _params_of(node: onnx.NodeProto, tensors: Mapping[str, onnx.TensorProto]) -> QuantParams:

@@ -7,7 +7,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from edgeclf.errors import ExportError
+from edgeclf_export.graph.to_onnx import to_onnx
 from edgeclf_export.int8 import residual_add_rounding as rounding
 from edgeclf_export.int8.activation_ranges import minmax, observe
 from edgeclf_export.int8.quantize import layer_names, quantize
@@ -15,10 +17,13 @@ from edgeclf_export.int8.residual_add_rounding import (
     QuantParams,
     is_stable,
     quant_params,
+    stabilise_sums,
     stable_sum_params,
     unstable_sums,
 )
+from edgeclf_training.networks import Head, Network
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 
 def chosen_at_random(seed: int) -> tuple[QuantParams, QuantParams, QuantParams]:
@@ -84,6 +89,12 @@ def test_a_graph_with_unstable_sums_is_found(monkeypatch: pytest.MonkeyPatch) ->
     bad = next(params for params in map(chosen_at_random, range(24)) if not is_stable(*params))
     assert unstable_sums(graph_of(*bad)) == ["the_sum"]
     assert unstable_sums(graph_of(bad[0], bad[1], stable_sum_params(*bad))) == []
+    graph = graph_of(*bad)
+    stabilise_sums(graph)
+    assert unstable_sums(graph) == []
+    assert [one.name for one, was in zip(graph.initializer, graph_of(*bad).initializer, strict=True) if one != was] == [
+        "c_scale"
+    ]
     monkeypatch.setattr(rounding, "_MAX_TRIES", 1)
     with pytest.raises(ExportError, match="alike on every CPU"):
         stable_sum_params(*bad)
@@ -101,6 +112,53 @@ def test_any_layer_of_a_residual_network_can_return_to_float(
     for layer in layer_names(model.graph)[:9]:  # some of them take a sum
         mixed = quantize(model, ranges, [layer])
         assert not unstable_sums(mixed.graph)
+
+
+class _MixedChannels(nn.Module):
+    """x + what a matrix product over the channels makes of it: its result stays in float, then moves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mixed: torch.Tensor = self.linear(x.permute(0, 2, 3, 1))
+        return x + mixed.permute(0, 3, 1, 2)
+
+
+def test_sums_of_what_a_matrix_product_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = [layer for _ in range(5) for layer in (_MixedChannels(), nn.Conv2d(8, 8, 1))]
+    model = model_of(nn.Conv2d(3, 8, 4, 4), *layers)
+    rng = np.random.default_rng(0)
+    ranges = minmax(observe(model, [rng.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(2)]))
+    assert unstable_sums(quantize(model, ranges).graph) == []
+    monkeypatch.setattr("edgeclf_export.int8.quantize.stabilise_sums", lambda graph: None)
+    assert unstable_sums(quantize(model, ranges).graph), "the test shows nothing otherwise"
+
+
+def test_sums_among_floats_are_left_alone() -> None:
+    """The first sum takes a convolution's result, the last one feeds the head: the one between gains nothing."""
+    model = model_of(nn.Conv2d(3, 8, 4, 4), *(_MixedChannels() for _ in range(4)))
+    photo = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    quantized = quantize(model, minmax(observe(model, [photo]))).graph
+    sums = [node for node in quantized.node if node.op_type == "Add" and not _has_constant(node, quantized)]
+    rounded = {name for node in quantized.node if node.op_type == "QuantizeLinear" for name in node.input[:1]}
+    assert [node.output[0] in rounded for node in sums] == [
+        True,
+        False,
+        True,
+        True,
+    ]  # the third is a summand of the last
+
+
+def model_of(*layers: nn.Module) -> onnx.ModelProto:
+    torch.manual_seed(0)
+    stages = [(f"part{number}", layer) for number, layer in enumerate(layers)]
+    return to_onnx(Network(stages, None, Head(8, 64, (), 3), (127.0,) * 3, (64.0,) * 3).eval(), 32)
+
+
+def _has_constant(node: onnx.NodeProto, graph: onnx.GraphProto) -> bool:
+    return not {tensor.name for tensor in graph.initializer}.isdisjoint(node.input)
 
 
 def test_a_tie_is_unstable() -> None:
