@@ -7,6 +7,7 @@ this process that answers every seventh read of an object with 503, and lets one
 """
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
@@ -83,7 +84,8 @@ class Proxy(BaseHTTPRequestHandler):
         self.send_header("Content-Length", length_header or "0")
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(data)
+            with contextlib.suppress(ConnectionError):  # of the run that is killed
+                self.wfile.write(data)
         upstream.close()
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any  # noqa: N815

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import signal
 import threading
 import warnings
@@ -25,6 +26,9 @@ from edgeclf_training.loading.photo_dataset import Key, PhotoDataset, loader
 from edgeclf_training.networks import Network, freeze
 from edgeclf_training.run.history import CHECKPOINT, AtomicCheckpoints, History, trainer_rank
 from edgeclf_training.run.run_folder import resume_command
+
+# What gloo and NCCL say when the process that they wait for is gone.
+_LOST = re.compile(r"closed by peer|reset by peer|broken pipe|remote process exited", re.IGNORECASE)
 
 
 def fit_phases(
@@ -223,6 +227,11 @@ def _as_errors(history: History) -> Iterator[None]:
     except RuntimeError as error:
         if "PhotoError" in str(error):  # from a loader process: the message is its whole traceback
             raise _photo_lost(str(error).strip().splitlines()[-1].split(": ", 1)[-1], history) from error
+        if torch.distributed.is_initialized() and _LOST.search(str(error)):
+            remedy = f"see whether memory ran out, then resume with `{resume_command(history.run_folder)}`"
+            raise BackendError(
+                "another process of this training ended, most often because it was killed", remedy
+            ) from error
         raise
 
 
