@@ -1,9 +1,9 @@
 /**
  * A photo's file becomes network input, as in Python: `edgeclf.images.preprocess`.
  *
- * JPEGs are decoded in WebAssembly and give the bytes that Python gives (`exact`); so do lossy WebPs in Chromium. Other
- * formats, and the few JPEGs that this decoder does not read, go through the browser's decoder, whose pixels are not
- * proved.
+ * JPEGs are decoded in WebAssembly and give the bytes that Python gives (`exact`); so do lossy WebPs in Chromium.
+ * Transparent PNGs are decoded here, too. Other formats, and the few JPEGs that this decoder does not read, go through
+ * the browser's decoder, whose pixels are not proved.
  */
 
 import { Unfit } from "./photo-fault.js";
@@ -13,6 +13,7 @@ import { checkPixels, decodeJpeg, unreadJpeg, unsupported } from "./pixels-jpeg.
 import { nextMarker } from "./pixels-jpeg-header.js";
 import { upright } from "./pixels-orientation.js";
 import { seenBox } from "./pixels-placement.js";
+import { decodeTransparentPng } from "./pixels-png.js";
 import { fit } from "./pixels-resize.js";
 import { decodeLossyWebp } from "./pixels-webp.js";
 
@@ -95,7 +96,8 @@ async function other(data, kind, name) {
   if (stated !== null) checkPixels(...stated);
   const plain = withoutExifChunks(kind, data);
   const lossy = kind === "WebP" ? await decodeLossyWebp(data, plain.data) : null;
-  const stored = lossy?.picture ?? await decodeInBrowser(plain.data, kind, checkPixels);
+  const own = kind === "PNG" ? await decodeTransparentPng(plain.data) : lossy?.picture;
+  const stored = own ?? await decodeInBrowser(plain.data, kind, checkPixels);
   if (stored !== null) {
     const picture = upright(stored, plain.orientation);
     return { picture, width: picture.width, height: picture.height, exact: lossy?.exact ?? false };

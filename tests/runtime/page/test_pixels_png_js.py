@@ -1,0 +1,86 @@
+"""Transparent PNGs in JavaScript: Pillow's pixels over white; other files are left to the browser."""
+
+import base64
+import io
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from edgeclf.images.contract import ImageContract
+from edgeclf.images.preprocess import upright_rgb
+from PIL import Image, PngImagePlugin
+
+_DECODE = """const { decodeTransparentPng } = await load("pixels-png.js");
+    const found = [];
+    for (const text of argument) {
+        const picture = await decodeTransparentPng(Uint8Array.from(Buffer.from(text, "base64")));
+        found.push(picture && [picture.width, picture.height, Buffer.from(picture.data).toString("base64")]);
+    }
+    return found;"""
+
+
+def decoded(in_node: Callable[..., Any], files: list[bytes]) -> list[Any]:
+    found: list[Any] = in_node(_DECODE, [base64.b64encode(file).decode() for file in files])
+    return found
+
+
+def saved(image: Image.Image, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def transparent(seed: int, mode: str = "RGBA") -> Image.Image:
+    """Smooth and noisy parts, so that the encoder takes every filter; any opacity."""
+    rng = np.random.default_rng(seed)
+    width, height = (int(side) for side in rng.integers(1, 90, 2))
+    channels = len(mode)
+    noise = rng.integers(0, 256, (height, width, channels), np.uint8)
+    smooth = np.linspace(0, 255 * (1 + seed % 3), height * width * channels).astype(np.uint8).reshape(noise.shape)
+    rows = rng.integers(0, 2, (height, 1, 1)).astype(bool)
+    return Image.fromarray(np.where(rows, smooth, noise), mode)
+
+
+def filtered(kind: int) -> bytes:
+    """A picture of which every row has this filter."""
+    file = bytearray(saved(transparent(3)))
+    width, height = (int.from_bytes(file[at : at + 4], "big") for at in (16, 20))
+    rows = np.random.default_rng(kind).integers(0, 256, (height, 1 + 4 * width), np.uint8)
+    rows[:, 0] = kind
+    out = io.BytesIO(file[:33])
+    out.seek(0, io.SEEK_END)
+    PngImagePlugin.putchunk(out, b"IDAT", zlib.compress(rows.tobytes()))
+    PngImagePlugin.putchunk(out, b"IEND")
+    return out.getvalue()
+
+
+def test_pixels_are_pillows(in_node: Callable[..., Any]) -> None:
+    files = [saved(transparent(seed, mode)) for seed in range(40) for mode in ("RGBA", "LA")]
+    files += [filtered(kind) for kind in range(5)]
+    for file, found in zip(files, decoded(in_node, files), strict=True):
+        expected = upright_rgb(file, ImageContract(32, "crop", 0.875))
+        assert found[:2] == list(expected.size)
+        assert base64.b64decode(found[2]) == expected.tobytes()
+
+
+@pytest.mark.parametrize("change", ["cut off", "bits", "filter", "too long", "no header"])
+def test_damaged_files_are_left_to_the_browser(in_node: Callable[..., Any], change: str) -> None:
+    file = saved(transparent(3))
+    at = file.index(b"IDAT")
+    changed = {
+        "cut off": file[: at + 60],
+        "bits": file[: at + 40] + bytes(byte ^ 255 for byte in file[at + 40 : at + 60]) + file[at + 60 :],
+        "filter": filtered(5),
+        "too long": file[:23] + bytes([file[23] - 1]) + file[24:],
+        "no header": file[:8] + file[33:],
+    }[change]
+    assert decoded(in_node, [file, changed])[1] is None
+
+
+def test_other_files_are_left_to_the_browser(in_node: Callable[..., Any]) -> None:
+    image = transparent(3)
+    animated = saved(image, save_all=True, append_images=[image.transpose(Image.Transpose.ROTATE_180)])
+    files = [saved(image.convert(mode)) for mode in ("RGB", "L", "P", "1")]
+    assert decoded(in_node, [*files, animated, b"", b"\x89PNG\r\n\x1a\n"]) == [None] * 7
