@@ -99,6 +99,25 @@ def stabilise_sums(graph: onnx.GraphProto) -> None:
         if stable != total:
             scale = around[2].input[1]
             tensors[scale].CopyFrom(numpy_helper.from_array(np.array(stable.scale), scale))
+    _round_biases_again(graph, tensors)
+
+
+def _round_biases_again(graph: onnx.GraphProto, tensors: Mapping[str, onnx.TensorProto]) -> None:
+    """Give each bias the scale of its layer's input times that of its weights, of which kernels add it up."""
+    producers = {output: node for node in graph.node for output in node.output}
+    for node in graph.node:
+        inputs = [producers.get(name) for name in node.input]
+        if node.op_type not in ("Conv", "Gemm") or len(inputs) != 3:
+            continue
+        names = [before.input[:2] for before in inputs if before is not None and before.op_type == "DequantizeLinear"]
+        if len(names) != 3:  # a layer left in float
+            continue
+        source, weights, scale = (numpy_helper.to_array(tensors[scale]) for _, scale in names)
+        bias_name, scale_name = names[2]
+        if not np.array_equal(source * weights, scale):
+            bias = numpy_helper.to_array(tensors[bias_name]) * (scale.astype(np.float64) / (source * weights))
+            tensors[bias_name].CopyFrom(numpy_helper.from_array(np.rint(bias).astype(np.int32), bias_name))
+            tensors[scale_name].CopyFrom(numpy_helper.from_array(np.asarray(source * weights), scale_name))
 
 
 def unstable_sums(graph: onnx.GraphProto) -> list[str]:

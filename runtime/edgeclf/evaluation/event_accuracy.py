@@ -4,10 +4,13 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from edgeclf.errors import UsageError
 from edgeclf.evaluation.labelled_photos import LabelledPhotos
 from edgeclf.evaluation.metrics import wilson_interval
+from edgeclf.files.table_cells import TABLES
 from edgeclf.photo_events import facts_or_none, group_by_event
 from edgeclf.results import Prediction
 
@@ -52,8 +55,12 @@ def find_labelled_events(photos: LabelledPhotos, seconds: float) -> list[list[in
     """The positions of each event's photos. Class folders do not part events: that would tell the answer.
 
     Raises:
-        UsageError: ``seconds`` is negative or not a number.
+        UsageError: ``seconds`` is negative or not a number; or the photos are those of a list, whose folders may be
+            classes or cameras.
     """
+    if Path(photos.folder).suffix.lower() in TABLES and not os.path.isdir(photos.folder):
+        what = f"{photos.folder}: a list does not say which of its folders are cameras, so it has no events"
+        raise UsageError(what, "give class folders, or leave out --events")
 
     def folder(path: str) -> str:
         parts = os.path.relpath(path, photos.folder).split(os.sep)

@@ -59,25 +59,29 @@ def read_labelled_list(
     places = _places(file, header)
     index, folder = finder(classes), os.path.dirname(file)
     photos: dict[str, dict[str, int]] = {}  # of each split: path and class
-    unknown: Counter[str] = Counter()
+    unknown: dict[str, Counter[str]] = {}  # of each split: labels
     repeated = 0
     for line, cells in rows:
         cell = {use: cells[place] if place < len(cells) else "" for use, place in places.items()}
         part = split_of(cell["split"]) if cell.get("split") else ""
         if what := _problem(cell, part):
             raise UsageError(f"{file}: line {line}: {what}", "correct the line, and look for others like it")
-        if (number := index(cell["label"])) is None:
-            unknown[cell["label"]] += 1
-            continue
-        path = cell["path"] if _ADDRESS.match(cell["path"]) else os.path.join(folder, cell["path"])
         rows_of_part = photos.setdefault(part or "", {})
+        if (number := index(cell["label"])) is None:
+            unknown.setdefault(part or "", Counter())[cell["label"]] += 1
+            continue
+        is_address = _ADDRESS.match(cell["path"])
+        path = cell["path"] if is_address else os.path.normpath(os.path.join(folder, cell["path"]))
         repeated += path in rows_of_part
         if (before := rows_of_part.setdefault(path, number)) != number:
             what = f"{shown(cell['path'])} is {classes[before]} on an earlier line, and {classes[number]} here"
             raise UsageError(f"{file}: line {line}: {what}", "keep one of the lines")
-    if unknown and not ignore_unknown:
-        raise no_class(str(file), tuple(unknown), classes, "correct the label, or leave such rows out")
     chosen = _chosen(file, photos, split)
+    ignored = tuple(unknown.get(chosen, ()))
+    if ignored and not ignore_unknown:
+        raise no_class(str(file), ignored, classes, "correct the label, or leave such rows out")
+    if not photos[chosen]:
+        raise UsageError(f"{file}: no row with a class of the model", "write one row for each photo: path,label")
     found = sorted(photos[chosen].items(), key=lambda photo: photo[1])
     there = {number for _, number in found}
     notes = [f"{file.name}: columns not used: {several(rest)}"] if (rest := _unused(header, places)) else []
@@ -88,7 +92,7 @@ def read_labelled_list(
         file,
         tuple(found),
         tuple(name for number, name in enumerate(classes) if number not in there),
-        tuple(unknown),
+        ignored,
         0,
         tuple(notes),
     )
@@ -127,6 +131,8 @@ def _problem(cell: dict[str, str], part: str | None) -> str:
 
 def _chosen(file: Path, photos: dict[str, dict[str, int]], split: str | None) -> str:
     """The split whose rows are evaluated; "" for those without a split."""
+    if not photos:
+        raise UsageError(f"{file}: no row but the first", "write one row for each photo: path,label")
     there = [part for part in SPLIT_TEXT if part in photos]
     if split is not None:
         if split not in there:
@@ -138,8 +144,6 @@ def _chosen(file: Path, photos: dict[str, dict[str, int]], split: str | None) ->
             f"{file}: has rows of train, but of neither test nor val",
             "--split train uses photos that the network was trained on: that accuracy is optimistic",
         )
-    if not photos:
-        raise UsageError(f"{file}: no row with a class of the model", "write one row for each photo: path,label")
     if there and "" in photos:
         raise UsageError(f"{file}: rows with a split, and {len(photos[''])} without", "give each row a split, or none")
     return there[0] if there else ""

@@ -23,6 +23,7 @@ SEPARATORS = ",;\t|"
 EXTRA = "parquet"
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 _AS_CSV = "save it as CSV UTF-8, with the columns path and label"
+_FIRST_LINE = "the first line names the columns: path,label"
 _PARQUET_MAGIC = b"PAR1"
 _SNIFFED = 65_536  # bytes that tell the encoding and the separator
 
@@ -61,11 +62,16 @@ def read_rows(file: PathLike) -> Iterator[Row]:
         yield from _parquet_rows(file)
         return
     if not head.strip():
-        raise DataError(f"{file}: is empty", "the first line names the columns: path,label")
+        raise DataError(f"{file}: is empty", _FIRST_LINE)
     utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if file.suffix.lower() in _SPREADSHEETS or (b"\0" in head and not utf16):
         raise DataError(f"{file}: is not a text file", _AS_CSV)
-    yield from _text_rows(file, "utf-16" if utf16 else "utf-8-sig")
+    rows = _text_rows(file, "utf-16" if utf16 else "utf-8-sig")
+    header = next(rows, None)
+    if header is None:  # separators only
+        raise DataError(f"{file}: is empty", _FIRST_LINE)
+    yield header
+    yield from rows
 
 
 def _text_rows(file: Path, encoding: str) -> Iterator[Row]:

@@ -23,9 +23,10 @@ const BYTES = { 4: 2, 6: 4 }; // of a pixel, by the colour type: grey or colours
 export async function decodeTransparentPng(data) {
   const parts = [...chunks("PNG", data)];
   const [head] = parts;
-  if (head?.name !== "IHDR" || head.content.length !== 13 || parts.some(({ name }) => name === "acTL")) return null;
+  if (head?.name !== "IHDR" || head.end !== 33 || parts.some(({ name }) => name === "acTL")) return null;
   const view = new DataView(head.content.buffer, head.content.byteOffset);
   const [width, height] = [view.getUint32(0), view.getUint32(4)];
+  if (!width || !height || view.getUint32(13) !== checksum(data.subarray(12, 29))) return null;
   const [depth, colour, packing, filters, interlaced] = head.content.subarray(8);
   const step = BYTES[colour];
   if (depth !== 8 || step === undefined || packing || filters || interlaced) return null;
@@ -91,6 +92,16 @@ function unfilter(filter, row, above, step) {
     else row[at] += nearest(left, up, at < step ? 0 : above[at - step]);
   }
   return true;
+}
+
+/** The CRC-32 of PNG's chunks. @param {Uint8Array} bytes the name and the content of one */
+function checksum(bytes) {
+  let sum = -1;
+  for (const byte of bytes) {
+    sum ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) sum = (sum >>> 1) ^ (sum & 1 ? 0xedb88320 : 0);
+  }
+  return ~sum >>> 0;
 }
 
 /** Paeth's predictor. @param {number} left @param {number} up @param {number} corner */

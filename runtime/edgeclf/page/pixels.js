@@ -1,9 +1,9 @@
 /**
  * A photo's file becomes network input, as in Python: `edgeclf.images.preprocess`.
  *
- * JPEGs are decoded in WebAssembly and give the bytes that Python gives (`exact`); so do lossy WebPs in Chromium.
- * Transparent PNGs are decoded here, too. Other formats, and the few JPEGs that this decoder does not read, go through
- * the browser's decoder, whose pixels are not proved.
+ * JPEGs are decoded in WebAssembly and give the bytes that Python gives (`exact`); so do lossy WebPs in Chromium. PNGs
+ * with a channel of opacity are decoded here, too. Other formats, and the few JPEGs that this decoder does not read, go
+ * through the browser's decoder. Pixels of all but the first two are not proved.
  */
 
 import { Unfit } from "./photo-fault.js";

@@ -93,6 +93,7 @@ def test_every_architecture_quantizes_and_the_runtime_answers(
     graph = onnx.load(path).graph
     producers = {output: node.op_type for node in graph.node for output in node.output}
     constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    producers_of = {output: node for node in graph.node for output in node.output}
     quantized = {node.input[0]: node for node in graph.node if node.op_type == "DequantizeLinear"}
     multiplied = [node for node in graph.node if node.op_type in ("Conv", "Gemm")]
     assert multiplied
@@ -102,6 +103,9 @@ def test_every_architecture_quantizes_and_the_runtime_answers(
         weight = dequantized[node.input[1]]
         assert weight is not None
         assert weight.dtype == np.int8
+        if len(node.input) == 3:
+            scale = producers_of[node.input[2]].input[1]
+            assert producers.get(scale) == "Mul", "of the input's and the weights' scales, so it is their product"
         depthwise = weight.ndim == 4 and weight.shape[1] == 1
         assert depthwise or not saturates(weight)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import Done
 from edgeclf import Classifier, UsageError
+from edgeclf.errors import DataError
 from edgeclf.evaluation.evaluate import evaluate
 from edgeclf.evaluation.labelled_list import labelled_photos, read_labelled_list
 from edgeclf.evaluation.labelled_photos import find_labelled_photos
@@ -82,7 +83,8 @@ def test_which_split_is_used(tmp_path: Path) -> None:
         ("path,label,split\na,cat,tset\n", "line 2: tset: not train, val or test"),
         ("path,label,split\na,cat,test\nb,cat,\n", "1 without"),
         ("path,label\na,cow\n", r"no class cow.*--ignore-unknown"),
-        ("path,label\n", "no row with a class"),
+        ("path,label\na,cat\n./a,dog\n", "line 3: ./a is cat on an earlier line"),
+        ("path,label\n", "no row but the first"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, text: str, says: str) -> None:
@@ -99,6 +101,27 @@ def test_rows_of_other_classes_and_repeated_rows(tmp_path: Path) -> None:
     found = read_labelled_list(file, TWO, ignore_unknown=True)
     assert (found.photos, found.ignored) == (((str(tmp_path / "a"), 0),), ("cow",))
     assert found.notes == ("l.csv: 1 row of photos named before, which count once",)
+
+
+def test_labels_of_another_split_do_not_count(tmp_path: Path) -> None:
+    file = written(tmp_path / "l.csv", "path,label,split\na,cow,train\nb,cat,test\nc,cow,val\n")
+    assert read_labelled_list(file, TWO).ignored == ()
+    with pytest.raises(UsageError, match="no row with a class"):
+        read_labelled_list(file, TWO, split="val", ignore_unknown=True)
+
+
+@pytest.mark.parametrize("data", [b",,\n", b"\xef\xbb\xbf", b"sep=;\n", b"\n"])
+def test_a_list_of_nothing_is_empty(tmp_path: Path, data: bytes) -> None:
+    (file := tmp_path / "l.csv").write_bytes(data)
+    with pytest.raises(DataError, match="is empty"):
+        read_labelled_list(file, TWO)
+
+
+def test_a_list_has_no_events(edgeclf: Run, tmp_path: Path, model: Path) -> None:
+    """Its folders may be the classes, and would tell the answer."""
+    done = edgeclf("evaluate", model, written(tmp_path / "l.csv", f"path,label\na,{CLASSES[0]}\n"), "--events", "5")
+    assert done.returncode == 2
+    assert "a list does not say which of its folders are cameras" in done.stderr
 
 
 def test_on_the_command_line_a_missing_photo_is_reported(edgeclf: Run, tmp_path: Path, model: Path) -> None:

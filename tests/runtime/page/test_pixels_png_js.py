@@ -56,6 +56,13 @@ def filtered(kind: int) -> bytes:
     return out.getvalue()
 
 
+def headed(file: bytes, **changed: int) -> bytes:
+    """With another size in the header, whose checksum is right."""
+    size = {name: int.from_bytes(file[at : at + 4], "big") for name, at in (("width", 16), ("height", 20))} | changed
+    head = file[12:16] + size["width"].to_bytes(4, "big") + size["height"].to_bytes(4, "big") + file[24:29]
+    return file[:12] + head + zlib.crc32(head).to_bytes(4, "big") + file[33:]
+
+
 def test_pixels_are_pillows(in_node: Callable[..., Any]) -> None:
     files = [saved(transparent(seed, mode)) for seed in range(40) for mode in ("RGBA", "LA")]
     files += [filtered(kind) for kind in range(5)]
@@ -65,7 +72,7 @@ def test_pixels_are_pillows(in_node: Callable[..., Any]) -> None:
         assert base64.b64decode(found[2]) == expected.tobytes()
 
 
-@pytest.mark.parametrize("change", ["cut off", "bits", "filter", "too long", "no header"])
+@pytest.mark.parametrize("change", ["cut off", "bits", "filter", "too long", "no header", "checksum", "no width"])
 def test_damaged_files_are_left_to_the_browser(in_node: Callable[..., Any], change: str) -> None:
     file = saved(transparent(3))
     at = file.index(b"IDAT")
@@ -73,7 +80,9 @@ def test_damaged_files_are_left_to_the_browser(in_node: Callable[..., Any], chan
         "cut off": file[: at + 60],
         "bits": file[: at + 40] + bytes(byte ^ 255 for byte in file[at + 40 : at + 60]) + file[at + 60 :],
         "filter": filtered(5),
-        "too long": file[:23] + bytes([file[23] - 1]) + file[24:],
+        "too long": headed(file, height=1),
+        "checksum": file[:29] + bytes([file[29] ^ 1]) + file[30:],
+        "no width": headed(file, width=0),
         "no header": file[:8] + file[33:],
     }[change]
     assert decoded(in_node, [file, changed])[1] is None
