@@ -31,7 +31,8 @@ def change(folder: Path, before: Mapping[str, str], files: Mapping[str, bytes], 
         listing: what the file `edgeclf-site.json` says; its ``files`` are all new files with their hashes.
 
     Raises:
-        OSError: the folder cannot be written. Unless this happens while files are renamed, nothing has changed.
+        OSError: the folder cannot be written, or somebody deleted what was being written. Unless this happens while
+            files are renamed, nothing has changed.
     """
     staged: dict[str, tuple[str, str]] = {}
     try:
@@ -39,6 +40,7 @@ def change(folder: Path, before: Mapping[str, str], files: Mapping[str, bytes], 
             temporary = write_temporary(folder, lambda file, data=data: file.write(data))  # type: ignore[misc]
             staged[path] = (os.path.basename(temporary), hashlib.sha256(data).hexdigest())
         sync_folder(folder)
+        _check_staged(folder, staged)
         journal = {"before": dict(before), "files": listing["files"], "staged": staged}
         write_atomically(folder / UNFINISHED, lambda file: file.write(_json(journal)))
     except BaseException:
@@ -46,6 +48,7 @@ def change(folder: Path, before: Mapping[str, str], files: Mapping[str, bytes], 
             with contextlib.suppress(OSError):
                 (folder / temporary).unlink()
         raise
+    sync_folder(folder)  # no file has its new name after a power cut unless the journal is there too
     _rename(folder, journal)
 
 
@@ -81,19 +84,38 @@ def _can_finish(folder: Path, journal: dict[str, Any]) -> bool:
     return True
 
 
+def _check_staged(folder: Path, staged: Mapping[str, tuple[str, str]]) -> None:
+    """Check that each new file waits, or has its name already: the files of before are not given up for nothing.
+
+    Raises:
+        OSError: one is missing or has another content.
+    """
+    for path, (temporary, digest) in staged.items():
+        if digest not in (digest_of(folder / temporary), digest_of(folder / path)):
+            raise OSError(f"somebody deleted or changed the new {path} while it was written")
+
+
 def _rename(folder: Path, journal: dict[str, Any]) -> None:
+    _check_staged(folder, journal["staged"])
     if digest_of(folder / LIST) != journal["staged"][LIST][1]:
         (folder / LIST).unlink(missing_ok=True)  # it is there only beside all files that it lists
-    for path, (temporary, _) in journal["staged"].items():
+    for path, (temporary, digest) in journal["staged"].items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # has its name already
+        try:
             os.replace(folder / temporary, folder / path)
+        except FileNotFoundError:
+            if digest_of(folder / path) != digest:  # else it has its name already
+                raise
     for path, digest in journal["before"].items():
         if path not in journal["files"] and digest_of(folder / path) == digest:
-            (folder / path).unlink()
+            (folder / path).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # other files are in it
                 (folder / path).parent.rmdir()
-    (folder / UNFINISHED).unlink()
+    # After a power cut, either the journal is there or all that it says is done. Where the file system has no locks,
+    # another process may have finished it meanwhile.
+    for place in {above for path in (*journal["staged"], *journal["before"]) for above in PurePosixPath(path).parents}:
+        sync_folder(folder / place)
+    (folder / UNFINISHED).unlink(missing_ok=True)
     sync_folder(folder)
 
 

@@ -6,11 +6,13 @@ call finishes or writes again.
 
 import contextlib
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeclf import __version__
-from edgeclf.errors import UsageError
+from edgeclf.errors import RecordError, UsageError
+from edgeclf.files.lock import locked_folder
 from edgeclf.web.changeover import LIST, TEMPORARY, UNFINISHED, change, digest_of, finish, is_inside, read_json
 from edgeclf.web.compress import compressed
 from edgeclf.web.site import WORKER, Site
@@ -44,7 +46,11 @@ def check_folder(folder: Path) -> None:
     Raises:
         UsageError: as ``write_site``.
     """
-    _read_old(folder)
+    if folder.is_dir():
+        with _alone(folder):
+            _read_old(folder)
+    else:
+        _read_old(folder)
 
 
 def write_site(site: Site, folder: Path) -> Written:
@@ -55,31 +61,53 @@ def write_site(site: Site, folder: Path) -> Written:
         folder: is created; or empty; or has a site that edgeclf wrote, perhaps with other files beside it.
 
     Raises:
-        UsageError: the folder has files that are not a site's, or a file of the site was changed by somebody.
+        UsageError: the folder has files that are not a site's, or a file of the site was changed by somebody, or
+            another process is writing the folder.
         OSError: the folder cannot be written.
     """
-    old = _read_old(folder)
     files: dict[str, bytes] = {}
     for path, data in site.files.items():
         files[path] = data
         files.update(compressed(path, data, site.compressed.get(path)))
+    if not folder.is_dir():
+        _read_old(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):  # from reading what is there to deleting leftovers, which would be another writer's files
+        changed = _bring_up_to_date(folder, site.version, files)
+    return Written(len(files), sum(map(len, site.files.values())), *_transfers(site, files), changed)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One at a time writes a folder."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked_folder(folder))
+        except RecordError as error:
+            raise UsageError(f"{folder}: another edgeclf is writing this folder", "wait until it has ended") from error
+        yield
+
+
+def _bring_up_to_date(folder: Path, version: str, files: dict[str, bytes]) -> bool:
+    """Write what is new, delete what is old; returns whether there was anything to do."""
+    old = _read_old(folder)
     new = {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
     there = {path: digest for path in {*old, *new} if (digest := digest_of(folder / path)) is not None}
     for path, digest in there.items():
         if digest != old.get(path) and digest != new.get(path):
             what = "was changed after edgeclf wrote it" if path in old else "exists already and is not edgeclf's"
             raise UsageError(f"{folder / path}: {what}", _REMEDY)
-    listing = {"edgeclf": __version__, "version": site.version, "files": new}
-    changed = not (there == new and read_json(folder / LIST) == listing)
+    listing = {"edgeclf": __version__, "version": version, "files": new}
+    whole = read_json(folder / LIST) == listing and not (folder / UNFINISHED).exists()
+    changed = not (there == new and whole)
     if changed:
-        folder.mkdir(parents=True, exist_ok=True)
         ordered = sorted(new, key=lambda path: path.startswith(_LAST))
         change(folder, old, {path: files[path] for path in ordered if there.get(path) != new[path]}, listing)
     for place in {folder, *((folder / path).parent for path in {*old, *new})}:
         for leftover in place.glob(".edgeclf-*.tmp"):
             if TEMPORARY.fullmatch(leftover.name):
                 leftover.unlink(missing_ok=True)
-    return Written(len(files), sum(map(len, site.files.values())), *_transfers(site, files), changed)
+    return changed
 
 
 def _transfers(site: Site, files: dict[str, bytes]) -> tuple[int, int | None]:
