@@ -76,7 +76,7 @@ def _with_file(name: str, limit: int | None, use: Callable[[IO[bytes], int, Prog
         try:
             _check(os.stat(name), name, limit)
         except (NotADirectoryError, FileNotFoundError):
-            if (part := open_part(name)) is None:
+            if (part := open_part(name, progress)) is None:
                 raise
             with part:
                 _check_size(part.size, name, limit)
@@ -90,6 +90,8 @@ def _with_file(name: str, limit: int | None, use: Callable[[IO[bytes], int, Prog
         return with_time_limit(call, name)
     except FileNotFoundError as error:
         raise _missing(name) from error
+    except IsADirectoryError as error:  # in a .tar
+        raise _not_a_file(name, "a folder") from error
     except DataError as error:  # the .tar that it lies in
         raise PhotoError("damaged", error.message, error.remedy, name) from error
     except MemoryError as error:
@@ -229,9 +231,12 @@ def _open(name: str, flags: int) -> int:
 
 def _check(status: os.stat_result, name: str, limit: int | None) -> None:
     if not stat.S_ISREG(status.st_mode):
-        what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-        raise PhotoError("not-a-file", f"{name}: is {what}", "give an image file", name)
+        raise _not_a_file(name, "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
     _check_size(status.st_size, name, limit)
+
+
+def _not_a_file(name: str, what: str) -> PhotoError:
+    return PhotoError("not-a-file", f"{name}: is {what}", "give an image file", name)
 
 
 def _check_size(size: int, name: str, limit: int | None) -> None:

@@ -8,9 +8,11 @@ import errno
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from edgeclf.errors import DataError
 
 if TYPE_CHECKING:
     from edgeclf.files.tar_index import TarIndex
@@ -21,6 +23,15 @@ COMPRESSED = (".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.z
 _INSIDE = re.compile(re.escape(SUFFIX + os.sep), re.IGNORECASE)
 
 Name = str | os.PathLike[str]
+
+
+def no_progress() -> None:
+    """For calls without a time limit."""
+
+
+def stamp_of(status: os.stat_result) -> tuple[int, int]:
+    """What changes when a .tar is written: size in bytes and modification time in ns."""
+    return status.st_size, status.st_mtime_ns
 
 
 class FolderEntry(Protocol):
@@ -56,7 +67,7 @@ class TarPart(io.RawIOBase):
 
     def __init__(self, file: io.FileIO, offset: int, size: int) -> None:
         self._file, self._offset, self._at = file, offset, 0
-        self.size = size
+        self.size, self.stamp = size, stamp_of(os.fstat(file.fileno()))
 
     def readable(self) -> bool:
         return True
@@ -94,17 +105,27 @@ def is_tar(path: Name) -> bool:
     return os.fspath(path).lower().endswith(SUFFIX) and os.path.isfile(path)
 
 
-def open_part(path: Name) -> TarPart | None:
+def open_part(path: Name, progress: Callable[[], None] = no_progress) -> TarPart | None:
     """Open a file in a .tar; None if the path does not lead into one.
+
+    Args:
+        path: such as ``shard.tar/king/p1.jpg``.
+        progress: called while headers are read.
 
     Raises:
         FileNotFoundError: it has no such file.
-        DataError, OSError: the .tar cannot be used, see ``tar_index``.
+        IsADirectoryError: it is a folder there.
+        DataError, OSError: the .tar cannot be used, see ``tar_index``; or it changes again and again.
     """
-    if (found := _found(path)) is None:
-        return None
-    index, offset, size = found
-    return TarPart(open(index.path, "rb", buffering=0), offset, size)
+    for _ in range(2):
+        if (found := _found(path, progress)) is None:
+            return None
+        index, offset, size = found
+        part = TarPart(open(index.path, "rb", buffering=0), offset, size)  # noqa: SIM115 - the caller closes it
+        if part.stamp == index.stamp:
+            return part
+        part.close()  # another .tar has got the name since: what lies at this place is not the photo
+    raise DataError(f"{index.path}: changes while it is read", "wait until it is complete")
 
 
 def open_file(path: Name) -> io.BufferedReader:
@@ -148,12 +169,12 @@ def is_folder(path: Name) -> bool:
 
 
 @contextmanager
-def scan_folder(path: str) -> Iterator[Iterable[FolderEntry]]:
-    """List a folder as ``os.scandir`` does, also in a .tar. Raises as ``os.scandir`` and ``open_part``."""
+def scan_folder(path: str, progress: Callable[[], None] = no_progress) -> Iterator[Iterable[FolderEntry]]:
+    """List a folder as ``os.scandir`` does, also in a .tar. Arguments and errors are those of ``open_part``."""
     try:
         entries = os.scandir(path)
     except (NotADirectoryError, FileNotFoundError):
-        if (listed := _listed(path)) is None:
+        if (listed := _listed(path, progress)) is None:
             raise
         yield listed
         return
@@ -161,31 +182,33 @@ def scan_folder(path: str) -> Iterator[Iterable[FolderEntry]]:
         yield entries
 
 
-def _listed(path: str) -> list[_Entry] | None:
+def _listed(path: str, progress: Callable[[], None] = no_progress) -> list[_Entry] | None:
     """The entries of a folder in a .tar, None if there is no such folder."""
-    if (place := _place(path + os.sep)) is None:
+    if (place := _place(path + os.sep, progress)) is None:
         return None
     index, name = place
     found = [_Entry(inside, os.path.join(path, inside), folder) for inside, folder in index.entries(name)]
     return found if found or not name else None
 
 
-def _found(path: Name) -> "tuple[TarIndex, int, int] | None":
+def _found(path: Name, progress: Callable[[], None] = no_progress) -> "tuple[TarIndex, int, int] | None":
     """The index of the .tar that a path leads into, and offset and size of the file there, bytes. As ``open_part``."""
-    if (place := _place(os.fspath(path))) is None:
+    if (place := _place(os.fspath(path), progress)) is None:
         return None
     index, name = place
     if (found := index.find(name)) is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+        is_there = not name or next(index.entries(name), None) is not None
+        code = errno.EISDIR if is_there else errno.ENOENT
+        raise OSError(code, os.strerror(code), os.fspath(path))  # Python makes it the right kind of OSError
     return index, *found
 
 
-def _place(path: str) -> "tuple[TarIndex, str] | None":
+def _place(path: str, progress: Callable[[], None]) -> "tuple[TarIndex, str] | None":
     """The index of the .tar that a path leads into, and the name there; None if no part of the path is such a file."""
     for container in containers_of(path):
         if os.path.isfile(container):
             from edgeclf.files.tar_index import index_of  # only now: it needs numpy
 
             parts = path[len(container) :].replace(os.sep, "/").split("/")
-            return index_of(container), "/".join(part for part in parts if part not in ("", "."))
+            return index_of(container, progress), "/".join(part for part in parts if part not in ("", "."))
     return None

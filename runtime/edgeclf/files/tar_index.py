@@ -5,9 +5,11 @@ the names of photos, names twice, headers that claim absurd sizes or lead back a
 """
 
 import os
+import re
 import tarfile
+import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import IO, Any
@@ -16,13 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.errors import DataError
-from edgeclf.files.in_tar import containers_of
+from edgeclf.files.in_tar import containers_of, no_progress, stamp_of
 from edgeclf.files.photo_names import is_ignored, is_photo_name
 
 MAX_MEMBERS = 10_000_000
 MAX_NAME_BYTES = 4096
 MAX_NAMES_BYTES = 2**30  # of all names together
-_MAX_HEADER_BYTES = 2**20  # of one member; a header may claim any size, and tarfile would read it into memory
+# A header may claim any size, and tarfile would read it into memory; what it makes of it grows with the square.
+_MAX_HEADER_BYTES = 2**14
+_MAX_HEADERS_BYTES = 2**17  # of one member, which may have several
+_MAX_GLOBAL_KEYS = 100  # tarfile copies those of the whole .tar for each member
+_MAX_POSITION = 2**62  # the system cannot seek further
+_MANY_DIGITS = re.compile(rb"\d{256}")  # more than in any file name; tarfile takes seconds for thousands
+_TURN_SECONDS = 0.05  # between two looks at how far another thread is
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,27 +87,62 @@ class TarIndex:
         return self.names[self.starts[at] : self.starts[at + 1]]
 
 
+class _Turn:
+    """Whose turn it is to read the headers of a .tar, and how far that thread is; else each would read them all."""
+
+    def __init__(self) -> None:
+        self.lock, self.steps = threading.Lock(), 0
+
+    def wait(self, progress: Callable[[], None]) -> None:
+        """Wait for the lock; the thread that has it makes progress for those that wait, unless its disk hangs."""
+        seen = self.steps
+        while not self.lock.acquire(timeout=_TURN_SECONDS):
+            if self.steps != seen:
+                seen = self.steps
+                progress()
+
+
 _known: dict[str, TarIndex] = {}  # by absolute path
+_turns: dict[str, _Turn] = {}  # by absolute path
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_turns.clear)  # the child process has none of the threads that hold a lock
 
 
-def index_of(path: str) -> TarIndex:
-    """The index of a .tar, read again only if the file has changed.
+def index_of(path: str, progress: Callable[[], None] = no_progress) -> TarIndex:
+    """The index of a .tar, read again only if the file has changed, and by one thread at a time.
 
     Args:
         path: of the .tar.
+        progress: called while headers are read, by this thread or the one it waits for.
 
     Raises:
         DataError: it is not a whole .tar file, or breaks a rule of this module.
         OSError: it cannot be opened.
     """
     path = os.path.abspath(path)
-    status = os.stat(path)
-    known = _known.get(path)
-    if known is not None and known.stamp == (status.st_size, status.st_mtime_ns):
+    if (known := _unchanged(path)) is not None:
         return known
-    with open(path, "rb", buffering=0) as file:
-        status = os.fstat(file.fileno())
-        return _read(path, file, (status.st_size, status.st_mtime_ns))
+    turn = _turns.setdefault(path, _Turn())
+    turn.wait(progress)
+
+    def step() -> None:
+        turn.steps += 1
+        progress()
+
+    try:
+        if (known := _unchanged(path)) is not None:  # another thread has read it
+            return known
+        with open(path, "rb", buffering=0) as file:
+            return _read(path, file, stamp_of(os.fstat(file.fileno())), step)
+    finally:
+        turn.lock.release()
+
+
+def _unchanged(path: str) -> TarIndex | None:
+    stamp = stamp_of(os.stat(path))
+    known = _known.get(path)
+    return known if known is not None and known.stamp == stamp else None
 
 
 def known_indexes(paths: Iterable[str]) -> tuple[TarIndex, ...]:
@@ -117,12 +160,28 @@ def members(file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
     Raises:
         OSError, tarfile.TarError, EOFError, ValueError: it is not a whole .tar file.
     """
-    with tarfile.open(fileobj=_Bounded(file), mode="r:") as tar:  # type: ignore[call-overload]
+    bounded = _Bounded(file)
+    try:
+        yield from _members(file, bounded)
+    except RecursionError:  # tarfile calls itself for each header; how often it can depends on the caller
+        raise tarfile.ReadError(_TOO_MANY) from None
+
+
+_TOO_MANY = "too many headers in a row"
+
+
+def _members(file: IO[bytes], bounded: "_Bounded") -> Iterator[tarfile.TarInfo]:
+    with tarfile.open(fileobj=bounded, mode="r:") as tar:  # type: ignore[call-overload]
         before = -1
         while (member := tar.next()) is not None:
             tar.members = []  # else all are kept in memory
+            bounded.left = _MAX_HEADERS_BYTES
             if member.offset_data <= before:
                 raise tarfile.ReadError("its headers lead back")
+            if not (0 <= member.size < _MAX_POSITION and tar.offset < _MAX_POSITION):
+                raise tarfile.ReadError(f"a file of {member.size} bytes")
+            if len(tar.pax_headers) > _MAX_GLOBAL_KEYS:
+                raise tarfile.ReadError("too many keys in a global header")
             before = member.offset_data
             yield member
         file.seek(tar.offset)  # tarfile takes a header that is cut off for the end
@@ -131,22 +190,34 @@ def members(file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
 
 
 class _Bounded:
-    """A file that refuses to read much at a time."""
+    """A file that refuses to read headers which would cost tarfile much time or memory.
+
+    Attributes:
+        left: bytes that may still be read for the member.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self.seek, self.tell = file, file.seek, file.tell
+        self.left = _MAX_HEADERS_BYTES
 
     def read(self, count: int) -> bytes:
-        if count > _MAX_HEADER_BYTES:
+        if not 0 <= count <= _MAX_HEADER_BYTES:  # a negative one would read all the rest
             raise tarfile.ReadError(f"a header of {count} bytes")
-        return self._file.read(count)
+        self.left -= count
+        if self.left < 0:
+            raise tarfile.ReadError(_TOO_MANY)
+        data = self._file.read(count)
+        if _MANY_DIGITS.search(data):
+            raise tarfile.ReadError("a header with a very long number")
+        return data
 
 
-def _read(path: str, file: IO[bytes], stamp: tuple[int, int]) -> TarIndex:
+def _read(path: str, file: IO[bytes], stamp: tuple[int, int], progress: Callable[[], None]) -> TarIndex:
     rows: list[tuple[bytes, int, int]] = []
     length = 0
     try:
         for member in members(file):
+            progress()
             if (name := _checked_name(path, member)) is None:
                 continue
             length += len(name)
@@ -160,6 +231,7 @@ def _read(path: str, file: IO[bytes], stamp: tuple[int, int]) -> TarIndex:
             "copy it again; if it is compressed, unpack it first",
         ) from error
     rows.sort()
+    progress()
     for (name, *_), (other, *_) in pairwise(rows):
         if name == other:
             raise _refused(path, f"contains {name.decode('utf-8', 'replace')} twice", "unpack it and give the folder")

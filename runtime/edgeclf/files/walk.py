@@ -139,7 +139,7 @@ def _next_names(
     folders = []
 
     def files() -> Iterator[str]:
-        with scan_folder(parent) as entries:
+        with scan_folder(parent, progress) as entries:
             for entry in entries:
                 progress()
                 if is_folder(entry):

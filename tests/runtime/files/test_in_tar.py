@@ -5,15 +5,20 @@ import io
 import os
 import pickle
 import tarfile
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 from edgeclf import Classifier
 from edgeclf.errors import DataError, PhotoError
 from edgeclf.evaluation.evaluate import evaluate
 from edgeclf.evaluation.labelled_photos import find_labelled_photos
-from edgeclf.files import tar_index
+from edgeclf.files import in_tar, tar_index
+from edgeclf.files.hanging_disk import read_regular
 from edgeclf.files.in_tar import is_file, is_folder, open_file, size_and_time
 from edgeclf.files.tar_index import index_of
 from edgeclf.files.walk import image_files
@@ -87,6 +92,8 @@ def test_a_photo_there_is_read_as_a_file_is(tmp_path: Path) -> None:
     assert upright_rgb(tar / "king/x.jpg").tobytes() == upright_rgb(tmp_path / "x.jpg").tobytes()
     assert photo_facts(tar / "king/x.jpg") == photo_facts(tmp_path / "x.jpg")
     assert photo_facts(tar / "king/x.jpg").taken
+    with pytest.raises(PhotoError, match="king: is a folder"):
+        upright_rgb(tar / "king")
     for name, kind in (("empty", "empty"), ("cut", "damaged"), ("gone", "not-found")):
         with pytest.raises(PhotoError) as caught:
             upright_rgb(tar / "king" / f"{name}.jpg")
@@ -126,6 +133,59 @@ def large_header() -> bytes:
     name = tarfile.TarInfo("x")
     name.type, name.size = tarfile.XHDTYPE, 3 * 2**20
     return name.tobuf(tarfile.USTAR_FORMAT) + bytes(3 * 2**20 + 1024)
+
+
+def extended(content: bytes, kind: bytes = tarfile.XHDTYPE, size: int | None = None) -> bytes:
+    """A header that says more of the next file, or of all; it may lie about its size."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, len(content) if size is None else size
+    return header.tobuf(tarfile.GNU_FORMAT) + content + bytes(-len(content) % 512)
+
+
+def keyed(*pairs: tuple[str, str]) -> bytes:
+    """The content of such a header; the length of a pair counts its own three digits."""
+    return b"".join(f"{len(key) + len(value) + 6:03} {key}={value}\n".encode() for key, value in pairs)
+
+
+def headed(*headers: bytes) -> bytes:
+    """A .tar of one empty photo, with these headers before it."""
+    return b"".join(headers) + tarfile.TarInfo("a.jpg").tobuf(tarfile.GNU_FORMAT) + bytes(1024)
+
+
+HOSTILE = {
+    "digits": (headed(extended(b"1" * 16_000)), "a very long number"),  # quadratic in tarfile (CVE-2024-6232)
+    "20 kB": (headed(extended(b" " * 20_000)), "a header of 20480 bytes"),
+    "negative header": (headed(extended(b"", size=-1024)), "a header of -1024 bytes"),
+    "global keys": (headed(extended(keyed(*((f"k{n}", "v") for n in range(101))), tarfile.XGLTYPE)), "too many keys"),
+    "chain": (headed(*[extended(b"")] * 400), "too many headers in a row"),
+    "short chain": (headed(*[extended(b" " * 10_000)] * 20), "too many headers in a row"),
+    "negative pax size": (headed(extended(keyed(("size", "-5")))), "a file of -5 bytes"),
+    "endless": (headed(extended(keyed(("size", "9" * 30)))), "a file of 9+ bytes"),
+}
+
+
+@pytest.mark.parametrize(("data", "says"), HOSTILE.values(), ids=HOSTILE)
+def test_hostile_headers_are_refused_at_once(tmp_path: Path, data: bytes, says: str) -> None:
+    (tmp_path / "p.tar").write_bytes(data)
+    start = time.process_time()
+    with pytest.raises(DataError, match=says):
+        index_of(str(tmp_path / "p.tar"))
+    assert time.process_time() - start < 1
+
+
+def test_headers_in_a_row_are_refused_deep_in_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tar_index, "_MAX_HEADERS_BYTES", 2**30)
+    (tmp_path / "p.tar").write_bytes(headed(*[extended(b"")] * 400))
+    with pytest.raises(DataError, match="too many headers in a row"):
+        index_of(str(tmp_path / "p.tar"))
+
+
+def test_names_of_digits_and_a_few_headers_are_read(tmp_path: Path) -> None:
+    name = f"{'7' * 240}/{'8' * 240}.jpg"
+    (tmp_path / "p.tar").write_bytes(
+        headed(extended(keyed(("comment", "x")), tarfile.XGLTYPE), extended(keyed(("path", name))))
+    )
+    assert index_of(str(tmp_path / "p.tar")).find(name) is not None
 
 
 @pytest.mark.parametrize(
@@ -185,3 +245,41 @@ def test_headers_are_read_once_for_all_processes(tmp_path: Path, monkeypatch: py
     pickle.loads(sent)
     monkeypatch.setattr(tar_index, "members", None)
     assert open_file(tar / "a.jpg").read() == b"one"
+
+
+def test_a_tar_that_is_replaced_before_it_is_opened_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tar = packed(tmp_path / "p.tar", ("a.jpg", b"one"))
+    contents = [b"two"]
+
+    def opening(path: str, *rest: Any, **more: Any) -> Any:
+        if path == str(tar) and contents:
+            packed(tar, ("b.jpg", bytes(20_000)), ("a.jpg", contents.pop()))
+            os.utime(tar, ns=(1, len(contents)))
+        return open(path, *rest, **more)
+
+    index_of(str(tar))
+    monkeypatch.setattr(in_tar, "open", opening, raising=False)
+    with in_tar.open_part(tar / "a.jpg") or pytest.fail("no part") as part:
+        assert part.read() == b"two"
+    contents += [b"three", b"four"]
+    with pytest.raises(DataError, match="changes while it is read"):
+        in_tar.open_part(tar / "a.jpg")
+
+
+def test_threads_wait_for_the_one_that_reads_slow_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tar = packed(tmp_path / "p.tar", *((f"{n}.jpg", b"x") for n in range(8)))
+    monkeypatch.setenv("EDGECLF_TIMEOUT", "0.5")
+    really, readers = tar_index.members, []
+
+    def slow(file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
+        readers.append(threading.get_ident())
+        for member in really(file):
+            time.sleep(0.15)
+            yield member
+
+    monkeypatch.setattr(tar_index, "members", slow)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda n: read_regular(str(tar / f"{n}.jpg"), 10), range(4))) == [b"x"] * 4
+    assert len(readers) == 1
