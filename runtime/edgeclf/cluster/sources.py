@@ -85,7 +85,7 @@ def _in_tar(source: str) -> Iterator[Entry]:
                     )
     except FileNotFoundError as error:
         raise PhotoError("not-found", f"{source}: no such file", "check the path", source) from error
-    except (OSError, tarfile.TarError, EOFError, ValueError) as error:
+    except (OSError, tarfile.TarError, EOFError, ValueError, OverflowError) as error:  # OverflowError: of a time
         what = f"{source}: not a whole .tar file ({reason(error)})"
         raise PhotoError("damaged", what, "copy it again", source) from error
 
