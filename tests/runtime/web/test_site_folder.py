@@ -17,28 +17,15 @@ from edgeclf.files import atomic_write
 from edgeclf.web.changeover import LIST, UNFINISHED
 from edgeclf.web.folder import check_folder, write_site
 from edgeclf.web.site import Site
-
-TEXT = b"text that can be compressed " * 20
-SCRIPT = b"let a; " * 30
-FIRST = Site({"index.html": TEXT, "page/a.js": SCRIPT, "page/gone.js": b"old", "service-worker.js": b"1"}, {}, "v1")
-SECOND = Site({"index.html": TEXT * 2, "page/a.js": SCRIPT, "page/b.js": b"b", "service-worker.js": b"2"}, {}, "v2")
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def _is_whole(folder: Path) -> bool:
-    listed = json.loads((folder / LIST).read_text())["files"]
-    return all(hashlib.sha256((folder / path).read_bytes()).hexdigest() == digest for path, digest in listed.items())
+from small_sites import FIRST, SECOND, TEXT, files_of, is_whole
 
 
 def test_a_new_site(tmp_path: Path) -> None:
     written = write_site(FIRST, tmp_path / "deep" / "site")
-    found = _files(tmp_path / "deep" / "site")
+    found = files_of(tmp_path / "deep" / "site")
     assert found.keys() == {*FIRST.files, "index.html.gz", "page/a.js.gz", LIST}
     assert gzip.decompress(found["index.html.gz"]) == TEXT
-    assert _is_whole(tmp_path / "deep" / "site")
+    assert is_whole(tmp_path / "deep" / "site")
     sizes = {path: len(data) for path, data in found.items()}
     assert written.plain == sum(map(len, FIRST.files.values()))
     assert written.gzip == sizes["index.html.gz"] + sizes["page/a.js.gz"] + 3 + 1
@@ -50,10 +37,10 @@ def test_an_update(tmp_path: Path) -> None:
     (tmp_path / "CNAME").write_text("birds")
     (tmp_path / "page" / "mine.txt").write_text("mine")
     write_site(SECOND, tmp_path)
-    found = _files(tmp_path)
+    found = files_of(tmp_path)
     assert found.keys() == {*SECOND.files, "index.html.gz", "page/a.js.gz", LIST, "CNAME", "page/mine.txt"}
     assert {path: found[path] for path in SECOND.files} == SECOND.files
-    assert _is_whole(tmp_path)
+    assert is_whole(tmp_path)
 
 
 def test_the_same_again_writes_nothing(tmp_path: Path) -> None:
@@ -67,7 +54,7 @@ def test_a_missing_file_is_written_again(tmp_path: Path) -> None:
     write_site(FIRST, tmp_path)
     (tmp_path / "page" / "a.js").unlink()
     assert write_site(FIRST, tmp_path).changed
-    assert _is_whole(tmp_path)
+    assert is_whole(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -81,10 +68,10 @@ def test_a_missing_file_is_written_again(tmp_path: Path) -> None:
 def test_files_of_others_stay(tmp_path: Path, name: str, what: str) -> None:
     write_site(FIRST, tmp_path)
     (tmp_path / name).write_text("mine")
-    before = _files(tmp_path)
+    before = files_of(tmp_path)
     with pytest.raises(UsageError, match=what):
         write_site(SECOND, tmp_path)
-    assert _files(tmp_path) == before
+    assert files_of(tmp_path) == before
 
 
 def test_folders_of_others_stay(tmp_path: Path) -> None:
@@ -93,7 +80,7 @@ def test_folders_of_others_stay(tmp_path: Path) -> None:
         write_site(FIRST, tmp_path)
     with pytest.raises(UsageError, match="is not a folder"):
         write_site(FIRST, tmp_path / "thesis.txt")
-    assert _files(tmp_path) == {"thesis.txt": b"mine"}
+    assert files_of(tmp_path) == {"thesis.txt": b"mine"}
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
@@ -161,7 +148,7 @@ def test_killed_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bef
             break
         listed, between = (folder / LIST).exists(), (folder / UNFINISHED).exists()
         states.append("between" if between else "new" if _has(folder, SECOND) else "before")
-        assert not listed or _is_whole(folder)
+        assert not listed or is_whole(folder)
         if not between:
             assert before is None or listed
             assert _has(folder, SECOND) or _has(folder, before or Site({}, {}, ""))
@@ -171,8 +158,8 @@ def test_killed_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bef
             check_folder(folder)  # any next call, before it writes
             assert not between or _has(folder, SECOND)
         write_site(SECOND, folder)
-        assert _files(folder).keys() == {*SECOND.files, "index.html.gz", "page/a.js.gz", LIST}
-        assert _is_whole(folder)
+        assert files_of(folder).keys() == {*SECOND.files, "index.html.gz", "page/a.js.gz", LIST}
+        assert is_whole(folder)
     assert [state for state, _ in itertools.groupby(states)][:2] == ["before", "between"]
     assert states.count("before") >= 5
     assert states.count("between") >= 5
@@ -192,16 +179,16 @@ def test_killed_by_the_system(tmp_path: Path) -> None:
         assert os.waitpid(child, os.WNOHANG) == (0, 0)
     os.kill(child, signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    assert _is_whole(tmp_path)
+    assert is_whole(tmp_path)
     assert _has(tmp_path, FIRST)
     write_site(large, tmp_path)
-    assert _is_whole(tmp_path)
+    assert is_whole(tmp_path)
     assert not list(tmp_path.glob(".edgeclf-*"))
 
 
 def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_site(FIRST, tmp_path)
-    before = _files(tmp_path)
+    before = files_of(tmp_path)
     calls = iter(range(100))
 
     def full(descriptor: int) -> None:
@@ -211,7 +198,7 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(atomic_write, "flush", full)
     with pytest.raises(OSError, match="No space left"):
         write_site(SECOND, tmp_path)
-    assert _files(tmp_path) == before
+    assert files_of(tmp_path) == before
 
 
 def test_what_somebody_changed_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,4 +239,4 @@ def test_what_a_power_cut_left_half_written_is_deleted(tmp_path: Path) -> None:
     write_site(FIRST, tmp_path)
     assert not list(tmp_path.rglob(leftover))
     assert (tmp_path / "page" / others).read_text() == "mine"
-    assert _is_whole(tmp_path)
+    assert is_whole(tmp_path)

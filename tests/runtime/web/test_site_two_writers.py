@@ -1,7 +1,5 @@
 """Two processes that write one site: the second is turned away, and nobody reports a site that is not there."""
 
-import hashlib
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,20 +13,7 @@ from edgeclf.web import changeover
 from edgeclf.web.changeover import LIST, UNFINISHED
 from edgeclf.web.folder import check_folder, write_site
 from edgeclf.web.site import Site
-
-TEXT = b"text that can be compressed " * 20
-SCRIPT = b"let a; " * 30
-FIRST = Site({"index.html": TEXT, "page/a.js": SCRIPT, "page/gone.js": b"old", "service-worker.js": b"1"}, {}, "v1")
-SECOND = Site({"index.html": TEXT * 2, "page/a.js": SCRIPT, "page/b.js": b"b", "service-worker.js": b"2"}, {}, "v2")
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def _is_whole(folder: Path) -> bool:
-    listed = json.loads((folder / LIST).read_text())["files"]
-    return all(hashlib.sha256((folder / path).read_bytes()).hexdigest() == digest for path, digest in listed.items())
+from small_sites import FIRST, SECOND, files_of, is_whole
 
 
 def _has(folder: Path, site: Site) -> bool:
@@ -88,8 +73,8 @@ def test_a_second_writer_is_turned_away(
     pause(monkeypatch, second)
     write_site(SECOND, tmp_path)
     assert len(turned_away) == 2
-    assert _files(tmp_path).keys() == {*SECOND.files, "index.html.gz", "page/a.js.gz", LIST}
-    assert _is_whole(tmp_path)
+    assert files_of(tmp_path).keys() == {*SECOND.files, "index.html.gz", "page/a.js.gz", LIST}
+    assert is_whole(tmp_path)
     write_site(FIRST, tmp_path)  # the lock has ended
     assert _has(tmp_path, FIRST)
 
@@ -102,13 +87,13 @@ def test_without_locks_the_first_of_two_says_that_it_failed(tmp_path: Path, monk
     _when_staged(monkeypatch, lambda: write_site(other, tmp_path))
     with pytest.raises(OSError, match=r"somebody deleted or changed the new page/b\.js"):
         write_site(Site({"page/b.js": b"b", **SECOND.files}, {}, "v2"), tmp_path)
-    assert _files(tmp_path).keys() == {*other.files, "index.html.gz", "page/a.js.gz", LIST}
-    assert _is_whole(tmp_path)
+    assert files_of(tmp_path).keys() == {*other.files, "index.html.gz", "page/a.js.gz", LIST}
+    assert is_whole(tmp_path)
 
 
 def test_files_deleted_after_the_journal_cost_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_site(FIRST, tmp_path)
-    before = _files(tmp_path)
+    before = files_of(tmp_path)
 
     def write(path: Path, content: Callable[..., Any]) -> None:
         write_atomically(path, content)
@@ -119,9 +104,9 @@ def test_files_deleted_after_the_journal_cost_nothing(tmp_path: Path, monkeypatc
         patch.setattr(changeover, "write_atomically", write)
         with pytest.raises(OSError, match="somebody deleted"):
             write_site(SECOND, tmp_path)
-    assert {path: data for path, data in _files(tmp_path).items() if path != UNFINISHED} == before
+    assert {path: data for path, data in files_of(tmp_path).items() if path != UNFINISHED} == before
     write_site(FIRST, tmp_path)  # a journal that nobody can finish does not stay
-    assert _files(tmp_path) == before
+    assert files_of(tmp_path) == before
 
 
 def test_without_locks_another_may_finish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,8 +114,8 @@ def test_without_locks_another_may_finish(tmp_path: Path, monkeypatch: pytest.Mo
     _no_locks(monkeypatch)
     _while_renamed(monkeypatch, lambda: check_folder(tmp_path))
     write_site(SECOND, tmp_path)
-    assert _files(tmp_path).keys() == {*SECOND.files, "index.html.gz", "page/a.js.gz", LIST}
-    assert _is_whole(tmp_path)
+    assert files_of(tmp_path).keys() == {*SECOND.files, "index.html.gz", "page/a.js.gz", LIST}
+    assert is_whole(tmp_path)
 
 
 def test_names_are_on_the_disk_before_the_journal_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
