@@ -81,7 +81,13 @@ def test_logits_leave_an_int8_file_in_float(make_model: Callable[..., Path]) -> 
     assert consumers == ["TopK"]
 
 
-@pytest.mark.parametrize("name", one_lite(ARCHITECTURES))
+LARGE = ("resnet50", "vgg16")  # take long, and have no layers that the others have not
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.campaign) if n in LARGE else n for n in one_lite(ARCHITECTURES)],
+)
 def test_every_architecture_quantizes_and_the_runtime_answers(
     name: str, export_untrained: Callable[..., bytes], tmp_path: Path
 ) -> None:

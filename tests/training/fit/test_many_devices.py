@@ -55,6 +55,7 @@ def test_two_processes_get_the_metrics_of_one(
     assert "cannot be divided among 2 processes" in uneven.stderr
 
 
+@pytest.mark.campaign  # with one process, SIGTERM is tested with each change
 def test_sigterm_in_the_second_phase_ends_all_processes(class_folders: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     flags = ["--epochs", "500", "--freeze-epochs", "1", "--early-stopping", "0", "--devices", "2", "--out", out]
