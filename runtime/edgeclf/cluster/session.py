@@ -80,7 +80,10 @@ def connect(address: str | None, *, cpus: int | None = None, dashboard: bool = F
         what = f"no Ray cluster at {address or LOCAL} ({' '.join(str(error).split())[:200]})"
         raise BackendError(what, "start one with `ray start --head`, or leave the address out") from error
     except Exception as error:  # Ray raises a plain Exception if a process did not start in time
-        raise BackendError(f"Ray did not start ({' '.join(str(error).split())[:200]})", "see /tmp/ray") from error
+        raise BackendError(
+            f"Ray did not start ({' '.join(str(error).split())[:200]})",
+            "free memory; Ray's own logs say more: session_latest/logs in its temporary folder",
+        ) from error
     return ray, True
 
 

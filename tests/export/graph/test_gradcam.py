@@ -33,12 +33,15 @@ def scaled(cam: np.ndarray) -> np.ndarray:
     return (cam - cam.min()) / (cam.max() - cam.min())
 
 
-MLP = ("vgg16", "cnn4")  # with a pool before the head, and without
+CASES = [
+    *((name, "linear") for name in one_lite(ARCHITECTURES)),
+    ("vgg16", "mlp"),  # with a pool before the head
+    ("cnn4", "mlp"),  # without
+    pytest.param("squeezenet1_1", "mlp", marks=pytest.mark.campaign),
+]
 
 
-@pytest.mark.parametrize(
-    ("name", "head"), [*((name, "linear") for name in one_lite(ARCHITECTURES)), *((name, "mlp") for name in MLP)]
-)
+@pytest.mark.parametrize(("name", "head"), CASES)
 def test_cam_equals_the_grad_cam_package(
     name: str,
     head: str,

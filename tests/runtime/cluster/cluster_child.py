@@ -73,7 +73,7 @@ def main(photos: str, model: str, work: Path) -> dict[str, Any]:
     counts = cluster.predict_into(work / "answers", photos, model, batch=3, progress=kill_one)
     found["killed"] = len(killed)
     found["counts"] = [counts.photos, counts.errors]
-    found["lines"] = [line for path in (work / "answers" / "jsonl").iterdir() for line in path.open()]
+    found["lines"] = [line for path in (work / "answers" / "jsonl").iterdir() for line in path.read_text().splitlines()]
     again = cluster.predict_into(work / "answers", photos, model, batch=3, resume=True)
     found["again"] = [again.photos, again.errors]
     found["files"] = len(list((work / "answers" / "jsonl").iterdir()))

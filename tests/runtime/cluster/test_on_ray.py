@@ -65,7 +65,7 @@ def test_every_record_is_that_of_predict(
     edgeclf("predict", work / "photos", "-m", model, "--out", work / "predict.jsonl")
     wanted = sorted((work / "predict.jsonl").read_text().splitlines())
     assert found["killed"] == 1
-    assert sorted(line.rstrip("\n") for line in found["lines"]) == wanted
+    assert sorted(found["lines"]) == wanted
     assert sorted(found["rows"]) == wanted
     assert found["counts"] == found["again"] == [25, 1]
     manifest = json.loads((work / "answers" / "job.json").read_text())
@@ -122,6 +122,6 @@ def test_a_killed_run_is_continued(work: Path, model: Path, tmp_path: Path, edge
     assert before
     done = edgeclf_child(*command, "--resume", HOME=str(tmp_path))
     assert done.returncode == 1, done.stderr
-    paths = [json.loads(line)["path"] for path in out.glob("jsonl/*") for line in path.open()]
+    paths = [json.loads(line)["path"] for path in out.glob("jsonl/*") for line in path.read_text().splitlines()]
     assert sorted(paths) == sorted(map(str, photos.rglob("*.jpg")))
     assert {path.stem for path in out.glob("jsonl/*")} == {path.stem for path in out.glob("parquet/*")}
