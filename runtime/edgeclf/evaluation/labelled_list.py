@@ -9,7 +9,7 @@ from pathlib import Path
 from edgeclf.class_names import SPLIT_NAMES, finder, several, shown, split_of
 from edgeclf.errors import UsageError
 from edgeclf.evaluation.labelled_photos import SPLIT_TEXT, LabelledPhotos, find_labelled_photos, no_class
-from edgeclf.files.table_cells import COLUMNS, TABLES, plain_name, read_rows
+from edgeclf.files.table_cells import TABLES, read_rows, used_columns
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
@@ -100,17 +100,9 @@ def read_labelled_list(
 
 def _places(file: Path, header: Sequence[str]) -> dict[str, int]:
     """The position of each column that is used."""
-    plain = [plain_name(name) for name in header]
-    places = {}
-    for use in ("path", "label", "split"):
-        there = [place for place, name in enumerate(plain) if name in COLUMNS[use]]
-        exact = [place for place in there if plain[place] == use]
-        if len(there) > 1 and len(exact) != 1:
-            what = f"{several([header[place] for place in there])} may all be the {use}"
-            raise UsageError(f"{file}: {what}", f"call the right one {use}, and no other")
-        if there:
-            places[use] = (exact or there)[0]
-        elif use != "split":
+    places = used_columns(file, header, ("path", "label", "split"), UsageError)
+    for use in ("path", "label"):
+        if use not in places:
             what = f"no column {use}; the columns are {several([name or '(no name)' for name in header])}"
             raise UsageError(f"{file}: {what}", "the first line must name the columns: path,label")
     return places

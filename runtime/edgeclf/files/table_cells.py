@@ -4,11 +4,12 @@ import codecs
 import csv
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeclf.errors import BackendError, DataError
+from edgeclf.class_names import several
+from edgeclf.errors import BackendError, DataError, EdgeclfError
 from edgeclf.files.paths import PathLike
 
 # What a column of photos is for, and the names that it may have. Case, spaces and underscores do not matter.
@@ -33,6 +34,33 @@ Row = tuple[int, list[str]]
 def plain_name(column: str) -> str:
     """The name of a column as ``COLUMNS`` has it."""
     return re.sub(r"[\W_]+", "", column.casefold())
+
+
+def used_columns(
+    file: PathLike, header: Sequence[str], uses: Iterable[str], error_type: type[EdgeclfError]
+) -> dict[str, int]:
+    """The position of the column for each use that has one.
+
+    Args:
+        file: of the table, for the message.
+        header: its first row.
+        uses: keys of ``COLUMNS``.
+        error_type: of the error.
+
+    Raises:
+        error_type: several columns may be meant, and none has the very name of the use.
+    """
+    plain = [plain_name(name) for name in header]
+    columns = {}
+    for use in uses:
+        there = [position for position, name in enumerate(plain) if name in COLUMNS[use]]
+        named = [position for position in there if plain[position] == use]
+        if len(there) > 1 and len(named) != 1:
+            what = f"{several([header[position] for position in there])} may all be the {use}"
+            raise error_type(f"{file}: {what}", f"call the right one {use}, and no other")
+        if there:
+            columns[use] = (named or there)[0]
+    return columns
 
 
 def read_rows(file: PathLike) -> Iterator[Row]:

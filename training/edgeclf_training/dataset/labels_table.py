@@ -12,7 +12,7 @@ from typing import NamedTuple
 from edgeclf.class_names import SPLIT_NAMES, alike, is_blank, natural, no_text, several, shown, spelling, split_of
 from edgeclf.errors import DataError
 from edgeclf.files.paths import PathLike
-from edgeclf.files.table_cells import COLUMNS, Row, plain_name, read_rows
+from edgeclf.files.table_cells import COLUMNS, Row, plain_name, read_rows, used_columns
 
 from edgeclf_training.dataset.class_name_checks import REFUSAL
 from edgeclf_training.dataset.table_problems import Problem
@@ -102,18 +102,8 @@ def _columns(
 ) -> tuple[dict[str, int], list[str]]:
     """The position of each column that is used, and notes."""
     plain = [plain_name(name) for name in header]
-    columns: dict[str, int] = {}
+    columns = used_columns(file, header, COLUMNS, DataError)
     missing = []
-    for use, names in COLUMNS.items():
-        there = [position for position, name in enumerate(plain) if name in names]
-        named = [position for position in there if plain[position] == use]
-        if len(there) > 1 and len(named) != 1:
-            raise DataError(
-                f"{file}: {several([header[position] for position in there])} may all be the {use}",
-                f"call the right one {use}, and no other",
-            )
-        if there:
-            columns[use] = (named or there)[0]
     if group_column is not None:
         columns.pop("group", None)
         found = [position for position, name in enumerate(header) if name == group_column]
