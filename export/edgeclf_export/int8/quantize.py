@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from edgeclf.errors import ExportError
 from edgeclf.model.session import import_onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
@@ -22,7 +23,7 @@ from onnx import numpy_helper
 from edgeclf_export.graph.normalisation import exact_input_range
 from edgeclf_export.graph.to_onnx import drop_unused
 from edgeclf_export.int8.activation_ranges import OPERATORS, Ranges
-from edgeclf_export.int8.residual_add_rounding import quant_params, stabilise_sums
+from edgeclf_export.int8.residual_add_rounding import quant_params, stabilise_sums, unstable_sums
 
 LAYERS = ("Conv", "Gemm")
 _BETWEEN_LAYERS = ("Relu", "Clip", "MaxPool", "Flatten", "Reshape", "Transpose")
@@ -97,6 +98,11 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, in_float: Collection[str] =
         root.setLevel(level)
     _restore_float_inputs(quantized.graph, excluded)
     stabilise_sums(quantized.graph)
+    if unstable := unstable_sums(quantized.graph):  # a scale that two sums share was widened for one of them
+        raise ExportError(
+            f"{', '.join(unstable)}: not rounded to the same number on every CPU",
+            "please report this with the versions in use",
+        )
     return quantized
 
 

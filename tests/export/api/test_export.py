@@ -10,6 +10,7 @@ import pytest
 import torch
 from edgeclf import Classifier
 from edgeclf.errors import DataError, ExportError, UsageError
+from edgeclf.events import Event, Message
 from edgeclf.images.preprocess import network_input
 from edgeclf.model.file import read_model_file, seal
 from edgeclf_export.api import export_run as exporting
@@ -92,9 +93,14 @@ def test_onnx_itself_takes_the_file(make_model: Callable[..., Path]) -> None:
         assert {e.domain: e.version for e in loaded.opset_import} == {"": 18}
 
 
-def test_export_writes_one_checked_file_with_the_run_inside(run: Run, tmp_path: Path) -> None:
-    out = tmp_path / "new" / "model.onnx"
-    exported = export_run(run, out, int8=True)
+def test_export_writes_one_checked_file_with_the_run_inside(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, events = tmp_path / "new" / "model.onnx", list[Event]()
+    monkeypatch.setattr(exporting, "_MOSTLY_FLOAT", 0.1)  # as if it were one that INT8 hardly shrinks
+    exported = export_run(run, out, int8=True, on_event=events.append)
+    (told,) = [event for event in events if isinstance(event, Message) and event.level == "warning"]
+    assert told.text.startswith("INT8 saves little here: the file has ")
     assert [p.name for p in out.parent.iterdir()] == ["model.onnx"]
     assert exported.photos == 6
     assert [row.name for row in exported.rows] == ["torch fp32", "onnx fp32", "onnx int8"]

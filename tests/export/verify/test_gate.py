@@ -243,6 +243,7 @@ def test_the_most_sensitive_layer_returns_to_float(lopsided: Run, tmp_path: Path
     assert out.stat().st_size < 0.5 * done.rows[1].size
     told = "\n".join(event.text for event in events if isinstance(event, Message))
     assert "OUT OF BUDGET" in told
+    assert "saves little" not in told
     assert f"{done.sensitivities[0].error:.4f}  {layers[1]}" in told
     tasks = {event.task for event in events if isinstance(event, Progress) and event.ended}
     assert {"checking", "measuring activation ranges", "measuring the sensitivity of each layer"} <= tasks
