@@ -71,7 +71,7 @@ def read_labelled_list(
             unknown.setdefault(part or "", Counter())[cell["label"]] += 1
             continue
         is_address = _ADDRESS.match(cell["path"])
-        path = cell["path"] if is_address else os.path.normpath(os.path.join(folder, cell["path"]))
+        path = cell["path"] if is_address else os.path.normpath(os.path.join(folder, _with_slashes(cell["path"])))
         repeated += path in rows_of_part
         if (before := rows_of_part.setdefault(path, number)) != number:
             what = f"{shown(cell['path'])} is {classes[before]} on an earlier line, and {classes[number]} here"
@@ -96,6 +96,11 @@ def read_labelled_list(
         0,
         tuple(notes),
     )
+
+
+def _with_slashes(path: str) -> str:
+    """A path as this system writes it: lists are made on Windows, too."""
+    return path if os.sep == "\\" else path.replace("\\", "/")
 
 
 def _places(file: Path, header: Sequence[str]) -> dict[str, int]:

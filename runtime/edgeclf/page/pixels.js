@@ -2,7 +2,7 @@
  * A photo's file becomes network input, as in Python: `edgeclf.images.preprocess`.
  *
  * JPEGs are decoded in WebAssembly and give the bytes that Python gives (`exact`); so do lossy WebPs in Chromium. PNGs
- * with a channel of opacity are decoded here, too. Other formats, and the few JPEGs that this decoder does not read, go
+ * with opacity are decoded here, too. Other formats, and the few JPEGs that this decoder does not read, go
  * through the browser's decoder. Pixels of all but the first two are not proved.
  */
 

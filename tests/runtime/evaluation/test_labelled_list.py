@@ -103,6 +103,11 @@ def test_rows_of_other_classes_and_repeated_rows(tmp_path: Path) -> None:
     assert found.notes == ("l.csv: 1 row of photos named before, which count once",)
 
 
+def test_a_list_made_on_windows(tmp_path: Path) -> None:
+    file = written(tmp_path / "l.csv", "path;label\r\nphotos\\cat\\1.jpg;cat\r\n")
+    assert read_labelled_list(file, TWO).photos == ((str(tmp_path / "photos" / "cat" / "1.jpg"), 0),)
+
+
 def test_labels_of_another_split_do_not_count(tmp_path: Path) -> None:
     file = written(tmp_path / "l.csv", "path,label,split\na,cow,train\nb,cat,test\nc,cow,val\n")
     assert read_labelled_list(file, TWO).ignored == ()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from edgeclf.images.contract import ImageContract
 from edgeclf.images.preprocess import upright_rgb
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 _DECODE = """const { decodeTransparentPng } = await load("pixels-png.js");
     const found = [];
@@ -49,22 +49,31 @@ def filtered(kind: int) -> bytes:
     width, height = (int.from_bytes(file[at : at + 4], "big") for at in (16, 20))
     rows = np.random.default_rng(kind).integers(0, 256, (height, 1 + 4 * width), np.uint8)
     rows[:, 0] = kind
-    out = io.BytesIO(file[:33])
-    out.seek(0, io.SEEK_END)
-    PngImagePlugin.putchunk(out, b"IDAT", zlib.compress(rows.tobytes()))
-    PngImagePlugin.putchunk(out, b"IEND")
-    return out.getvalue()
+    return bytes(file[:33]) + chunk(b"IDAT", zlib.compress(rows.tobytes())) + chunk(b"IEND", b"")
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
 
 
 def headed(file: bytes, **changed: int) -> bytes:
     """With another size in the header, whose checksum is right."""
     size = {name: int.from_bytes(file[at : at + 4], "big") for name, at in (("width", 16), ("height", 20))} | changed
-    head = file[12:16] + size["width"].to_bytes(4, "big") + size["height"].to_bytes(4, "big") + file[24:29]
-    return file[:12] + head + zlib.crc32(head).to_bytes(4, "big") + file[33:]
+    head = size["width"].to_bytes(4, "big") + size["height"].to_bytes(4, "big") + file[24:29]
+    return file[:8] + chunk(b"IHDR", head) + file[33:]
+
+
+def palette(seed: int, colours: int) -> bytes:
+    """Colours with any opacity, in 1, 2, 4 or 8 bits."""
+    return saved(transparent(seed).quantize(colours, Image.Quantize.FASTOCTREE))
 
 
 def test_pixels_are_pillows(in_node: Callable[..., Any]) -> None:
     files = [saved(transparent(seed, mode)) for seed in range(40) for mode in ("RGBA", "LA")]
+    palettes = [palette(seed, colours) for seed in range(10) for colours in (2, 4, 16, 256)]
+    assert {file[24] for file in palettes} == {1, 2, 4, 8}, "bits"
+    assert all(file[25] == 3 and b"tRNS" in file for file in palettes)
+    files += palettes
     files += [filtered(kind) for kind in range(5)]
     for file, found in zip(files, decoded(in_node, files), strict=True):
         expected = upright_rgb(file, ImageContract(32, "crop", 0.875))
@@ -88,8 +97,20 @@ def test_damaged_files_are_left_to_the_browser(in_node: Callable[..., Any], chan
     assert decoded(in_node, [file, changed])[1] is None
 
 
+def test_damaged_palettes_are_left_to_the_browser(in_node: Callable[..., Any]) -> None:
+    file = palette(3, 256)
+    opacity = file.index(b"tRNS")
+    changed = [
+        file[:60] + bytes([file[60] ^ 1]) + file[61:],
+        file[: opacity + 9] + bytes([file[opacity + 9] ^ 1]) + file[opacity + 10 :],
+        file[:33] + chunk(b"PLTE", b"rgb") + file[opacity - 4 :],  # numbers beyond it
+        file[:33] + file[opacity - 4 :],
+    ]
+    assert [bool(found) for found in decoded(in_node, [file, *changed])] == [True, False, False, False, False]
+
+
 def test_other_files_are_left_to_the_browser(in_node: Callable[..., Any]) -> None:
     image = transparent(3)
     animated = saved(image, save_all=True, append_images=[image.transpose(Image.Transpose.ROTATE_180)])
-    files = [saved(image.convert(mode)) for mode in ("RGB", "L", "P", "1")]
+    files = [saved(image.convert("RGB").convert(mode)) for mode in ("RGB", "L", "P", "1")]
     assert decoded(in_node, [*files, animated, b"", b"\x89PNG\r\n\x1a\n"]) == [None] * 7
