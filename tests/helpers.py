@@ -5,8 +5,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
+import pytest
 from edgeclf.concurrency import _serve
 from edgeclf.images.contract import ImageContract
 from edgeclf.model.manifest import Manifest
@@ -19,9 +21,13 @@ CLASSES = ("adelie", "gentoo", "king")
 SIZE = 32
 
 
-def one_lite(architectures: Iterable[str]) -> list[str]:
-    """Without EfficientNet-Lite1 and -Lite2, which repeat Lite0's layers more often: nothing else that is exported."""
-    return [name for name in architectures if name not in ("efficientnet_lite1", "efficientnet_lite2")]
+LARGE = ("resnet50", "vgg16")  # take long; ResNet18, and VGG16 with its own MLP head, have the same kinds of layers
+
+
+def with_linear_heads(architectures: Iterable[str]) -> list[Any]:
+    """(name, "linear") of each: the large ones are campaigns, and EfficientNet-Lite1 and -Lite2 repeat Lite0's layers."""
+    names = [name for name in architectures if name not in ("efficientnet_lite1", "efficientnet_lite2")]
+    return [pytest.param(name, "linear", marks=[pytest.mark.campaign] if name in LARGE else []) for name in names]
 
 
 def draw(seed: int, width: int = 160, height: int = 120, hue: tuple[int, int, int] | None = None) -> Image.Image:

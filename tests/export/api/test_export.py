@@ -21,7 +21,7 @@ from edgeclf_export.graph.to_onnx import to_onnx
 from edgeclf_export.verify.gate import Budget
 from edgeclf_training.networks import ARCHITECTURES, Network, build_network
 from edgeclf_training.run.run_folder import Run
-from helpers import ROOT, SHARED, draw, manifest_for, one_lite
+from helpers import ROOT, SHARED, draw, manifest_for, with_linear_heads
 
 
 def names(count: int) -> tuple[str, ...]:
@@ -33,9 +33,7 @@ def run(trained: Callable[..., Run]) -> Run:
     return trained()
 
 
-@pytest.mark.parametrize(
-    ("name", "head"), [*((name, "linear") for name in one_lite(ARCHITECTURES)), ("vgg16", "mlp"), ("cnn4", "mlp")]
-)
+@pytest.mark.parametrize(("name", "head"), [*with_linear_heads(ARCHITECTURES), ("vgg16", "mlp"), ("cnn4", "mlp")])
 def test_torch_and_onnxruntime_agree_for_any_batch(
     name: str, head: str, untrained: Callable[[str, str], Network], exported_untrained: Callable[[str, str], Path]
 ) -> None:

@@ -11,7 +11,7 @@ from edgeclf import Classifier
 from edgeclf_export.api.export_network import export_network
 from edgeclf_export.graph.gradcam import cam_size
 from edgeclf_training.networks import ARCHITECTURES, Network, build_network
-from helpers import draw, manifest_for, one_lite
+from helpers import draw, manifest_for, with_linear_heads
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
@@ -34,7 +34,7 @@ def scaled(cam: np.ndarray) -> np.ndarray:
 
 
 CASES = [
-    *((name, "linear") for name in one_lite(ARCHITECTURES)),
+    *with_linear_heads(ARCHITECTURES),
     ("vgg16", "mlp"),  # with a pool before the head
     ("cnn4", "mlp"),  # without
     pytest.param("squeezenet1_1", "mlp", marks=pytest.mark.campaign),

@@ -9,7 +9,7 @@ import pytest
 from edgeclf import Classifier
 from edgeclf_export.int8.quantize import pair_safe_peak
 from edgeclf_training.networks import ARCHITECTURES
-from helpers import draw, one_lite
+from helpers import draw, with_linear_heads
 from onnx import numpy_helper
 
 INT16 = np.iinfo(np.int16)
@@ -81,20 +81,14 @@ def test_logits_leave_an_int8_file_in_float(make_model: Callable[..., Path]) -> 
     assert consumers == ["TopK"]
 
 
-LARGE = ("resnet50", "vgg16")  # take long, and have no layers that the others have not
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.campaign) if n in LARGE else n for n in one_lite(ARCHITECTURES)],
-)
+@pytest.mark.parametrize(("name", "head"), with_linear_heads(ARCHITECTURES))
 def test_every_architecture_quantizes_and_the_runtime_answers(
-    name: str, export_untrained: Callable[..., bytes], tmp_path: Path
+    name: str, head: str, export_untrained: Callable[..., bytes], tmp_path: Path
 ) -> None:
     size = 96
     photos = np.stack([np.asarray(draw(i, size, size)) for i in range(8)])
     path = tmp_path / "int8.onnx"
-    path.write_bytes(export_untrained(name, "linear", calibration=photos))
+    path.write_bytes(export_untrained(name, head, calibration=photos))
 
     graph = onnx.load(path).graph
     producers = {output: node.op_type for node in graph.node for output in node.output}
