@@ -25,7 +25,7 @@ LARGE = ("resnet50", "vgg16")  # take long; ResNet18, and VGG16 with its own MLP
 
 
 def with_linear_heads(architectures: Iterable[str]) -> list[Any]:
-    """(name, "linear") of each: the large ones are campaigns, and EfficientNet-Lite1 and -Lite2 repeat Lite0's layers."""
+    """(name, "linear") of each; large ones are campaigns, and EfficientNet-Lite1 and -Lite2 repeat Lite0's layers."""
     names = [name for name in architectures if name not in ("efficientnet_lite1", "efficientnet_lite2")]
     return [pytest.param(name, "linear", marks=[pytest.mark.campaign] if name in LARGE else []) for name in names]
 
