@@ -13,7 +13,10 @@ from edgeclf.errors import BackendError, EdgeclfError, UsageError
 from edgeclf.telemetry import disable_telemetry
 
 LOCAL = "local"
-_START_SECONDS = 300  # Ray's own limits are too short for machines that are busy with other work
+# Ray's own limits are too short for machines that are busy with other work. One of them cannot be set: its node process
+# ends itself if a helper that it started is not ready after 15 seconds, and nobody tells this process. (23 seconds were
+# seen on two busy cores.) So this process does not wait very long, and starts Ray again.
+_START_SECONDS, _STARTS = 90, 3
 _OBJECT_STORE_BYTES = 512 * 2**20  # of a local cluster: blocks of paths and counts are small
 
 
@@ -74,7 +77,7 @@ def connect(address: str | None, *, cpus: int | None = None, dashboard: bool = F
             "object_store_memory": _OBJECT_STORE_BYTES,
         }
     try:
-        ray.init(address=address or LOCAL, **options)
+        _start(ray, address or LOCAL, options)
         logging.getLogger("ray.data").setLevel(logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         what = f"no Ray cluster at {address or LOCAL} ({' '.join(str(error).split())[:200]})"
@@ -82,9 +85,26 @@ def connect(address: str | None, *, cpus: int | None = None, dashboard: bool = F
     except Exception as error:  # Ray raises a plain Exception if a process did not start in time
         raise BackendError(
             f"Ray did not start ({' '.join(str(error).split())[:200]})",
-            "free memory; Ray's own logs say more: session_latest/logs in its temporary folder",
+            "try again when the machine has less work, or free memory; Ray's own logs say more: session_latest/logs in "
+            "its temporary folder",
         ) from error
     return ray, True
+
+
+def _start(ray: Any, address: str, options: dict[str, Any]) -> None:
+    """``ray.init``; a local cluster that did not start in time is started once more, under new names and ports.
+
+    What was started in vain, but for the node process, ends with this process.
+    """
+    for left in reversed(range(_STARTS)):
+        try:
+            ray.init(address=address, **options)
+            return
+        except (ConnectionError, RuntimeError, ValueError):
+            raise
+        except Exception:  # as in ``connect``: a process did not start in time
+            if address != LOCAL or not left:
+                raise
 
 
 def _stay_on_this_machine() -> None:

@@ -125,3 +125,49 @@ def test_a_killed_run_is_continued(work: Path, model: Path, tmp_path: Path, edge
     paths = [json.loads(line)["path"] for path in out.glob("jsonl/*") for line in path.read_text().splitlines()]
     assert sorted(paths) == sorted(map(str, photos.rglob("*.jpg")))
     assert {path.stem for path in out.glob("jsonl/*")} == {path.stem for path in out.glob("parquet/*")}
+
+
+@pytest.mark.campaign
+def test_ray_is_started_again_if_a_helper_of_it_was_too_slow(tmp_path: Path) -> None:
+    """Ray's node process ends itself then, and its own start fails."""
+    script = "from edgeclf.cluster.session import connected\nwith connected('local', cpus=1): print('started')"
+    mark = f"EDGECLF_TEST={tmp_path}"
+    environment = {**os.environ, "HOME": str(tmp_path), "EDGECLF_TEST": str(tmp_path)}
+    stopped = []
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**environment, "RAY_raylet_start_wait_time_s": "25"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        deadline = time.monotonic() + 120
+        while not stopped and time.monotonic() < deadline:
+            stopped = [pid for pid in processes_with(mark) if "dashboard/agent.py" in command_of(pid)]
+            time.sleep(0.02)
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        out, errors = run.communicate(timeout=300)
+        for pid in stopped:
+            os.kill(pid, signal.SIGKILL)
+    assert stopped
+    assert run.returncode == 0, errors
+    assert out == "started\n"
+    time.sleep(5)
+    assert [command_of(pid) for pid in processes_with(mark)] == []
+
+
+def processes_with(mark: str) -> list[int]:
+    """Processes that have this in their environment."""
+    return [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if mark in _told(pid, "environ")]
+
+
+def command_of(pid: int) -> str:
+    return " ".join(_told(pid, "cmdline"))
+
+
+def _told(pid: int, name: str) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
