@@ -80,6 +80,36 @@ def test_sigterm_in_the_second_phase_ends_all_processes(class_folders: Path, tmp
     assert (out / "checkpoint.pt").exists()
 
 
+@pytest.mark.campaign
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_a_run_goes_on_after_one_of_two_processes_was_killed(class_folders: Path, tmp_path: Path, which: str) -> None:
+    """With the weights of a run that nobody disturbed, bit for bit; nothing of the killed run is left."""
+    flags = [*CPU, "--epochs", "4", "--freeze-epochs", "1", "--devices", "2", "--workers", "1", "--no-report"]
+    errors = tmp_path / "errors"
+    errors.touch()
+    whole = warm_process(run_command, errors, "train", class_folders, *flags, "--out", tmp_path / "whole")
+    whole.join(300)
+    assert whole.exitcode == 0, errors.read_text()
+    os.mkfifo(tmp_path / "told")
+    main = warm_process(run_command, tmp_path / "told", "train", class_folders, *flags, "--out", tmp_path / "run")
+    with (tmp_path / "told").open() as told:
+        next(line for line in told if line.startswith("epoch 2/"))
+        started = subprocess.run(["pgrep", "-P", str(main.pid)], capture_output=True, text=True).stdout.split()
+        others = [int(pid) for pid in started if b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes()]
+        os.kill(main.pid if which == "first" else others[0], signal.SIGKILL)
+        rest = told.read()  # ends when both processes and their loaders have
+    main.join(60)
+    if which == "second":
+        assert main.exitcode == 4
+        assert "another process of this training ended" in rest
+        assert "Traceback" not in rest
+    resumed = warm_process(run_command, errors, "train", "--resume", tmp_path / "run", "--no-report")
+    resumed.join(300)
+    assert resumed.exitcode == 0, errors.read_text()
+    ours, theirs = (load_run(tmp_path / name).network().state_dict() for name in ("run", "whole"))
+    assert [name for name, tensor in ours.items() if not tensor.equal(theirs[name])] == []
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["32", "bf16", "fp16"])
 def test_a_gpu_learns_the_same_task(

@@ -37,6 +37,13 @@ class Samples(Dataset[Any]):
         return torch.full((2, 3), index, dtype=torch.uint8), index % 3
 
 
+class LargeSamples(Samples):
+    """Batches of them do not fit into a pipe."""
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return torch.zeros(300_000, dtype=torch.uint8), 0
+
+
 def kill_me() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -86,6 +93,41 @@ def test_what_ends_a_loader_is_one_line_in_time(
     assert time.monotonic() - began < 60
     assert [child for child in multiprocessing.active_children() if child.name == processes._NAME] == []
     assert handler in (signal.getsignal(signal.SIGCHLD), signal.SIG_DFL)
+
+
+def load_and_wait(told: Any) -> None:
+    for _ in BatchLoader(LargeSamples(), 4, 2):
+        told.send([child.pid for child in multiprocessing.active_children()])
+        time.sleep(600)
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
+def test_loaders_end_with_the_process_that_they_work_for() -> None:
+    """Although they have batches that nobody reads any more."""
+    listener, told = multiprocessing.Pipe(duplex=False)
+    with listener, told:
+        trainer = multiprocessing.Process(target=load_and_wait, args=(told,))
+        trainer.start()
+        assert listener.poll(60)
+        loaders = listener.recv()
+        time.sleep(0.5)  # for the batches that they load in advance
+        trainer.kill()
+        trainer.join()
+    assert len(loaders) == 2
+    deadline = time.monotonic() + 10
+    while any(map(runs, loaders)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = [pid for pid in loaders if runs(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
 
 
 def test_a_run_whose_loader_was_killed_goes_on(

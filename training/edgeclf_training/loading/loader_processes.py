@@ -7,6 +7,7 @@ a process that then writes to a new page is killed. A pipe costs 0.1 ms per phot
 import contextlib
 import errno
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ import types
 from collections.abc import Iterator, Sequence
 from functools import partial
 from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numpy as np
@@ -42,7 +44,7 @@ class BatchLoader(DataLoader[Any]):
         processes = processes if _can_start(processes) else 0
         if processes:
             keywords |= {"collate_fn": _as_arrays, "multiprocessing_context": _context(), "timeout": TIMEOUT}
-            keywords["persistent_workers"] = keep
+            keywords |= {"persistent_workers": keep, "worker_init_fn": _end_with_parent}
         super().__init__(dataset, batch_size, num_workers=processes, **keywords)
 
     def check_worker_number_rationality(self) -> None:
@@ -50,6 +52,22 @@ class BatchLoader(DataLoader[Any]):
 
     def __iter__(self) -> Any:
         return map(_as_tensors, super().__iter__())
+
+
+def _end_with_parent(_: int) -> None:
+    """In a loader process: end it when the process that it works for was killed.
+
+    torch does that too, but a process that has put a batch into its pipe waits at its end until that was read. This
+    would be for ever: it holds the reading end itself, so nothing tells it that nobody reads.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
+
+
+def _exit_after(process: BaseProcess) -> None:
+    process.join()
+    os._exit(1)
 
 
 def _as_arrays(samples: Sequence[tuple[Tensor, int]]) -> tuple[NDArray[Any], NDArray[np.int64]]:
