@@ -83,8 +83,8 @@ def test_sigterm_in_the_second_phase_ends_all_processes(class_folders: Path, tmp
 @pytest.mark.campaign
 @pytest.mark.parametrize("which", ["first", "second"])
 def test_a_run_goes_on_after_one_of_two_processes_was_killed(class_folders: Path, tmp_path: Path, which: str) -> None:
-    """With the weights of a run that nobody disturbed, bit for bit; nothing of the killed run is left."""
-    flags = [*CPU, "--epochs", "4", "--freeze-epochs", "1", "--devices", "2", "--workers", "1", "--no-report"]
+    """With the weights of a run that nobody disturbed, bit for bit; no process of the killed run is left."""
+    flags = [*CPU, "--epochs", "4", "--freeze-epochs", "1", "--devices", "2", "--no-report"]
     errors = tmp_path / "errors"
     errors.touch()
     whole = warm_process(run_command, errors, "train", class_folders, *flags, "--out", tmp_path / "whole")
@@ -97,7 +97,7 @@ def test_a_run_goes_on_after_one_of_two_processes_was_killed(class_folders: Path
         started = subprocess.run(["pgrep", "-P", str(main.pid)], capture_output=True, text=True).stdout.split()
         others = [int(pid) for pid in started if b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes()]
         os.kill(main.pid if which == "first" else others[0], signal.SIGKILL)
-        rest = told.read()  # ends when both processes and their loaders have
+        rest = told.read()  # ends when both processes have
     main.join(60)
     if which == "second":
         assert main.exitcode == 4
