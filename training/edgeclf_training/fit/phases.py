@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.fit.frozen_features import FeatureSource, class_counts, compute_features
 from edgeclf_training.fit.lightning_module import FineTuning, Phase
+from edgeclf_training.fit.lost_processes import LOST, take_over
 from edgeclf_training.loading.loader_processes import loader_errors
 from edgeclf_training.loading.photo_dataset import Key, PhotoDataset, loader
 from edgeclf_training.networks import Network, freeze
@@ -81,7 +82,8 @@ def fit_phases(
         freeze(network, phase.unfreeze)
         before = sum(p.epochs for p in phases[:number])
         steps = _Steps(on_event, before, sum(p.epochs for p in phases))
-        trainer = make_trainer(phase.epochs, options, [history, _Supervision(terminate, children), steps], logger)
+        supervision = _Supervision(terminate, children, _after_a_loss(history))
+        trainer = make_trainer(phase.epochs, options, [history, supervision, steps], logger)
         on_features = phase.unfreeze is None and trainer.world_size == 1
         done = sum(e.phase == phase.name for e in history.epochs) if mid_phase else 0
         resume = resume_command(history.run_folder)
@@ -93,6 +95,7 @@ def fit_phases(
             checkpoint = history.folder / CHECKPOINT if mid_phase else None
             trainer.fit(module, *batches, ckpt_path=checkpoint, weights_only=True)
         network.cpu()
+    children.clear()  # they may end now
     if torch.distributed.is_initialized():  # only one process does the steps that follow
         torch.distributed.destroy_process_group()
     if trainer_rank() == 0:
@@ -163,16 +166,16 @@ class _Loaders:
 
 
 class _Supervision(pl.Callback):
-    """Restores our SIGTERM handler, and records the processes that the Trainer of the first phase started.
+    """Restores our SIGTERM handler, and watches the processes that the Trainer of the first phase started.
 
     Lightning's own handler starts a broadcast; from the second Trainer on, no other process takes part in it.
     """
 
-    def __init__(self, terminate: Any, children: list[Any]) -> None:
-        self._terminate, self._children = terminate, children
+    def __init__(self, terminate: Any, children: list[Any], remedy: str) -> None:
+        self._terminate, self._children, self._remedy = terminate, children, remedy
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._children += getattr(trainer.strategy.launcher, "procs", None) or []
+        take_over(getattr(trainer.strategy.launcher, "procs", None) or [], self._children, self._remedy)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._terminate)
 
@@ -211,6 +214,7 @@ def _ending(children: list[Any]) -> Iterator[None]:
         for child in children:
             child.kill()
             child.wait()
+        children.clear()
         raise
 
 
@@ -228,11 +232,12 @@ def _as_errors(history: History) -> Iterator[None]:
         if "PhotoError" in str(error):  # from a loader process: the message is its whole traceback
             raise _photo_lost(str(error).strip().splitlines()[-1].split(": ", 1)[-1], history) from error
         if torch.distributed.is_initialized() and _LOST.search(str(error)):
-            remedy = f"see whether memory ran out, then resume with `{resume_command(history.run_folder)}`"
-            raise BackendError(
-                "another process of this training ended, most often because it was killed", remedy
-            ) from error
+            raise BackendError(LOST, _after_a_loss(history)) from error
         raise
+
+
+def _after_a_loss(history: History) -> str:
+    return f"see whether memory ran out, then resume with `{resume_command(history.run_folder)}`"
 
 
 def _photo_lost(message: str, history: History) -> DataError:
