@@ -1,11 +1,9 @@
 """A frozen base is run once per photo and view, and the head sees what it would have seen."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from edgeclf.events import Event, Progress
 from edgeclf.images.contract import ImageContract
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.config.resolve import resolve
@@ -69,27 +67,6 @@ def test_frozen_epochs_run_the_base_once(class_folders: Path, tmp_path: Path, mo
     run = train([class_folders], tmp_path / "run", options, report=False)
     held_out = len(run.split.val)
     assert photos_run == len(run.split.train) + held_out + held_out, "both splits once, then the final count"
-
-
-def test_a_frozen_epoch_goes_through_the_features_as_often_as_told(class_folders: Path, tmp_path: Path) -> None:
-    steps: list[int] = []
-
-    def note(event: Event) -> None:
-        if isinstance(event, Progress) and event.ended and "step" in event.task:
-            steps.append(event.done)
-
-    options = TrainOptions(arch="cnn4", weights="none", image_size=64, epochs=2, freeze_epochs=1, batch_size=8)
-    options = replace(options, workers=0, augment="none", frozen_passes=5)
-    run = train([class_folders], tmp_path / "run", options, report=False, on_event=note)
-    assert steps == [5 * len(run.split.train) // 8, len(run.split.train) // 8]
-
-
-def test_the_head_settles_on_pretrained_features_before_these_are_tuned() -> None:
-    assert resolve(TrainOptions()).frozen_passes == 30
-    assert resolve(TrainOptions(frozen_passes=4)).frozen_passes == 4
-    for options in (TrainOptions(weights="none"), TrainOptions(head="mlp"), TrainOptions(arch="cnn4")):
-        assert resolve(options).frozen_passes == 1
-    assert resolve(TrainOptions(), resolve(TrainOptions(arch="cnn4", head="linear"))).frozen_passes == 30
 
 
 def test_photos_are_counted_by_class() -> None:

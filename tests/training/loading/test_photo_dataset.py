@@ -88,18 +88,6 @@ def test_each_epoch_is_another_permutation_of_everything() -> None:
     assert orders[0] != orders[1]
 
 
-def test_an_epoch_may_go_through_the_photos_several_times() -> None:
-    """Each time as another epoch would, which the stored features answer with another view if there are several."""
-    sampler = EpochSampler(20, 3, shuffle=True, epochs_before=1, rank=0, world=1, passes=3)
-    keys, one = list(sampler), EpochSampler(20, 3, shuffle=True, epochs_before=3, rank=0, world=1)
-    assert len(keys) == len(sampler) == 60
-    for number in (0, 1, 2):
-        one.set_epoch(number)
-        assert keys[20 * number : 20 * number + 20] == list(one)
-    sampler.set_epoch(1)
-    assert {number for number, _ in sampler} == {6, 7, 8}
-
-
 def test_a_last_batch_of_one_photo_is_left_out_of_training_only(class_folders: Path) -> None:
     samples = read_split([class_folders]).train[:9]
     dataset = PhotoDataset(samples, CLASSES, ImageContract(32))

@@ -27,15 +27,7 @@ from warm_processes import run_command, warm_process
 
 # Two phases of two epochs, with all that is random switched on.
 OPTIONS = TrainOptions(
-    arch="cnn4",
-    weights="none",
-    epochs=4,
-    freeze_epochs=2,
-    frozen_passes=3,
-    image_size=64,
-    batch_size=8,
-    workers=0,
-    mix_share=0.7,
+    arch="cnn4", weights="none", epochs=4, freeze_epochs=2, image_size=64, batch_size=8, workers=0, mix_share=0.7
 )
 
 

@@ -84,14 +84,6 @@ class TrainOptions:
         1,
         1000,
     )
-    frozen_passes: int | None = _key(
-        None,
-        "How many times a frozen epoch goes through the stored features; default: 30 for a linear head on pretrained"
-        " features, else 1. Several processes store none, and go through the photos once.",
-        "N",
-        1,
-        1000,
-    )
     batch_size: int = _key(32, "Photos per training step, summed over all devices.", "N", 2, 65_536)
     optimizer: Literal["adamw", "sgd", "rmsprop"] = _key("adamw", "Optimiser.")
     head_lr: float | None = _key(

@@ -13,9 +13,6 @@ from edgeclf_training.fit.lightning_module import Phase
 from edgeclf_training.networks import Network, get_architecture
 
 T = TypeVar("T")
-# Stored features cost next to nothing, and a head that has not settled spoils the backbone's features when these are
-# tuned (Kumar et al. 2022, arXiv:2202.10054; docs/few-photos.md). An MLP head on large features would take long.
-_FROZEN_PASSES = 30
 _LONG_RUN_EPOCHS = 50  # runs of at least this many epochs get mixed batches and smaller random crops by default
 
 
@@ -55,16 +52,14 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
     # Random crops already vary position and scale; padded and squashed photos get an affine transform for that.
     moves = (0.0, 0.0, 0.0, 0.0) if options.resize == "crop" else (15.0, 0.1, 8.0, 0.2)
     rotation, shift, shear, zoom = moves
-    head = options.head or spec.default_head
     return resolve_machine(
         replace(
             options,
             weights=weights,
-            head=head,  # type: ignore[arg-type]
+            head=options.head or spec.default_head,  # type: ignore[arg-type]
             image_size=_value_or(options.image_size, spec.image_size),
             crop_fraction=_value_or(options.crop_fraction, 0.875) if options.resize == "crop" else 1.0,
             freeze_epochs=_value_or(options.freeze_epochs, max(0, min(1 if pretrained else 0, options.epochs - 1))),
-            frozen_passes=_value_or(options.frozen_passes, _FROZEN_PASSES if pretrained and head == "linear" else 1),
             head_lr=_value_or(options.head_lr, 3e-3 if pretrained else spec.scratch_lr),
             frozen_head_lr=_value_or(
                 options.frozen_head_lr, _value_or(options.head_lr, 3e-3 if pretrained else spec.scratch_lr)

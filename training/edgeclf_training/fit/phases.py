@@ -157,7 +157,7 @@ class _Loaders:
         source = self.source or partial(compute_features, self.train, self.val, folder)
         train, val = source(self.network, self.options, phase.epochs, on_event)
         return (
-            loader(train, batch_size, 0, shuffle=True, passes=self.options.frozen_passes or 1, **self._epochs()),
+            loader(train, batch_size, 0, shuffle=True, **self._epochs()),
             loader(val, batch_size, 0, shuffle=False) if val and self.val else None,
         )
 

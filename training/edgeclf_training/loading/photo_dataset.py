@@ -71,27 +71,15 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
 class EpochSampler(Sampler[Key]):
     """Yields (epoch, index): in order, or shuffled for each epoch with a seed from (seed, epoch).
 
-    With ``passes`` above 1 an epoch goes through the photos so many times, each time in another order and with another
-    number in place of the epoch's: ``epoch * passes``, ``epoch * passes + 1``, ...
-
     Process ``rank`` of ``world`` gets every ``world``-th photo, so that each step uses the same photos as with one
     process. In training all processes get equally many photos, and fewer than ``world`` photos are left out; in
     validation every photo is used once.
     """
 
     def __init__(
-        self,
-        count: int,
-        seed: int,
-        *,
-        shuffle: bool,
-        epochs_before: int,
-        rank: int,
-        world: int,
-        epochs_done: int = 0,
-        passes: int = 1,
+        self, count: int, seed: int, *, shuffle: bool, epochs_before: int, rank: int, world: int, epochs_done: int = 0
     ) -> None:
-        self._count, self._seed, self._shuffle, self._passes = count, seed, shuffle, passes
+        self._count, self._seed, self._shuffle = count, seed, shuffle
         self._epochs_before = epochs_before  # epochs of earlier phases, so that no phase repeats their augmentation
         # In a resumed phase Lightning starts the loader, whose processes read ahead, before it sets the epoch.
         self._epoch = epochs_before + epochs_done
@@ -102,21 +90,16 @@ class EpochSampler(Sampler[Key]):
         self._epoch = self._epochs_before + epoch
 
     def __len__(self) -> int:
-        return self._passes * self._share()
+        if self._shuffle:
+            return self._count // self._world
+        return len(range(self._rank, self._count, self._world))
 
     def __iter__(self) -> Iterator[Key]:
-        first = self._epoch * self._passes
-        return ((number, index) for number in range(first, first + self._passes) for index in self._one_pass(number))
-
-    def _one_pass(self, number: int) -> list[int]:
         order = np.arange(self._count)
         if self._shuffle:
-            order = np.random.default_rng((self._seed, number)).permutation(self._count)
-        return [int(index) for index in order[self._rank :: self._world][: self._share()]]
-
-    def _share(self) -> int:
-        """Photos of this process in one pass."""
-        return self._count // self._world if self._shuffle else len(range(self._rank, self._count, self._world))
+            order = np.random.default_rng((self._seed, self._epoch)).permutation(self._count)
+        mine = order[self._rank :: self._world][: len(self)]
+        return ((self._epoch, int(index)) for index in mine)
 
 
 def loader(
@@ -130,7 +113,6 @@ def loader(
     epochs_done: int = 0,
     rank: int = 0,
     world: int = 1,
-    passes: int = 1,
 ) -> DataLoader[Key]:
     """Batches of (uint8 ``[N, size, size, 3]``, int64 ``[N]``).
 
@@ -142,18 +124,10 @@ def loader(
         seed: of the shuffled order.
         epochs_before, epochs_done: epochs of earlier phases, and of this phase before it was resumed.
         rank, world: index of this training process, and their number.
-        passes: how many times an epoch goes through the photos.
     """
     size = len(dataset)  # type: ignore[arg-type]
     sampler = EpochSampler(
-        size,
-        seed,
-        shuffle=shuffle,
-        epochs_before=epochs_before,
-        epochs_done=epochs_done,
-        rank=rank,
-        world=world,
-        passes=passes,
+        size, seed, shuffle=shuffle, epochs_before=epochs_before, epochs_done=epochs_done, rank=rank, world=world
     )
     count, share = len(sampler), max(1, batch_size // world)
     processes = min(workers, max(1, count // share))
