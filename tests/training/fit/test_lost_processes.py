@@ -6,13 +6,13 @@ import sys
 SCRIPT = """
 import subprocess, sys, time
 from edgeclf_training.fit import lost_processes
-lost_processes._GRACE = 1
+lost_processes._EVERY, lost_processes._GRACE = 0.1, 0.5
 started, children = [subprocess.Popen([sys.executable, "-c", f"raise SystemExit({sys.argv[1]})"])], []
 lost_processes.take_over(started, children, "go on")
 assert not started and len(children) == 1
 if sys.argv[2] == "noticed":
     children.clear()
-time.sleep(6)
+time.sleep(3)
 """
 
 
