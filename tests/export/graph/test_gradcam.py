@@ -35,7 +35,7 @@ def scaled(cam: np.ndarray) -> np.ndarray:
 
 CASES = [
     *with_linear_heads(ARCHITECTURES),
-    ("vgg16", "mlp"),  # with a pool before the head
+    pytest.param("vgg16", "mlp", marks=pytest.mark.campaign),  # with a pool before the head
     ("cnn4", "mlp"),  # without
     pytest.param("squeezenet1_1", "mlp", marks=pytest.mark.campaign),
 ]

@@ -184,7 +184,7 @@ def test_airplane_mode_after_a_restart(browser: Any, folder: Path, model: Path, 
         visit.close()
 
 
-@pytest.mark.parametrize("resize", ["crop", "squash"])
+@pytest.mark.parametrize("resize", ["crop", pytest.param("squash", marks=pytest.mark.campaign)])
 def test_models_that_compute_in_floats(
     browser: Any, make_model: Callable[..., Path], runtime: BrowserRuntime, tmp_path: Path, resize: str
 ) -> None:

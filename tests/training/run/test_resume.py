@@ -138,8 +138,9 @@ def _go_on(data: Path, out: Path) -> None:
         train([data], out, OPTIONS)
 
 
-def test_kill_minus_9_ten_times_ends_in_the_same_weights(whole: Run, class_folders: Path, tmp_path: Path) -> None:
-    """Processes are killed at random moments until ten have been; each goes on where the last one was cut off."""
+@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.campaign)])
+def test_kill_minus_9_ends_in_the_same_weights(times: int, whole: Run, class_folders: Path, tmp_path: Path) -> None:
+    """Processes are killed at random moments until so many have been; each goes on where the last one was cut off."""
     warm_process(os.getpid).join()  # until torch is imported
     started = time.perf_counter()
     warm_process(_go_on, class_folders, tmp_path / "quiet").join()
@@ -147,7 +148,7 @@ def test_kill_minus_9_ten_times_ends_in_the_same_weights(whole: Run, class_folde
     assert_same_weights(load_run(tmp_path / "quiet"), whole)
 
     moments, kills, out = random.Random(5), 0, tmp_path / "killed"
-    while kills < 10:
+    while kills < times:
         process = warm_process(_go_on, class_folders, out)
         process.join(moments.uniform(0.05, 0.7) * takes)
         if process.is_alive():
