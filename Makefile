@@ -4,8 +4,6 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO ?= demo
 BIN = $(VENV)/bin
-# One process more than CPUs: tests wait for other processes a quarter of their time.
-TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 READY = $(VENV)/.ready
 DOCS_READY = $(VENV)/.ready-docs
 
@@ -27,15 +25,15 @@ $(DOCS_READY): $(READY)
 demo: $(READY) ## draw penguins, fine-tune, export FP32 and INT8, predict with a heat map
 	@BIN=$(abspath $(BIN)) sh tools/demo.sh $(DEMO)
 
-test: $(READY) ## run the tests, several at a time; without the campaigns, which take minutes each
+test: $(READY) ## run the tests, one process per CPU; without the campaigns, which take minutes each
 	@$(BIN)/python tools/fetch_web_runtime.py || echo "the tests that run a model in a browser are skipped"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist worksteal -m "not campaign"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal -m "not campaign"
 
 test-all: $(READY) ## run all tests, campaigns too
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
 
 coverage: $(READY) ## run all tests and count the branches they take; an error below the number in pyproject.toml
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist worksteal --cov --cov-report=term:skip-covered --cov-report=html:coverage
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal --cov --cov-report=term:skip-covered --cov-report=html:coverage
 
 test-wheel: $(READY) ## build the wheel, install it in a clean environment with [cpu] only, predict, explain
 	sh tools/test_wheel.sh $(abspath $(BIN))/python

@@ -207,7 +207,7 @@ def test_odd_class_names_cost_no_metrics(class_folders: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("architecture", "head", "weights"),
     [
-        ("squeezenet1_1", "mlp", "file"),
+        pytest.param("squeezenet1_1", "mlp", "file", marks=pytest.mark.campaign),  # learning is tested with cnn4, too
         pytest.param("squeezenet1_1", "linear", "none", marks=pytest.mark.campaign),
         pytest.param("resnet50", "mlp", "file", marks=pytest.mark.campaign),  # minutes each
         pytest.param("vgg16", "linear", "none", marks=pytest.mark.campaign),
