@@ -112,8 +112,9 @@ def predict(
     and names that are not text are \\uXXXX, and an apostrophe keeps a cell from being a formula.
 
     --ray predicts on all CPUs of a Ray cluster (auto, HOST:PORT; local: this machine). PHOTO may also be a list of
-    paths (.txt, .csv, .parquet), a .tar of photos, or an address (s3://, gs://). --out is then a folder that all nodes
-    see, or an address: it gets the same records as JSON lines and as Parquet, in files of --batch photos, and job.json.
+    paths (.txt, .csv, .tsv, .parquet), a .tar of photos, or an address (s3://, gs://). --out is then a folder that all
+    nodes see, or an address: it gets the same records as JSON lines and as Parquet, in files of --batch photos, and
+    job.json.
     --resume continues it after any crash, with the same model, --top-k, --threshold, --no-exif and versions.
     """
     if ray is not None:

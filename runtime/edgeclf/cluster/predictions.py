@@ -41,8 +41,8 @@ def predict(
     """Predict photos as a Ray dataset, for those who go on with it. Nothing runs until it is consumed.
 
     Args:
-        source: folders, files, patterns, lists of paths (.txt, .csv, .parquet), .tar files of photos, or addresses such
-            as ``s3://bucket/folder/``; one or several.
+        source: folders, files, patterns, lists of paths (.txt, .csv, .tsv, .parquet), .tar files of photos, or
+            addresses such as ``s3://bucket/folder/``; one or several.
         model: as for ``Classifier``; it is sent once to each node, and checked by its seal there.
         top_k: how many classes are ranked.
         threshold: as for ``Classifier``.

@@ -92,7 +92,7 @@ def connect(address: str | None, *, cpus: int | None = None, dashboard: bool = F
 
 
 def _start(ray: Any, address: str, options: dict[str, Any]) -> None:
-    """``ray.init``; a local cluster that did not start in time is started once more, under new names and ports.
+    """``ray.init``; a local cluster that did not start in time is started again, with new names and ports.
 
     What was started in vain, but for the node process, ends with this process.
     """

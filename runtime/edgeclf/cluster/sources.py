@@ -7,19 +7,20 @@ import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import IO, Any
+from typing import Any
 
 from edgeclf.cluster.addresses import is_address, opened
 from edgeclf.cluster.entries import Entry, failed
-from edgeclf.errors import PhotoError, UsageError
+from edgeclf.errors import DataError, PhotoError, UsageError
 from edgeclf.field.find_photos import STDIN, find_photos
 from edgeclf.files.hanging_disk import reason
 from edgeclf.files.in_tar import COMPRESSED
+from edgeclf.files.paths import in_folder
 from edgeclf.files.photo_names import FoundPath, is_ignored, is_photo_name
-from edgeclf.files.table_cells import COLUMNS, plain_name
+from edgeclf.files.table_cells import TABLES, cells_of, encoding_of, plain_name, used_columns
 from edgeclf.files.tar_index import members
 
-LISTS = (".txt", ".csv", ".parquet")
+LISTS = (".txt", *TABLES)
 _ROWS = 10_000  # of a Parquet list in memory at a time
 _TAR_BUFFER_BYTES = 2**16
 
@@ -30,7 +31,7 @@ def entries(sources: Sequence[str]) -> Iterator[Entry]:
     Sizes and times are known where listing gives them: in object stores, .tar files and lists that have them.
 
     Args:
-        sources: folders, files, patterns, .tar files of photos; lists of paths (.txt, .csv, .parquet); addresses.
+        sources: folders, files, patterns, .tar files of photos; lists of paths (.txt, .csv, .tsv, .parquet); addresses.
     """
     for source in sources:
         try:
@@ -97,7 +98,9 @@ def _in_list(source: str, ending: str) -> Iterator[Entry]:
     def entry(path: str, size: Any = None, modified: Any = None) -> Entry:
         inside = folder and not is_address(path) and not os.path.isabs(path)
         known = (int(size), str(modified)) if size not in (None, "") and modified not in (None, "") else (None, None)
-        return Entry(f"{folder}/{path}" if inside and is_address(folder) else os.path.join(folder, path), *known)
+        if inside and is_address(folder):
+            return Entry(f"{folder}/{path}", *known)
+        return Entry(path if is_address(path) else in_folder(folder, path), *known)
 
     try:
         with _binary(source) as file:
@@ -105,11 +108,12 @@ def _in_list(source: str, ending: str) -> Iterator[Entry]:
                 for row in _parquet_rows(file, source):
                     yield entry(*row)
                 return
-            text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline=None if ending == ".txt" else "")
+            encoding = encoding_of(file.peek(2))
+            text = io.TextIOWrapper(file, encoding, "surrogateescape", newline=None if ending == ".txt" else "")
             if ending == ".txt":
                 yield from (entry(path) for line in text if (path := line.rstrip("\n")))
                 return
-            rows = csv.reader(text)
+            rows = (cells for _, cells in cells_of(text))
             places = _columns(next(rows, []), source)
             for cells in rows:
                 if cells and (path := cells[places[0]]):
@@ -135,10 +139,13 @@ def _parquet_rows(file: Any, source: str) -> Iterator[tuple[Any, ...]]:
 
 def _columns(header: Sequence[str], source: str) -> list[int]:
     """The place of the column path, and those of size and modified if both are there."""
-    plain = [plain_name(name) for name in header]
-    place = next((plain.index(name) for name in COLUMNS["path"] if name in plain), None)
+    try:
+        place = used_columns(source, header, ["path"], DataError).get("path")
+    except DataError as error:
+        raise PhotoError("damaged", error.message, error.remedy, source) from error
     if place is None:
         raise PhotoError("damaged", f"{source}: has no column path", "name the column of the paths path", source)
+    plain = [plain_name(name) for name in header]
     both = "size" in plain and "modified" in plain
     return [place, plain.index("size"), plain.index("modified")] if both else [place]
 
@@ -220,9 +227,8 @@ def _moment(seconds: float) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{part:03}000000Z"
 
 
-def _binary(source: str) -> IO[bytes]:
+def _binary(source: str) -> io.BufferedReader:
     if not is_address(source):
-        return open(source, "rb", buffering=_TAR_BUFFER_BYTES)
+        return io.BufferedReader(io.FileIO(source), _TAR_BUFFER_BYTES)
     system, name = opened(source)
-    file: IO[bytes] = io.BufferedReader(system.open_input_file(name), _TAR_BUFFER_BYTES)
-    return file
+    return io.BufferedReader(system.open_input_file(name), _TAR_BUFFER_BYTES)

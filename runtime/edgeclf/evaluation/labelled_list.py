@@ -9,6 +9,7 @@ from pathlib import Path
 from edgeclf.class_names import SPLIT_NAMES, finder, several, shown, split_of
 from edgeclf.errors import UsageError
 from edgeclf.evaluation.labelled_photos import SPLIT_TEXT, LabelledPhotos, find_labelled_photos, no_class
+from edgeclf.files.paths import in_folder
 from edgeclf.files.table_cells import TABLES, read_rows, used_columns
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -71,7 +72,7 @@ def read_labelled_list(
             unknown.setdefault(part or "", Counter())[cell["label"]] += 1
             continue
         is_address = _ADDRESS.match(cell["path"])
-        path = cell["path"] if is_address else os.path.normpath(os.path.join(folder, _with_slashes(cell["path"])))
+        path = cell["path"] if is_address else os.path.normpath(in_folder(folder, cell["path"]))
         repeated += path in rows_of_part
         if (before := rows_of_part.setdefault(path, number)) != number:
             what = f"{shown(cell['path'])} is {classes[before]} on an earlier line, and {classes[number]} here"
@@ -96,11 +97,6 @@ def read_labelled_list(
         0,
         tuple(notes),
     )
-
-
-def _with_slashes(path: str) -> str:
-    """A path as this system writes it: lists are made on Windows, too."""
-    return path if os.sep == "\\" else path.replace("\\", "/")
 
 
 def _places(file: Path, header: Sequence[str]) -> dict[str, int]:

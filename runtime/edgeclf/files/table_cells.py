@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from edgeclf.class_names import several
 from edgeclf.errors import BackendError, DataError, EdgeclfError
@@ -26,6 +26,7 @@ _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 _AS_CSV = "save it as CSV UTF-8, with the columns path and label"
 _FIRST_LINE = "the first line names the columns: path,label"
 _PARQUET_MAGIC = b"PAR1"
+_UTF16 = "utf-16"
 _SNIFFED = 65_536  # bytes that tell the encoding and the separator
 
 Row = tuple[int, list[str]]
@@ -91,10 +92,10 @@ def read_rows(file: PathLike) -> Iterator[Row]:
         return
     if not head.strip():
         raise DataError(f"{file}: is empty", _FIRST_LINE)
-    utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    if file.suffix.lower() in _SPREADSHEETS or (b"\0" in head and not utf16):
+    encoding = encoding_of(head)
+    if file.suffix.lower() in _SPREADSHEETS or (b"\0" in head and encoding != _UTF16):
         raise DataError(f"{file}: is not a text file", _AS_CSV)
-    rows = _text_rows(file, "utf-16" if utf16 else "utf-8-sig")
+    rows = _text_rows(file, encoding)
     header = next(rows, None)
     if header is None:  # separators only
         raise DataError(f"{file}: is empty", _FIRST_LINE)
@@ -102,18 +103,33 @@ def read_rows(file: PathLike) -> Iterator[Row]:
     yield from rows
 
 
+def encoding_of(head: bytes) -> str:
+    """The encoding of text that begins with these bytes: UTF-16 with its byte order mark, else UTF-8."""
+    return _UTF16 if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+
+
+def cells_of(text: IO[str]) -> Iterator[Row]:
+    """The rows of CSV or TSV with the separators of ``read_rows``: the line and the cells as they are.
+
+    Args:
+        text: opened with ``newline=""``.
+    """
+    skipped = 0
+    first = text.readline(_SNIFFED)
+    if stated := _stated_separator(first):
+        skipped, first = 1, text.readline(_SNIFFED)
+    reader = csv.reader(itertools.chain([first], text), delimiter=stated or _separator(first))
+    for cells in reader:
+        yield reader.line_num + skipped, cells
+
+
 def _text_rows(file: Path, encoding: str) -> Iterator[Row]:
     try:
         with file.open(encoding=encoding, errors="surrogateescape", newline="") as text:
-            skipped = 0
-            first = text.readline(_SNIFFED)
-            if stated := _stated_separator(first):
-                skipped, first = 1, text.readline(_SNIFFED)
-            reader = csv.reader(itertools.chain([first], text), delimiter=stated or _separator(first))
-            for cells in reader:
+            for line, cells in cells_of(text):
                 stripped = [cell.strip() for cell in cells]
                 if any(stripped):
-                    yield reader.line_num + skipped, stripped
+                    yield line, stripped
     except (OSError, UnicodeError, csv.Error) as error:
         raise DataError(f"{file}: cannot be read ({error})", _AS_CSV) from error
 

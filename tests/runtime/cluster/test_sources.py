@@ -56,6 +56,39 @@ def test_tables_with_and_without_sizes(many: Path, ending: str) -> None:
         assert {entry.size for entry in entries([str(file)])} == {7 if sized else None}
 
 
+@pytest.mark.parametrize(("separator", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (",", "utf-8")])
+def test_lists_as_spreadsheets_on_windows_write_them(many: Path, separator: str, encoding: str) -> None:
+    rows = ["species", "path"], *(["king", str(path.relative_to(many))] for path in sorted(many.rglob("*.jpg")))
+    lines = [separator.join(row).replace("/", "\\") for row in rows]
+    for ending, wanted in (
+        (".csv", lines),
+        (".tsv", lines),
+        (".txt", [line.split(separator)[1] for line in lines[1:]]),
+    ):
+        (many / f"list{ending}").write_bytes("\r\n".join(wanted).encode(encoding))
+        assert names(many / f"list{ending}") == NAMES
+        assert all(os.path.exists(entry.path) for entry in entries([str(many / f"list{ending}")]))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a name that Windows does not allow")
+def test_a_backslash_may_be_a_part_of_a_name(many: Path) -> None:
+    (many / "a\\b.jpg").touch()
+    (many / "list.txt").write_text("a\\b.jpg\na\\p0.jpg\n")
+    assert [entry.path for entry in entries([str(many / "list.txt")])] == [f"{many}/a\\b.jpg", f"{many}/a/p0.jpg"]
+
+
+def test_a_list_on_this_machine_may_name_addresses(many: Path) -> None:
+    (many / "list.csv").write_text("path\ns3://bucket/a.jpg\na/p0.jpg\n")
+    assert [entry.path for entry in entries([str(many / "list.csv")])] == ["s3://bucket/a.jpg", f"{many}/a/p0.jpg"]
+
+
+def test_a_list_that_may_mean_two_columns_is_one_error(many: Path) -> None:
+    (many / "list.csv").write_text("file,image\na,b\n")
+    (entry,) = entries([str(many / "list.csv")])
+    assert entry.error is not None
+    assert "may all be the path" in entry.error[1]
+
+
 def test_a_table_without_paths_is_one_error(many: Path) -> None:
     (many / "list.csv").write_text("species\nking\n")
     (entry,) = entries([str(many / "list.csv")])

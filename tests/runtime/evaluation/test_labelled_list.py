@@ -1,6 +1,7 @@
 """Photos and their classes from a list: the same evaluation as from class folders."""
 
 import csv
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +107,13 @@ def test_rows_of_other_classes_and_repeated_rows(tmp_path: Path) -> None:
 def test_a_list_made_on_windows(tmp_path: Path) -> None:
     file = written(tmp_path / "l.csv", "path;label\r\nphotos\\cat\\1.jpg;cat\r\n")
     assert read_labelled_list(file, TWO).photos == ((str(tmp_path / "photos" / "cat" / "1.jpg"), 0),)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a name that Windows does not allow")
+def test_a_backslash_may_be_a_part_of_a_name(tmp_path: Path) -> None:
+    (tmp_path / "cat\\1.jpg").touch()
+    file = written(tmp_path / "l.csv", "path,label\ncat\\1.jpg,cat\n")
+    assert read_labelled_list(file, TWO).photos == ((str(tmp_path / "cat\\1.jpg"), 0),)
 
 
 def test_labels_of_another_split_do_not_count(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """From the rows of a labels table to photos: where their paths lead, and what is left out."""
 
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -57,6 +58,13 @@ def test_ways_to_write_a_path(photos: Path, path: str) -> None:
     assert placed(here, photos) == {"train": {"cam1/b.jpg": "x", "d.jpg": "y"}}
     told = [note for note in here.notes if "of the table found" in note]
     assert len(told) == (path in ("b.jpg", "CAM1/B.jpg")), "a guess is told"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a name that Windows does not allow")
+def test_a_backslash_may_be_a_part_of_a_name(photos: Path) -> None:
+    put(photos / "photos" / "cam1\\b.jpg", 9)
+    here = found(photos, "path,label\ncam1\\b.jpg,x\ncam1/b.jpg,y\ncam2\\a.jpg,y\n")
+    assert placed(here, photos) == {"train": {"cam1\\b.jpg": "x", "cam1/b.jpg": "y", "cam2/a.jpg": "y"}}
 
 
 def test_every_mistake_of_the_paths_in_one_pass(photos: Path) -> None:

@@ -10,6 +10,7 @@ from edgeclf.class_names import finder, several, shown, split_of
 from edgeclf.errors import DataError
 from edgeclf.evaluation.folder_name_rules import HELD_OUT, SPLITS, unreadable_folder
 from edgeclf.files.in_tar import is_file
+from edgeclf.files.paths import in_folder
 from edgeclf.files.photo_names import has_raw_suffix, is_photo_name
 from edgeclf.files.walk import image_files
 
@@ -119,8 +120,7 @@ class _Folders:
 
     def find(self, row: LabelRow, problems: list[Problem]) -> Path | None:
         """The photo of a row; None with a problem added if there is none, or if there are several."""
-        text = row.path if "\\" not in row.path else row.path.replace("\\", "/")
-        places = list(dict.fromkeys(os.path.normpath(os.path.join(start, text)) for start in self._starts))
+        places = list(dict.fromkeys(os.path.normpath(in_folder(start, row.path)) for start in self._starts))
         there = [place for place in places if place in self.photos]
         if len(there) == 1 or (there and there[0] == places[0] and len(self.roots) == 1):
             return Path(there[0])
@@ -134,7 +134,7 @@ class _Folders:
                 return Path(exists)  # in a folder or with a name that a walk leaves out
             else:
                 kind, why = "table-not-photos", " is a camera raw file" if has_raw_suffix(exists) else ""
-        elif not os.path.isabs(text):
+        elif not os.path.isabs(text := row.path.replace("\\", "/")):
             ends = self._ending_in(os.path.normpath(text))
             if len(ends) == 1:
                 same = unicodedata.normalize("NFC", ends[0]).endswith(unicodedata.normalize("NFC", text))
