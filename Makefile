@@ -15,7 +15,8 @@ help: ## list the targets
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -e ".[dev]"
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true # as pip would, but on all CPUs; a few are templates
 	@touch $@
 
 $(DOCS_READY): $(READY)

@@ -152,7 +152,7 @@ def _compressed(data: bytes) -> bytes:
         from zopfli.gzip import compress
     except ImportError:
         return gzip.compress(data, 9, mtime=0)
-    found: bytes = compress(data, numiterations=5)
+    found: bytes = compress(data, numiterations=1)  # five: 0.1 % smaller, 1.6 times as long
     return found
 
 

@@ -198,7 +198,7 @@ def write(rows: Sequence[dict[str, object]], path: Path) -> None:
 
 
 def table(rows: Sequence[dict[str, object]]) -> list[str]:
-    """Means over seeds, in Markdown; times are relative to training anew on the same photos."""
+    """Means (lowest to highest) over seeds, in Markdown; times are relative to training anew on the same photos."""
     lines = [
         "| data | photos | training | all classes | old classes | new class | time |",
         "|---" * 7 + "|",
@@ -218,7 +218,10 @@ def table(rows: Sequence[dict[str, object]]) -> list[str]:
 
 def _mean(values: Sequence[object]) -> str:
     known = [float(v) for v in values if v is not None]  # type: ignore[arg-type]
-    return f"{100 * np.mean(known):.1f}" if known else "-"
+    if not known:
+        return "-"
+    span = f" ({100 * min(known):.1f} to {100 * max(known):.1f})" if len(known) > 1 else ""
+    return f"{100 * np.mean(known):.1f}{span}"
 
 
 if __name__ == "__main__":

@@ -28,6 +28,11 @@ def edgeclf(*arguments: object) -> str:
     return done.stdout
 
 
+def name_of(source: Path) -> str:
+    """The data set's name: the folder's, or that of the folder around train/."""
+    return source.parent.name if source.name == "train" else source.name
+
+
 def divide(source: Path, folder: Path, chance: random.Random, per_class: int, pool: int) -> None:
     """Copy photos to ``known/<class>``, ``held-out/<class>`` and ``pool/<class>--<name>``, each content once."""
     seen: set[bytes] = set()
@@ -69,7 +74,7 @@ def chosen(arm: str, folder: Path, model: Path, count: int, chance: random.Rando
 def walk(source: Path, seed: int, given: argparse.Namespace, known: set[tuple[object, ...]]) -> None:
     """Measure what is not in ``known`` yet, and add a line for each."""
     arms = [(arm, again) for arm in given.arms for again in range(given.repeat)]
-    if all((source.name, seed, *arm) in known for arm in arms):
+    if all((name_of(source), seed, *arm) in known for arm in arms):
         return
     chance = random.Random(seed)  # noqa: S311
     with tempfile.TemporaryDirectory() as name:
@@ -78,7 +83,7 @@ def walk(source: Path, seed: int, given: argparse.Namespace, known: set[tuple[ob
         size = ("--image-size", given.image_size)
         first, before = trained(folder, "first", folder / "known", "--seed", seed, *size)
         for arm, again in arms:
-            if (source.name, seed, arm, again) in known:
+            if (name_of(source), seed, arm, again) in known:
                 continue
             photos = chosen(arm, folder, first, given.labels, random.Random(1000 * again + seed))  # noqa: S311
             run = f"{arm}-{again}"
@@ -88,7 +93,7 @@ def walk(source: Path, seed: int, given: argparse.Namespace, known: set[tuple[ob
                 shutil.copy(photo, folder / f"{run}-photos" / label / f"new-{own}")
             options = ("--from", folder / "first", "--seed", seed + 100 * again)
             _, after = trained(folder, run, folder / f"{run}-photos", *options)
-            line = {"data": source.name, "seed": seed, "arm": arm, "again": again, "before": before, "after": after}
+            line = {"data": name_of(source), "seed": seed, "arm": arm, "again": again, "before": before, "after": after}
             with open(given.out, "a") as file:
                 print(json.dumps(line), file=file)
             print(json.dumps(line), flush=True)
