@@ -1,4 +1,4 @@
-"""A class is added to a trained network: `train --from RUN` against training anew, and what the old classes lose.
+"""A class, or more photos, are added to a trained network: `train --from RUN` against training anew.
 
     python benchmarks/few_photos/new_class.py ../shared/data --out /tmp/new-class
     python benchmarks/few_photos/new_class.py ../shared/data --out /tmp/new-class \\
@@ -13,6 +13,8 @@ Of each data set four classes are trained; then the fifth, the last by name, is 
     from-...      the same with lower rates, or with the backbone frozen
     few-old       `--from`, 3 epochs, `--no-earlier-photos`: the new class, and only 3 photos of each old one
     few-old-again the same folder, with the earlier photos (the default)
+    more-anew     as many photos again of each of the five classes, trained with the first ones from ImageNet weights
+    more-...      the same photos given to `--from` the five-class network `anew`
 
 With `--merge`, rows for a merged class are compared instead: every pair of the five classes of the `anew` runs is
 united without training, with the mean of the two rows and a bias larger by log 2 (what `--merge` does), by 0 and by
@@ -52,8 +54,16 @@ ARMS = {
     "from-3-mid": ("base", "new", {"epochs": 3, "head_lr": 1e-3, "backbone_lr": 1e-4}),
     "from-8-low": ("base", "new", {"epochs": 8, "head_lr": 1e-3, "backbone_lr": 3e-5}),
     "from-8-frozen": ("base", "new", {"epochs": 8, "freeze_epochs": 8}),
+    "from-8-mid": ("base", "new", {"epochs": 8, "head_lr": 1e-3, "backbone_lr": 1e-4}),
     "few-old": ("base", "few", {"epochs": 3, "earlier_photos": False}),
     "few-old-again": ("base", "few", {"epochs": 3}),
+    "more-anew": (None, "both", {"epochs": 8}),
+    "more-8": ("anew", "more", {"epochs": 8}),
+    "more-8-mid": ("anew", "more", {"epochs": 8, "head_lr": 1e-3, "backbone_lr": 1e-4}),
+    "more-8-low": ("anew", "more", {"epochs": 8, "head_lr": 1e-3, "backbone_lr": 3e-5}),
+    "more-3": ("anew", "more", {"epochs": 3}),
+    "more-3-mid": ("anew", "more", {"epochs": 3, "head_lr": 1e-3, "backbone_lr": 1e-4}),
+    "more-3-low": ("anew", "more", {"epochs": 3, "head_lr": 1e-3, "backbone_lr": 3e-5}),
 }
 
 
@@ -94,9 +104,12 @@ def one_cell(
         photos = sorted((source / label).iterdir())
         order = np.random.default_rng([seed, len(photos)]).permutation(len(photos))
         chosen = [photos[i] for i in order[: count + TEST_PHOTOS]]
+        more = [photos[i] for i in order[count + TEST_PHOTOS : 2 * count + TEST_PHOTOS]]
         test += [Sample(p.absolute(), label, p.stat().st_size) for p in chosen[count:]]
         for folder, used in (("all", count), ("new" if label == classes[-1] else "old", count)):
             link(here / folder / label, chosen[:used])
+        link(here / "more" / label, more)
+        link(here / "both" / label, [*chosen[:count], *more])
         link(here / "few" / label, chosen[: count if label == classes[-1] else 3])
         link(here / "test" / label, chosen[count:])
     rows = []
