@@ -10,7 +10,7 @@ Of each data set four classes are trained; then the fifth, the last by name, is 
     anew-3        the same, 3 epochs
     from-3        `--from` the network of four classes, 3 epochs; the four classes' photos are used again
     from-8        the same, 8 epochs
-    from-...      the same with lower rates, or with the backbone frozen
+    from-...      the same with lower rates, with the backbone frozen, or with the best epoch kept, not the last
     few-old       `--from`, 3 epochs, `--no-earlier-photos`: the new class, and only 3 photos of each old one
     few-old-again the same folder, with the earlier photos (the default)
     more-anew     as many photos again of each of the five classes, trained with the first ones from ImageNet weights
@@ -20,7 +20,7 @@ With `--merge`, rows for a merged class are compared instead: every pair of the 
 united without training, with the mean of the two rows and a bias larger by log 2 (what `--merge` does), by 0 and by
 other choices; against the exact union, log(exp(z1) + exp(z2)), which one row cannot give.
 
-All are tested on 100 photos of each class that no run has seen. A run that is there already is not made again, so an
+All are tested on --test photos of each class that no run has seen. A run that is there already is not made again, so an
 interrupted benchmark goes on. Times are processor seconds of training, which other processes change little.
 """
 
@@ -43,12 +43,12 @@ from edgeclf_training.evaluation.predictions import predict
 from edgeclf_training.networks import Network
 from numpy.typing import NDArray
 
-TEST_PHOTOS = 100
 OPTIONS = TrainOptions(workers=0)
 ARMS = {
     "anew": (None, "all", {"epochs": 8}),
     "anew-3": (None, "all", {"epochs": 3}),
     "from-3": ("base", "new", {"epochs": 3}),
+    "from-3-best": ("base", "new", {"epochs": 3, "keep": "best"}),
     "from-8": ("base", "new", {"epochs": 8}),
     "from-3-low": ("base", "new", {"epochs": 3, "head_lr": 1e-3, "backbone_lr": 3e-5}),
     "from-3-mid": ("base", "new", {"epochs": 3, "head_lr": 1e-3, "backbone_lr": 1e-4}),
@@ -59,11 +59,10 @@ ARMS = {
     "few-old-again": ("base", "few", {"epochs": 3}),
     "more-anew": (None, "both", {"epochs": 8}),
     "more-8": ("anew", "more", {"epochs": 8}),
-    "more-8-mid": ("anew", "more", {"epochs": 8, "head_lr": 1e-3, "backbone_lr": 1e-4}),
+    "more-8-best": ("anew", "more", {"epochs": 8, "keep": "best"}),
     "more-8-low": ("anew", "more", {"epochs": 8, "head_lr": 1e-3, "backbone_lr": 3e-5}),
     "more-3": ("anew", "more", {"epochs": 3}),
-    "more-3-mid": ("anew", "more", {"epochs": 3, "head_lr": 1e-3, "backbone_lr": 1e-4}),
-    "more-3-low": ("anew", "more", {"epochs": 3, "head_lr": 1e-3, "backbone_lr": 3e-5}),
+    "more-3-best": ("anew", "more", {"epochs": 3, "keep": "best"}),
 }
 
 
@@ -74,6 +73,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=["flowers", "food5"])
     parser.add_argument("--photos", nargs="+", type=int, default=[30, 100], help="of each class")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--test", type=int, default=100, help="photos of each class that no run sees")
     parser.add_argument("--image-size", type=int, default=128)
     parser.add_argument("--arms", nargs="+", default=list(ARMS))
     parser.add_argument("--merge", action="store_true", help="compare rows for merged classes, on runs that are there")
@@ -85,14 +85,14 @@ def main() -> None:
     for name in args.sets:
         for count in args.photos:
             for seed in args.seeds:
-                rows += one_cell(args.data, args.out, name, count, seed, args.arms, args.image_size)
+                rows += one_cell(args.data, args.out, name, count, seed, args.arms, args.image_size, args.test)
                 write(rows, args.out / "new_class.csv")
     for line in table(rows):
         print(line)
 
 
 def one_cell(
-    data: Path, out: Path, name: str, count: int, seed: int, arms: Sequence[str], size: int
+    data: Path, out: Path, name: str, count: int, seed: int, arms: Sequence[str], size: int, tests: int
 ) -> list[dict[str, object]]:
     """Train every arm on one choice of photos, and test each."""
     source = data / name / "train" if (data / name / "train").is_dir() else data / name
@@ -103,8 +103,8 @@ def one_cell(
     for label in classes:
         photos = sorted((source / label).iterdir())
         order = np.random.default_rng([seed, len(photos)]).permutation(len(photos))
-        chosen = [photos[i] for i in order[: count + TEST_PHOTOS]]
-        more = [photos[i] for i in order[count + TEST_PHOTOS : 2 * count + TEST_PHOTOS]]
+        chosen = [photos[i] for i in order[: count + tests]]
+        more = [photos[i] for i in order[count + tests : 2 * count + tests]]
         test += [Sample(p.absolute(), label, p.stat().st_size) for p in chosen[count:]]
         for folder, used in (("all", count), ("new" if label == classes[-1] else "old", count)):
             link(here / folder / label, chosen[:used])
@@ -113,8 +113,9 @@ def one_cell(
         link(here / "few" / label, chosen[: count if label == classes[-1] else 3])
         link(here / "test" / label, chosen[count:])
     rows = []
-    base = run_of(here / "old", here / "base", seed, {"epochs": 8, **start_options}, None)
-    for arm in ("base", *arms):
+    if with_base := any(ARMS[arm][0] == "base" for arm in arms):
+        base = run_of(here / "old", here / "base", seed, {"epochs": 8, **start_options}, None)
+    for arm in ("base", *arms) if with_base else arms:
         start, folder, options = (None, "old", {}) if arm == "base" else ARMS[arm]
         options = options if start else {**options, **start_options}
         seconds = base if arm == "base" else run_of(here / folder, here / arm, seed, options, start and here / start)

@@ -13,6 +13,7 @@ import pytest
 import torch
 import torchvision
 from edgeclf.cli.console import Console
+from edgeclf.evaluation.metrics import wilson_interval
 from edgeclf.events import Event, Progress
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.dataset.samples import Split
@@ -148,12 +149,45 @@ def test_going_on_from_a_run_with_more_photos_and_a_new_class(run: Run, class_fo
     assert on.metrics[0].accuracy >= 0.6, "it starts from what the earlier run knew"
 
 
-def test_going_on_never_ends_worse_than_it_began(run: Run, class_folders: Path, tmp_path: Path) -> None:
+def test_going_on_never_ends_clearly_worse_than_it_began(run: Run, class_folders: Path, tmp_path: Path) -> None:
     wild = TrainOptions(epochs=1, batch_size=8, workers=0, head_lr=0.5, backbone_lr=0.5)
     on = train([class_folders], tmp_path / "on", wild, start=run)
     assert on.metrics == run.metrics
     for name, tensor in run.network().state_dict().items():
         assert torch.equal(tensor, on.network().state_dict()[name]), name
+    page = (on.folder / "report.html").read_text()
+    assert "Every epoch did clearly worse on the validation photos" in page
+
+
+@pytest.mark.parametrize(
+    ("keep", "above_the_floor", "kept"),
+    [
+        (None, (0.1, 0.01), 2),  # the last one, though the earlier network and epoch 1 look better
+        (None, (0.01, -0.01), 1),
+        (None, (-0.01, -0.02), 0),
+        ("best", (0.1, 0.01), 1),
+        ("best", (-0.01, 0.01), 2),
+        ("best", (-0.01, -0.02), 0),
+    ],
+)
+def test_going_on_keeps_an_epoch_that_is_not_clearly_worse(
+    keep: Any,
+    above_the_floor: tuple[float, float],
+    kept: int,
+    run: Run,
+    class_folders: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    floor, _ = wilson_interval(run.metrics[0].correct, run.metrics[0].photos)
+    real, given = fine_tuning.FineTuning.epoch_metrics, iter(above_the_floor)
+
+    def told(self: fine_tuning.FineTuning) -> dict[str, float]:
+        return {**real(self), "val_accuracy": floor + next(given)}
+
+    monkeypatch.setattr(fine_tuning.FineTuning, "epoch_metrics", told)
+    options = TrainOptions(epochs=2, freeze_epochs=0, batch_size=8, workers=0, keep=keep)
+    assert train([class_folders], tmp_path / "on", options, start=run, report=False).best_epoch == kept
 
 
 def test_ctrl_c_says_what_is_left(

@@ -121,9 +121,17 @@ class TrainOptions:
     ema: float = _key(
         0.998, "Decay of the moving average of the weights, which is validated and saved; 0: off.", "D", 0, 0.99999
     )
-    early_stopping: int = _key(10, "Stop a phase after this many epochs without improvement; 0: off.", "N", 0, 100_000)
-    keep: Literal["best", "last"] = _key(
-        "best", "Which epoch's weights are saved: best by validation, or last; always last with --folds."
+    early_stopping: int | None = _key(
+        None,
+        "Stop a phase after this many epochs without improvement; 0: off; default: 10; 0 with --from.",
+        "N",
+        0,
+        100_000,
+    )
+    keep: Literal["best", "last"] | None = _key(
+        None,
+        "Which epoch's weights are saved: best by validation, or last; default: best; last with --from, always "
+        "with --folds.",
     )
 
     augment: Literal["default", "none"] = _key("default", "Augmentation of training photos; none: no augmentation.")

@@ -59,6 +59,9 @@ def resolve(options: TrainOptions, start: TrainOptions | None = None) -> TrainOp
             head=options.head or spec.default_head,  # type: ignore[arg-type]
             image_size=_value_or(options.image_size, spec.image_size),
             crop_fraction=_value_or(options.crop_fraction, 0.875) if options.resize == "crop" else 1.0,
+            # The validation photos have chosen the earlier network's epoch: a comparison with them favours it.
+            early_stopping=_value_or(options.early_stopping, 10 if start is None else 0),
+            keep=options.keep or ("best" if start is None else "last"),
             freeze_epochs=_value_or(options.freeze_epochs, max(0, min(1 if pretrained else 0, options.epochs - 1))),
             head_lr=_value_or(options.head_lr, 3e-3 if pretrained else spec.scratch_lr),
             frozen_head_lr=_value_or(

@@ -36,10 +36,12 @@ def finish(run: Run, network: Network, history: History, on_event: Listener, rep
             on_event,
             f"{len(epochs)} of {o.epochs} epochs: --early-stopping, {o.early_stopping} without improvement",
         )
-    if epochs and history.best.phase != epochs[-1].phase and o.keep != "last":
+    if epochs and history.best.epoch and history.best.phase != epochs[-1].phase and o.keep != "last":
         say(on_event, f"no {epochs[-1].phase} epoch was better; try more --epochs or a lower --backbone-lr")
-    which = f"epoch {history.best.epoch}" if history.best.epoch else "the initial weights"
-    say(on_event, f"{run.options.keep}: {which}; its weights are kept")
+    if history.best.epoch:
+        say(on_event, f"{o.keep}: epoch {history.best.epoch}; its weights are kept")
+    elif epochs:
+        say(on_event, "every epoch was clearly worse than the network before, whose weights are kept")
     divergence = diverged([e.loss for e in epochs], history.best.epoch, len(run.classes))
     if divergence and not divergence.weights_unusable:
         say(on_event, f"{divergence.message}; {LOWER_LEARNING_RATE}")

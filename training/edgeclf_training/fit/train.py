@@ -217,7 +217,7 @@ def _fit(
 ) -> Run:
     """From a prepared network to a finished run folder; ``initial`` makes the network that folds start from."""
     o, classes = run.options, len(run.classes)
-    history = History(run.folder, o.keep, o.early_stopping, partial(report_epoch, on_event, o.epochs))
+    history = History(run.folder, o.keep or "best", o.early_stopping or 0, partial(report_epoch, on_event, o.epochs))
     resumed = resumed and history.resume(network)
     if resumed:
         say(on_event, f"resuming after epoch {len(history.epochs)} of {o.epochs}")
@@ -236,7 +236,7 @@ def _fit(
                     before = evaluate(network, _batches(run, run.split.val), classes, "validation", o.device)
                 right = f"{before.correct} of {before.photos} validation photos right ({before.accuracy:.1%})"
                 say(on_event, f"before: {right}")
-                history.start_from(network, before.accuracy)
+                history.start_from(network, before.correct, before.photos)
             train, val = photo_sets(run)
             fit_phases(
                 network,

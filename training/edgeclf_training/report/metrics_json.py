@@ -57,7 +57,7 @@ def collect_metrics(
         doubts = doubtful_labels(predictions[0], run.classes, calibration.temperature)
     parts = {"train": split.train, "validation": split.val, "test": split.test}
     counted = {part: Counter(sample.label for sample in samples) for part, samples in parts.items()}
-    best = best_epoch(curves, run.metrics, run.options.keep) if run.best_epoch is None else run.best_epoch
+    best = best_epoch(curves, run.metrics, run.options.keep or "best") if run.best_epoch is None else run.best_epoch
     loss = "train_loss" if split.folds else "val_loss"  # with folds, nothing is validated while the last network trains
     divergence = diverged([row.get(loss) for row in curves], best, len(run.classes))
     return {

@@ -13,6 +13,7 @@ from typing import IO, Any
 import pytorch_lightning as pl
 import torch
 from edgeclf.errors import DataError
+from edgeclf.evaluation.metrics import wilson_interval
 from edgeclf.files.atomic_write import write_atomically
 from lightning_fabric.plugins import CheckpointIO
 from torch import Tensor
@@ -73,19 +74,26 @@ class History(pl.callbacks.Checkpoint):
         self.phase = 0  # index of the current phase
         self.phase_done = False
         self._better = 0  # the last epoch that was better than all before it
+        self._floor = 0.0  # validation accuracy below which an epoch is clearly worse than the initial weights
         self._weights: dict[str, Tensor] = {}
         self.folder, self._keep, self._patience, self._report = folder, keep, patience, report
         self.run_folder = run_folder or folder
         self._started = 0.0
 
-    def start_from(self, network: Network, accuracy: float) -> None:
-        """Record the initial weights as epoch 0, so that the run never saves weights that are worse than these.
+    def start_from(self, network: Network, correct: int, photos: int) -> None:
+        """Record the initial weights as epoch 0, so that the run never saves weights that are clearly worse than these.
+
+        Clearly worse is a validation accuracy below the 95 % interval of theirs. A stricter rule would keep them too
+        often: they were chosen by many of the same validation photos, so their accuracy there is too good
+        (docs/few-photos.md).
 
         Args:
             network: has these weights.
-            accuracy: their validation accuracy, 0..1.
+            correct: validation photos that it predicts correctly.
+            photos: all validation photos.
         """
-        self.best = Epoch(0, "before", math.inf, 0.0, math.inf, accuracy, 0.0)
+        self._floor, _ = wilson_interval(correct, photos)
+        self.best = Epoch(0, "before", math.inf, 0.0, math.inf, self._floor, 0.0)
         self._weights = _copy(network)
         if trainer_rank() == 0:
             self._write_weights()
@@ -101,7 +109,8 @@ class History(pl.callbacks.Checkpoint):
         self.epochs.append(epoch)
         if is_better(_accuracy_and_loss(epoch), map(_accuracy_and_loss, self._earlier())):
             self._better = epoch.epoch
-        if math.isfinite(epoch.loss) and (self._better == epoch.epoch or self._keep == "last"):
+        kept = self._better == epoch.epoch or (self._keep == "last" and not epoch.val_accuracy < self._floor)
+        if math.isfinite(epoch.loss) and kept:
             self.best = epoch
             self._weights = _copy(pl_module.validated)
         in_phase = trainer.current_epoch + 1
@@ -136,6 +145,7 @@ class History(pl.callbacks.Checkpoint):
             "phase": self.phase,
             "phase_done": self.phase_done,
             "better": self._better,
+            "floor": self._floor,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -145,6 +155,7 @@ class History(pl.callbacks.Checkpoint):
         self._weights = state_dict["weights"]
         self.phase, self.phase_done = state_dict["phase"], state_dict["phase_done"]
         self._better = state_dict["better"]
+        self._floor = state_dict.get("floor", 0.0)  # runs that an older version began have none
 
     def resume(self, network: Network) -> bool:
         """Load the checkpoint of the run folder; returns whether there is one.
