@@ -128,11 +128,10 @@ class ReviewFolder:
         number = 1
         while True:
             target = folder / numbered(name, number)
-            if target.exists():
-                if same(target):
-                    return target
-            elif write_new(target, write):
+            if not target.exists() and write_new(target, write):
                 sync_folder(folder)
+                return target
+            if target.exists() and same(target):  # perhaps since a moment ago, by another thread
                 return target
             number += 1
 

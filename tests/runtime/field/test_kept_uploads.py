@@ -3,14 +3,17 @@
 import os
 import time
 from collections import namedtuple
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 from edgeclf.errors import RecordError, UsageError
 from edgeclf.field import review
 from edgeclf.field.review import ReviewFolder
 from edgeclf.field.sorting import SortFolder
+from edgeclf.files.atomic_write import write_new
 from helpers import draw
 from sort_folders import LABELS
 
@@ -133,3 +136,19 @@ def test_two_uploads_whose_hashes_begin_alike_are_both_kept(tmp_path: Path, monk
     uploads = [b"photo %d" % number for number in range(40)]  # 16 digits: some have the same
     kept = [ReviewFolder(tmp_path).keep(data, "a.jpg", "king") for data in uploads]
     assert [path.read_bytes() for path in kept] == uploads
+
+
+@pytest.mark.parametrize(("meanwhile", "names"), [(b"photo", ["a.jpg"]), (b"other", ["a-2.jpg", "a.jpg"])])
+def test_a_photo_that_another_thread_keeps_at_the_same_moment_is_kept_once(
+    meanwhile: bytes, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(path: Path, write: Callable[[IO[bytes]], Any]) -> bool:
+        if path.name == "a.jpg":
+            path.write_bytes(meanwhile)
+        return write_new(path, write)
+
+    monkeypatch.setattr("edgeclf.field.review.write_new", late)
+    place = tmp_path / "_unsorted" / "king"
+    assert ReviewFolder(tmp_path).keep(b"photo", "a.jpg", "king") == place / names[0]
+    assert sorted(path.name for path in place.iterdir()) == names
+    assert (place / names[0]).read_bytes() == b"photo"

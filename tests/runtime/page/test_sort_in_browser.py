@@ -1,6 +1,7 @@
 """The sorting page in a real browser: Debian's Chromium."""
 
 import contextlib
+import os
 import re
 import signal
 import time
@@ -85,11 +86,11 @@ def fill(folder: Path, count: int = 6, first: int = 0) -> None:
 
 
 def photos(folder: Path) -> dict[str, list[str]]:
-    """Folder -> the names in it."""
+    """Folder -> the names in it; folders may come and go meanwhile."""
     return {
-        path.relative_to(folder).as_posix(): names
-        for path in sorted(folder.rglob("*"))
-        if path.is_dir() and (names := sorted(p.name for p in path.glob("*.jpg")))
+        Path(path).relative_to(folder).as_posix(): photos
+        for path, _, names in os.walk(folder)
+        if path != str(folder) and (photos := sorted(name for name in names if name.endswith(".jpg")))
     }
 
 
