@@ -32,8 +32,8 @@ class TrainOptions:
 
     arch: str = _key(
         "efficientnet_lite0",
-        "efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, resnet18, resnet50, vgg16, mobilenet_v2,"
-        " mobilenet_v3_large, squeezenet1_1, cnn4,"
+        "efficientnet_lite0 (begin with it), efficientnet_lite1, efficientnet_lite2, resnet18, resnet50, vgg16,"
+        " mobilenet_v2, mobilenet_v3_large, squeezenet1_1, cnn4,"
         " timm:NAME for any network of timm (extra [timm]), such as timm:convnext_atto or timm:resnet18.a1_in1k,"
         " or one of an installed package.",
         "NAME",
