@@ -160,20 +160,21 @@ def test_going_on_never_ends_clearly_worse_than_it_began(run: Run, class_folders
 
 
 @pytest.mark.parametrize(
-    ("keep", "above_the_floor", "kept"),
+    ("keep", "above_the_floor", "kept", "said"),
     [
-        (None, (0.1, 0.01), 2),  # the last one, though the earlier network and epoch 1 look better
-        (None, (0.01, -0.01), 1),
-        (None, (-0.01, -0.02), 0),
-        ("best", (0.1, 0.01), 1),
-        ("best", (-0.01, 0.01), 2),
-        ("best", (-0.01, -0.02), 0),
+        (None, (0.1, 0.01), 2, "last: epoch 2; its"),  # though the earlier network and epoch 1 look better
+        (None, (0.01, -0.01), 1, "last: epoch 1, after which it diverged or became clearly worse than before; its"),
+        (None, (-0.01, -0.02), 0, "every epoch was clearly worse than the network before, whose"),
+        ("best", (0.1, 0.01), 1, "best: epoch 1; its"),
+        ("best", (-0.01, 0.01), 2, "best: epoch 2; its"),
+        ("best", (-0.01, -0.02), 0, "every epoch was clearly worse than the network before, whose"),
     ],
 )
 def test_going_on_keeps_an_epoch_that_is_not_clearly_worse(
     keep: Any,
     above_the_floor: tuple[float, float],
     kept: int,
+    said: str,
     run: Run,
     class_folders: Path,
     tmp_path: Path,
@@ -187,7 +188,10 @@ def test_going_on_keeps_an_epoch_that_is_not_clearly_worse(
 
     monkeypatch.setattr(fine_tuning.FineTuning, "epoch_metrics", told)
     options = TrainOptions(epochs=2, freeze_epochs=0, batch_size=8, workers=0, keep=keep)
-    assert train([class_folders], tmp_path / "on", options, start=run, report=False).best_epoch == kept
+    told_events = list[Event]()
+    on = train([class_folders], tmp_path / "on", options, start=run, report=False, on_event=told_events.append)
+    assert on.best_epoch == kept
+    assert f"{said} weights are kept" in [str(getattr(event, "text", "")) for event in told_events]
 
 
 def test_ctrl_c_says_what_is_left(

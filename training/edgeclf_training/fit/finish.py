@@ -38,10 +38,8 @@ def finish(run: Run, network: Network, history: History, on_event: Listener, rep
         )
     if epochs and history.best.epoch and history.best.phase != epochs[-1].phase and o.keep != "last":
         say(on_event, f"no {epochs[-1].phase} epoch was better; try more --epochs or a lower --backbone-lr")
-    if history.best.epoch:
-        say(on_event, f"{o.keep}: epoch {history.best.epoch}; its weights are kept")
-    elif epochs:
-        say(on_event, "every epoch was clearly worse than the network before, whose weights are kept")
+    if epochs:
+        say(on_event, _kept(history.best.epoch, epochs[-1].epoch, o.keep or "best"))
     divergence = diverged([e.loss for e in epochs], history.best.epoch, len(run.classes))
     if divergence and not divergence.weights_unusable:
         say(on_event, f"{divergence.message}; {LOWER_LEARNING_RATE}")
@@ -68,6 +66,13 @@ def finish(run: Run, network: Network, history: History, on_event: Listener, rep
     if divergence and divergence.weights_unusable:
         raise DataError(divergence.message, LOWER_LEARNING_RATE)
     return run
+
+
+def _kept(epoch: int, last: int, keep: str) -> str:
+    if epoch == 0:
+        return "every epoch was clearly worse than the network before, whose weights are kept"
+    why = ", after which it diverged or became clearly worse than before" if keep == "last" and epoch != last else ""
+    return f"{keep}: epoch {epoch}{why}; its weights are kept"
 
 
 def _report_doubts(run: Run, predictions: Predictions, on_event: Listener) -> None:
