@@ -19,6 +19,7 @@ from edgeclf_training.fit.messages import EpochEnd
 from edgeclf_training.fit.train import resume, train
 from edgeclf_training.report import write_report
 from edgeclf_training.run.out_of_fold import out_of_fold
+from edgeclf_training.run.relocate import with_photos
 from edgeclf_training.run.run_folder import Run, load_run
 
 OPTIONS = TrainOptions(
@@ -102,20 +103,13 @@ def test_frozen_features_are_computed_once_for_all_folds(class_folders: Path, tm
     assert tasks.count("computing frozen features") == 1
 
 
-def test_report_and_moved_photos(whole: Run, class_folders: Path, tmp_path: Path) -> None:
-    shutil.copytree(whole.folder, tmp_path / "run")
-    shutil.copytree(class_folders, tmp_path / "moved")
-    from edgeclf_training.run.relocate import with_photos
-
-    run = load_run(tmp_path / "run")
-    gone = run.split.val[0]
-    (tmp_path / "moved" / gone.path.relative_to(class_folders)).unlink()
-    shutil.move(class_folders, tmp_path / "away")
-    try:
-        there = with_photos(run, [tmp_path / "moved"], lambda _: None)
-        metrics = write_report(there, on_event=lambda _: None)
-    finally:
-        shutil.move(tmp_path / "away", class_folders)
+def test_report_and_moved_photos(class_folders: Path, tmp_path: Path) -> None:
+    shutil.copytree(class_folders, tmp_path / "photos")
+    run = train([tmp_path / "photos"], tmp_path / "run", replace(OPTIONS, epochs=1, freeze_epochs=0), report=False)
+    run.split.val[0].path.unlink()
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    there = with_photos(run, [tmp_path / "moved"], lambda _: None)
+    metrics = write_report(there, on_event=lambda _: None)
     assert metrics["splits"]["validation"]["photos"] == 29
     assert "2 folds, each photo by a network" in (tmp_path / "run" / "report.html").read_text("utf-8")
 
