@@ -116,8 +116,10 @@ def cells_of(text: IO[str]) -> Iterator[Row]:
     """
     skipped = 0
     first = text.readline(_SNIFFED)
+    while first and not first.strip():
+        skipped, first = skipped + 1, text.readline(_SNIFFED)
     if stated := _stated_separator(first):
-        skipped, first = 1, text.readline(_SNIFFED)
+        skipped, first = skipped + 1, text.readline(_SNIFFED)
     reader = csv.reader(itertools.chain([first], text), delimiter=stated or _separator(first))
     for cells in reader:
         yield reader.line_num + skipped, cells
@@ -147,7 +149,7 @@ def _separator(header: str) -> str:
 
 def _parquet_rows(file: Path) -> Iterator[Row]:
     try:
-        from pyarrow import ArrowException
+        from pyarrow import ArrowException, types
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError as error:
         raise BackendError(
@@ -156,12 +158,26 @@ def _parquet_rows(file: Path) -> Iterator[Row]:
         ) from error
     try:
         with ParquetFile(file) as table:
-            yield 0, [name.strip() for name in table.schema_arrow.names]
+            schema = table.schema_arrow
+            # Images, embeddings and the like are not read: gigabytes.
+            large = (types.is_nested, types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
+            read = [one.name for one in schema if not any(is_large(one.type) for is_large in large)]
+            yield 0, [name.strip() for name in schema.names]
             line = 0
-            for batch in table.iter_batches():
-                columns: list[list[Any]] = [column.to_pylist() for column in batch.columns]
-                for cells in zip(*columns, strict=True):
+            for batch in table.iter_batches(columns=read):
+                there = {name: _texts(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+                for row in range(len(batch)):
                     line += 1
-                    yield line, ["" if cell is None else str(cell).strip() for cell in cells]
+                    yield line, [there[name][row].strip() if name in there else "" for name in schema.names]
     except (OSError, ArrowException) as error:
         raise DataError(f"{file}: cannot be read ({str(error).splitlines()[0]})", "write the file again") from error
+
+
+def _texts(column: Any) -> list[str]:
+    """The cells of a column as text, 1.0 as "1"; "" where there is no value: null or NaN."""
+    from pyarrow import string, types
+
+    if types.is_boolean(column.type):
+        return ["" if cell is None else str(cell) for cell in column.to_pylist()]
+    none = (None, "nan") if types.is_floating(column.type) else (None,)
+    return ["" if cell in none else cell for cell in column.cast(string()).to_pylist()]

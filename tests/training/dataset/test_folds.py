@@ -79,3 +79,10 @@ def test_near_duplicates_share_a_fold_test_photos_have_none_and_val_photos_take_
     assert split.val_origin == "4 folds, each photo by a network that was not trained on it"
     write_lists(split, tmp_path / "lists")
     assert read_lists(tmp_path / "lists", split.classes, split.val_origin).folds == split.folds
+
+
+def test_a_class_of_one_group_needs_photos_that_always_train() -> None:
+    groups = groups_of({"a": [1] * 6, "b": [1] * 6, "owl": [5]})
+    with pytest.raises(DataError, match=r"all photos of owl are in one fold \(grouped by folder:1\)"):
+        assign_folds(groups, 3, 0, rule="folder:1")
+    assert len(assign_folds(groups, 3, 0, always={"owl"})) == 17

@@ -229,6 +229,16 @@ def test_a_class_that_is_one_group_trains_and_says_so_in_one_line(tmp_path: Path
     assert [item.detail for item in problems["one-group-classes"].items] == ["owl"]
 
 
+def test_new_photos_may_all_be_alone_where_earlier_ones_are_in_groups(tmp_path: Path) -> None:
+    root = cameras(tmp_path / "photos", 5)
+    earlier = read_split(root, group_by="folder:1").known
+    for number in range(5):
+        put(tmp_path / "new" / "owl" / f"{number}.jpg", 900 + number)
+        put(tmp_path / "new" / "crow" / f"{number}.jpg", 950 + number)
+    split = read_split(tmp_path / "new", group_by="folder:1", earlier=earlier)
+    assert len(split.train) == 8
+
+
 def test_when_every_class_is_one_group_nothing_can_be_set_aside(tmp_path: Path) -> None:
     root = cameras(tmp_path / "photos", 1)
     with pytest.raises(

@@ -45,6 +45,8 @@ def text_of(separator: str, end: str = "\n", head: str = "") -> str:
         text_of("|").encode(),
         text_of(";", "\r\n", "sep=;\r\n").encode(),
         text_of(",", "\n\n,\n").encode(),
+        text_of(";", "\n", "\n  \nsep=;\n").encode(),
+        text_of(";", "\n", "\n").encode(),
         b'"path","label"\n"a.jpg","cat"\n"b c.jpg","Z\xc3\xbcrichsee"\n"sub/\xc3\xbc.jpg","cat"',
     ],
 )
@@ -65,6 +67,32 @@ def test_parquet_gives_the_same_rows(tmp_path: Path) -> None:
     (tmp_path / "cut.parquet").write_bytes((tmp_path / "t.parquet").read_bytes()[:80])
     with pytest.raises(DataError, match="cannot be read"):
         read_labels(tmp_path / "cut.parquet")
+
+
+def test_other_columns_of_parquet_are_not_read(tmp_path: Path) -> None:
+    """Times that Python cannot hold, images, lists; and labels as pandas writes them when some are missing."""
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra [parquet]")
+    arrow = pytest.importorskip("pyarrow")
+    columns = {
+        "image": arrow.array([b"\xff\xd8", b"\xff"], arrow.binary()),
+        "path": arrow.array(["a.jpg", "b.jpg"]),
+        "taken": arrow.array([1700000000123456789, 2**62], arrow.timestamp("ns")),
+        "far": arrow.array([2**60, 1], arrow.timestamp("us")),
+        "label": arrow.array([1.0, float("nan")]),
+        "embedding": arrow.array([[1.0], [2.0]]),
+        "split": arrow.array(["val", None]).dictionary_encode(),
+        "group": arrow.array([True, False]),
+    }
+    parquet.write_table(arrow.table(columns), tmp_path / "t.parquet")
+    read = read_labels(tmp_path / "t.parquet")
+    rows = [(row.path, row.label, row.split, row.group) for row in read.rows]
+    assert rows == [("a.jpg", "1", "val", "True"), ("b.jpg", "", "", "False")]
+    assert kinds(read) == {"table-no-label": ["line 2: b.jpg"]}
+
+
+def test_two_columns_of_the_name_of_the_groups(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="2 columns are called nest"):
+        read_labels(table(tmp_path / "t.csv", "path,label,nest,nest\na.jpg,x,1,2\n"), "nest")
 
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

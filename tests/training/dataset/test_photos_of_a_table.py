@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,32 @@ def test_a_backslash_may_be_a_part_of_a_name(photos: Path) -> None:
     put(photos / "photos" / "cam1\\b.jpg", 9)
     here = found(photos, "path,label\ncam1\\b.jpg,x\ncam1/b.jpg,y\ncam2\\a.jpg,y\n")
     assert placed(here, photos) == {"train": {"cam1\\b.jpg": "x", "cam1/b.jpg": "y", "cam2/a.jpg": "y"}}
+
+
+def test_data_folders_and_tars_that_are_a_split_by_their_name(tmp_path: Path) -> None:
+    for number, place in enumerate(["train-1/a.jpg", "train-1/b.jpg", "birds-val-0001/c.jpg", "birds-val-0001/d.jpg"]):
+        put(tmp_path / place, number)
+    for name in ("train-1", "birds-val-0001"):
+        with tarfile.open(tmp_path / f"{name}.tar", "w") as tar:
+            tar.add(tmp_path / name, ".")
+    (tmp_path / "train-1").rename(tmp_path / "train")
+    (tmp_path / "birds-val-0001").rename(tmp_path / "val")
+    (tmp_path / "t.csv").write_text("path,label\na.jpg,x\nb.jpg,y\nc.jpg,x\nd.jpg,y\n")
+    table = read_labels(tmp_path / "t.csv")
+    for roots in (["train", "val"], ["train-1.tar", "birds-val-0001.tar"]):
+        here = find_photos([tmp_path / root for root in roots], labels=table)
+        assert {part: [s.path.name for s in samples] for part, samples in here.parts.items() if samples} == {
+            "train": ["a.jpg", "b.jpg"],
+            "val": ["c.jpg", "d.jpg"],
+        }
+        assert f"{tmp_path / roots[1]}: used as the val folder, because of its name" in here.notes
+    rows = ("train-1.tar/a.jpg,x", "train-1.tar/b.jpg,y", "birds-val-0001.tar/c.jpg,x", "birds-val-0001.tar/d.jpg,y")
+    (tmp_path / "t.csv").write_text("path,label\n" + "\n".join(rows))
+    here = find_photos([], labels=read_labels(tmp_path / "t.csv"))
+    assert [s.path.name for s in here.parts["val"]] == ["c.jpg", "d.jpg"]
+    (tmp_path / "t.csv").write_text("path,label\nval/c.jpg,x\nbirds-val-0001.tar/d.jpg,y\n")
+    with pytest.raises(DataError, match="validation or test folders, but no training folder"):
+        find_photos([tmp_path / "val", tmp_path / "birds-val-0001.tar"], labels=read_labels(tmp_path / "t.csv"))
 
 
 def test_every_mistake_of_the_paths_in_one_pass(photos: Path) -> None:

@@ -15,12 +15,14 @@ from edgeclf.events import Event, Progress
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.dataset.quarantine import read_quarantine
 from edgeclf_training.evaluation.predictions import predict
+from edgeclf_training.fit import finish
 from edgeclf_training.fit.messages import EpochEnd
 from edgeclf_training.fit.train import resume, train
 from edgeclf_training.report import write_report
 from edgeclf_training.run.out_of_fold import out_of_fold
 from edgeclf_training.run.relocate import with_photos
-from edgeclf_training.run.run_folder import Run, load_run
+from edgeclf_training.run.run_folder import Run, load_run, save_run
+from helpers import write_class_folders
 
 OPTIONS = TrainOptions(
     arch="cnn4", weights="none", epochs=2, freeze_epochs=1, image_size=64, batch_size=8, workers=0, folds=2
@@ -114,8 +116,29 @@ def test_report_and_moved_photos(class_folders: Path, tmp_path: Path) -> None:
     assert "2 folds, each photo by a network" in (tmp_path / "run" / "report.html").read_text("utf-8")
 
 
+def test_going_on_from_a_run_with_folds_trains_on_its_photos_and_validates_with_none(
+    whole: Run, tmp_path: Path
+) -> None:
+    write_class_folders(tmp_path / "photos", 5, seed=300)
+    (tmp_path / "photos" / "king").rename(tmp_path / "emu")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "emu").rename(tmp_path / "new" / "emu")
+    plain = replace(OPTIONS, folds=0)
+    run = train([tmp_path / "new"], tmp_path / "run", plain, start=whole, report=False)
+    assert run.classes == ("adelie", "emu", "gentoo", "king")
+    assert set(whole.split.train) < set(run.split.train)
+    assert (len(run.split.train), [s.label for s in run.split.val]) == (34, ["emu"])
+    assert any("was trained with --folds, on all its photos: none of them validates" in n for n in run.split.notes)
+    assert run.forgetting is not None
+    assert (run.forgetting.photos, run.forgetting.missing) == (0, 30)
+    for options in (replace(OPTIONS, folds=3), replace(plain, epochs=0, freeze_epochs=0, rename=("king=konge",))):
+        with pytest.raises(DataError, match=r"the earlier run trained on these photos.*after --folds it has none"):
+            train([], tmp_path / "none", options, start=whole)
+    assert not (tmp_path / "none").exists()
+
+
 def test_photos_that_are_probably_labelled_wrong_are_listed_and_can_be_left_out(
-    class_folders: Path, tmp_path: Path
+    class_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(class_folders, tmp_path / "photos")
     classes = sorted(path.name for path in (tmp_path / "photos").iterdir())
@@ -124,9 +147,12 @@ def test_photos_that_are_probably_labelled_wrong_are_listed_and_can_be_left_out(
     options = replace(
         OPTIONS, epochs=8, freeze_epochs=0, folds=3, augment="none", image_size=48, head_lr=4e-3, backbone_lr=4e-3
     )
+    list_file = tmp_path / "run" / "doubtful-labels.txt"
+    complete: list[bool] = []
+    monkeypatch.setattr(finish, "save_run", lambda run: (complete.append(list_file.exists()), save_run(run)))
     run = train([tmp_path / "photos"], tmp_path / "run", options)
+    assert complete == [True], "a killed run has not finished before all its files are there"
     assert run.metrics[0].accuracy > 0.8
-    list_file = run.folder / "doubtful-labels.txt"
     listed = read_quarantine(list_file)
     assert wrong.resolve() in listed
     assert f"{classes[0]}" in listed[wrong.resolve()]

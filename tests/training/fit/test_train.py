@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from edgeclf_training.dataset.split import read_split
 from edgeclf_training.evaluation.predictions import evaluate
 from edgeclf_training.fit import lightning_module as fine_tuning
 from edgeclf_training.fit.messages import EpochEnd
-from edgeclf_training.fit.train import train
+from edgeclf_training.fit.train import resume, train
 from edgeclf_training.loading.photo_dataset import PhotoDataset, loader
+from edgeclf_training.run.history import CHECKPOINT
 from edgeclf_training.run.run_folder import Run, load_run
 from helpers import write_class_folders
 from PIL import Image
@@ -214,6 +216,30 @@ def test_ctrl_c_says_what_is_left(
         if epochs_done:
             assert load_run(out).metrics == ()
             load_run(out).network()
+            # Again before the end of an epoch: the folder was there, so it stays with what is in it.
+            (out / CHECKPOINT).unlink()
+            monkeypatch.setattr(fine_tuning.FineTuning, "training_step", partialmethod(interrupted, stop=0))
+            with pytest.raises(KeyboardInterrupt):
+                resume(out, on_event=Console().listener)
+            assert "--resume" in capsys.readouterr().err.splitlines()[-1]
+            assert (out / "network.pt").exists()
+
+
+def test_an_empty_folder_behind_a_link_stays(
+    class_folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Progress) and "step" in event.task:
+            os.kill(os.getpid(), signal.SIGINT)
+        Console().listener(event)
+
+    with pytest.raises(KeyboardInterrupt):
+        train([class_folders], tmp_path / "run", QUICK, on_event=interrupt)
+    assert "nothing is kept" in capsys.readouterr().err.splitlines()[-1]
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_a_test_folder_is_counted_once_and_called_test(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from edgeclf_training.dataset.samples import Split
 from edgeclf_training.fit.messages import EpochEnd
 from edgeclf_training.fit.train import resume, train
 from edgeclf_training.run.run_folder import Run, load_run
-from helpers import draw
+from helpers import draw, write_class_folders
 from trainings import pixels
 
 OPTIONS = TrainOptions(epochs=1, batch_size=8, workers=0)
@@ -90,14 +90,28 @@ def test_only_the_data_folders_are_used_on_request(first: Run, new: Path, tmp_pa
     assert [c.label for c in run.forgetting.classes] == ["adelie"]
 
 
+def test_other_classes_may_begin_from_the_network_alone(first: Run, tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path / "photos", 5, seed=300)
+    for number, label in enumerate(("adelie", "gentoo", "king")):
+        (root / label).rename(root / f"other{number}")
+    options = replace(OPTIONS, earlier_photos=False)
+    run = train([root], tmp_path / "run", options, start=first, report=False)
+    assert run.classes == ("other0", "other1", "other2")
+    assert run.forgetting is None
+    assert load_run(tmp_path / "run").metrics == run.metrics
+    with pytest.raises(UsageError, match="--no-earlier-photos: no photos are left"):
+        train([], tmp_path / "none", options, start=first)
+
+
 def test_a_class_whose_photos_are_gone_is_an_error_that_says_what_to_do(
     trained: Callable[..., Run], new: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(trained().data[0], tmp_path / "photos")
     first = train([tmp_path / "photos"], tmp_path / "first", replace(OPTIONS, arch="cnn4", image_size=64), report=False)
     shutil.rmtree(tmp_path / "photos" / "king")
-    with pytest.raises(DataError, match=r"no photos of king: .*--drop; or use --no-earlier-photos"):
-        train([new], tmp_path / "run", OPTIONS, start=first)
+    for data in ([new], []):
+        with pytest.raises(DataError, match=r"no photos of king: .*--drop; or use --no-earlier-photos"):
+            train(data, tmp_path / "run", OPTIONS, start=first)
     assert not (tmp_path / "run").exists()
     run = train([new], tmp_path / "run", replace(OPTIONS, drop=("king",)), start=first, report=False)
     assert run.classes == ("adelie", "gentoo", "macaroni")
@@ -169,6 +183,8 @@ def test_edits_that_cannot_be_are_refused_before_anything_is_written(first: Run,
         train([], tmp_path / "run", replace(EDIT, folds=3), start=first)
     with pytest.raises(UsageError, match="no photos given"):
         train([], tmp_path / "run", OPTIONS)
+    with pytest.raises(DataError, match=r"^no class folder king; check --classes"):
+        train([], tmp_path / "run", replace(EDIT, rename=("king=konge",), classes=("king", "gentoo")), start=first)
     with pytest.raises(DataError, match="only one class, king"):
         train([], tmp_path / "run", replace(EDIT, drop=("adelie,gentoo",)), start=first)
     (tmp_path / "photos").mkdir()

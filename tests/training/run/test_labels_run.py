@@ -84,6 +84,20 @@ def test_photos_are_known_again_when_the_labels_come_from_a_table(
     assert {s.path.name for s in again.split.val} == {s.path.name for s in first.split.val}
 
 
+def test_photos_taken_out_of_the_table_do_not_come_back_from_the_earlier_run(
+    pool: tuple[Path, Path], tmp_path: Path
+) -> None:
+    photos, table = pool
+    first = train(photos, tmp_path / "first", replace(OPTIONS, epochs=1), labels=table, report=False)
+    rows = [row for row in table.read_text().splitlines() if not row.startswith(("king_003", "king_004"))]
+    table.write_text("\n".join(rows))
+    options = TrainOptions(epochs=1, workers=0)
+    again = train(photos, tmp_path / "again", options, start=first, labels=table, report=False)
+    used = {s.path.name for part in ("train", "val", "test") for s in again.split.part(part)}
+    assert len(used) == 28
+    assert not used & {"king_003.jpg", "king_004.jpg"}
+
+
 def test_groups_hold_in_a_run_its_recipe_and_the_next_run(
     edgeclf: Cli, pool: tuple[Path, Path], tmp_path: Path
 ) -> None:

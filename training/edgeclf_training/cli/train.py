@@ -155,7 +155,7 @@ def train(
         out = out or _unused(Path("runs") / (f"{data_name(named[0])}-{name}" if named else _start_name(start)))
         run = training.train(data, out, options, start=earlier, quarantine=left_out, labels=labels, **reporting)
     if trainer_rank() == 0:
-        folder, file = (shlex.quote(name) for name in (str(run.folder), f"{run.folder.name}.onnx"))
+        folder, file = (shlex.quote(name) for name in (str(run.folder), f"{run.folder.resolve().name}.onnx"))
         typer.echo(f"run: {run.folder}\nnext: edgeclf export {folder} -o {file} --int8")
 
 

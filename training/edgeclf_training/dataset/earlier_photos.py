@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgeclf.class_names import alike, finder, natural, several
-from edgeclf.errors import DataError
+from edgeclf.errors import DataError, UsageError
 from edgeclf.evaluation.folder_name_rules import SPLITS
 
 from edgeclf_training.dataset.class_changes import ClassChanges
@@ -31,6 +31,7 @@ class EarlierPhotos:
             the data folders are used.
         wanted: whether its photos are used at all; if so, none of its classes may end without photos.
         counts: photos that each class (of now) had in it, wherever they are.
+        folds: it was trained with ``--folds``, on all its photos: none of them can validate.
     """
 
     run: Path
@@ -38,6 +39,7 @@ class EarlierPhotos:
     parts: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
     wanted: bool = True
     counts: Mapping[str, int] = field(default_factory=dict)
+    folds: bool = False
 
     def classes(self, only: Sequence[str] = ()) -> tuple[str, ...]:
         """The classes that have training photos in it, of those in ``only`` if it is not empty."""
@@ -45,11 +47,34 @@ class EarlierPhotos:
         labels = dict.fromkeys(sample.label for sample in self.parts.get("train", ()))
         return tuple(label for label in labels if not only or chosen(label) is not None)
 
+    def check_alone(self, only: Sequence[str] = ()) -> None:
+        """Check that its photos are enough without a data folder.
+
+        Args:
+            only: classes to use; all if empty.
+
+        Raises:
+            UsageError: they are not wanted, so there are none.
+            DataError: a class has no photo left.
+        """
+        if not self.wanted:
+            raise UsageError(f"{DATA_ONLY}: no photos are left to train on", "name a folder of photos, or leave it out")
+        there, chosen = finder(self.classes()), finder(only)
+        if gone := [c for c in self.changes.kept if there(c) is None and (not only or chosen(c) is not None)]:
+            raise self.gone(gone)
+
+    def gone(self, classes: Sequence[str]) -> DataError:
+        """The error if no photo of these classes is left."""
+        return DataError(
+            f"no photos of {several(classes)}: in none of the data folders, and not where {self.run} had them",
+            f"name the folder that holds them now as well; or leave the class out with --drop; or use {DATA_ONLY}",
+        )
+
     def with_origin(self, split: Split) -> Split:
         """The split; ``val_origin`` also says how many of these photos are among the validation photos."""
         paths = {s.path for s in self.parts.get("val", ())}
         ours = sum(s.path in paths for s in split.val)
-        if not ours:
+        if not ours or split.folds:
             return split
         text = f"{photos_text(ours)} that validated the earlier run"
         return replace(split, val_origin=text if ours == len(split.val) else f"{split.val_origin}, and {text}")
@@ -62,7 +87,7 @@ class EarlierPhotos:
     def entries(
         self, found: Found, seed: int, only: Sequence[str], max_per_class: int | None, quarantine: Mapping[Path, str]
     ) -> list[Entry]:
-        """The photos that the data folders do not hold, each in its part.
+        """The photos that the data folders do not hold, each in its part; none that a labels table leaves out.
 
         Args:
             found: what is in the data folders.
@@ -72,13 +97,13 @@ class EarlierPhotos:
             quarantine: absolute paths to leave out.
         """
         here = [sample for part in SPLITS for sample in found.parts[part]]
-        given = {sample.path for sample in here}
+        not_again = {sample.path for sample in here} | set(quarantine) | found.unlisted  # the user took these out
         listed = {name_key(s.path.name, s.size) for s in here if s.path in quarantine}  # copies elsewhere
         chosen = finder(only)
         places: dict[str, dict[str, list[Placed]]] = {part: defaultdict(list) for part in SPLITS}
         for part, samples in self.parts.items():
             for s in samples:
-                if s.path in given or s.path in quarantine or name_key(s.path.name, s.size) in listed:
+                if s.path in not_again or name_key(s.path.name, s.size) in listed:
                     continue
                 if not only or chosen(s.label) is not None:
                     places[part][s.label].append(Placed(s, s.path.name))
@@ -146,6 +171,11 @@ def with_earlier(
         notes.append(
             f"{photos_text(len(extra))} of {earlier.run} used again ({counts}{more}); {DATA_ONLY} leaves them out"
         )
+    if earlier.folds:
+        notes.append(
+            f"{earlier.run} was trained with --folds, on all its photos: none of them validates; "
+            "for an accuracy of all classes train anew with --folds"
+        )
     return replace(found, classes=classes), [*entries, *extra]
 
 
@@ -192,10 +222,7 @@ def _explain_missing(
             now[label][sample.label] += 1
     gone = [c for c in missing if 2 * now[c].total() < earlier.counts.get(c, 1)]
     if gone:
-        raise DataError(
-            f"no photos of {several(gone)}: in none of the data folders, and not where {earlier.run} had them",
-            f"name the folder that holds them now as well; or leave the class out with --drop; or use {DATA_ONLY}",
-        )
+        raise earlier.gone(gone)
     for label in missing:
         other, count = now[label].most_common(1)[0]
         if other in earlier.changes.kept:

@@ -4,8 +4,6 @@ Files are only ever read. Hidden files are left out, and so are links that lead 
 """
 
 import os
-import re
-import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +18,9 @@ from edgeclf.evaluation.folder_name_rules import (
     check_sorted,
     loose_photos,
     read_class_folders,
-    split_of,
     unreadable_folder,
 )
-from edgeclf.files.in_tar import is_folder, is_tar
+from edgeclf.files.in_tar import is_folder
 from edgeclf.files.paths import PathLike, as_paths
 from edgeclf.files.photo_names import UNSORTED, has_raw_suffix, is_ignored, is_photo_name
 from edgeclf.files.walk import image_files
@@ -35,6 +32,7 @@ from edgeclf_training.dataset.found import Found, Placed, in_seeded_order, place
 from edgeclf_training.dataset.labelled_photos import find_labelled, relabelled
 from edgeclf_training.dataset.labels_table import LabelsTable
 from edgeclf_training.dataset.scan import absolute
+from edgeclf_training.dataset.split_roots import folder_above, held_out_roots, used_as
 
 
 @dataclass
@@ -145,7 +143,7 @@ def _check_folder(root: Path, several_given: bool, labelled: bool) -> None:
         what = "is not a folder" if root.exists() else "no such folder"
         remedy = "give a folder with one sub-folder of photos per class, or a .zip or .tar of one"
         if several_given and root.exists():  # a shell writes photos/* so
-            remedy = _above(root)
+            remedy = folder_above(root)
         raise DataError(f"{root}: {what}", remedy)
     if labelled:
         return
@@ -156,48 +154,27 @@ def _check_folder(root: Path, several_given: bool, labelled: bool) -> None:
     )
 
 
-def _above(path: Path) -> str:
-    return f"give the folder above: edgeclf train {shlex.quote(os.path.dirname(os.path.abspath(path)))}"
-
-
 def _parts(roots: Sequence[Path], gathered: _Gathered) -> Iterator[tuple[str, Path]]:
     """The folders of class folders, and the part each belongs to."""
-    split_roots = {root: _split_of_root(root) for root in roots}
-    held_out = [root for root, split in split_roots.items() if split in HELD_OUT]
-    if len(split_roots) == 1:
-        held_out = []  # the user wants to train on it
-    elif held_out and len(held_out) == len(split_roots):
-        raise DataError(
-            f"{several([str(r) for r in held_out])}: validation or test folders, but no training folder",
-            _above(roots[0]),
-        )
-    for root in split_roots:
+    held_out = held_out_roots(roots)
+    for root in dict.fromkeys(roots):
         layout = read_layout(
             root,
             DataError,
-            alone=len(split_roots) == 1,
+            alone=len(set(roots)) == 1,
             strays=f"rename a split to val or test, move class folders into the train folder, others out of {root}",
         )
         gathered.notes += layout.notes
         above = {layout.root} - set(layout.parts.values())  # inside a part, its own _unsorted is noted
         gathered.unsorted += (folder / UNSORTED for folder in above if is_folder(folder / UNSORTED))
-        split = split_roots[root] if root in held_out else None
+        split = held_out.get(root)
         if split and "all" in layout.parts:
-            gathered.notes.append(f"{root}: used as the {split} folder, because of its name")
+            gathered.notes.append(used_as(root, split))
         elif "all" not in layout.parts and "train" not in layout.parts:
             names = several([folder.name for folder in layout.parts.values()])
             raise DataError(f"{root}: {names} without a train folder", "put the training photos into a folder train")
         for part, folder in layout.parts.items():
             yield (split or "train") if part == "all" else part, folder
-
-
-def _split_of_root(root: Path) -> str | None:
-    """The split that the name of a data folder stands for; of a .tar, its last word: birds-val-0001.tar."""
-    name = os.path.basename(os.path.abspath(root))
-    if not is_tar(root):
-        return split_of(name)
-    name = re.sub(r"[\W_\d]*$", "", Path(name).stem)
-    return split_of(name) or split_of(re.split(r"[\W_]", name)[-1])
 
 
 def _gather(part: str, folder: Path, only: Sequence[str], gathered: _Gathered) -> None:
@@ -263,12 +240,12 @@ def _check_classes(
     find = finder(there)
     if unknown := sorted(name for name in only if find(name) is None):
         raise DataError(
-            f"{where}: no class folder {several(unknown)}",
+            f"{where}: no class folder {several(unknown)}".removeprefix(": "),
             'check --classes; write a name with a comma in double quotes: A,"B, small"',
         )
     above = {os.path.dirname(os.path.abspath(root)) for root in roots}
     if len(classes) < 2 and len(roots) > 1 and len(above) == 1 and gathered.loose:
-        raise DataError(f"{where}: these folders hold photos, but no class folders", _above(roots[0]))
+        raise DataError(f"{where}: these folders hold photos, but no class folders", folder_above(roots[0]))
     if not classes and (roots or not elsewhere):
         loose = f", but {len(gathered.loose)} photos" if len(gathered.loose) > 1 else ""
         raise DataError(

@@ -1,7 +1,7 @@
 """Divides photos into folds for cross-validation: whole groups, each class evenly."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from edgeclf.errors import DataError
@@ -9,7 +9,9 @@ from edgeclf.errors import DataError
 from edgeclf_training.dataset.samples import Sample
 
 
-def assign_folds(groups: Iterable[Sequence[Sample]], folds: int, seed: int) -> dict[Sample, int]:
+def assign_folds(
+    groups: Iterable[Sequence[Sample]], folds: int, seed: int, always: Collection[str] = (), rule: str = ""
+) -> dict[Sample, int]:
     """Put each group into one fold, so that every fold has about the same number of photos of each class.
 
     Groups come in an order that depends on the seed, large ones first. Each goes to the fold that has the fewest
@@ -19,6 +21,8 @@ def assign_folds(groups: Iterable[Sequence[Sample]], folds: int, seed: int) -> d
         groups: photos that must stay together, such as near-duplicates.
         folds: number of folds, at least 2.
         seed: of the order.
+        always: classes with other photos that train in every fold.
+        rule: of the groups, for the message.
 
     Returns:
         The fold of each photo, from 1.
@@ -37,10 +41,12 @@ def assign_folds(groups: Iterable[Sequence[Sample]], folds: int, seed: int) -> d
         held[fold] += labels
         fold_of |= dict.fromkeys(group, fold + 1)
     classes = {sample.label for sample in fold_of}
-    if lonely := sorted(label for label in classes if sum(h[label] > 0 for h in held) < 2):
+    if lonely := sorted(label for label in classes - set(always) if sum(h[label] > 0 for h in held) < 2):
+        grouped = f" (grouped by {rule})" if rule else ""
         raise DataError(
-            f"--folds {folds}: all photos of {', '.join(lonely)} are in one fold, nothing would be left to train on",
-            "add photos, or leave out --folds",
+            f"--folds {folds}: all photos of {', '.join(lonely)} are in one fold{grouped}, "
+            "nothing would be left to train on",
+            "add photos of other groups, or leave out --folds" if rule else "add photos, or leave out --folds",
         )
     if not all(held):
         raise DataError(f"--folds {folds}: too few different photos, a fold would be empty", "give a smaller --folds")

@@ -34,6 +34,7 @@ class Found:
         problems: of the labels table; refused as well.
         val_source: where the validation photos come from, if the user chose them.
         groups: of photos whose row in the labels table names a group, that group.
+        unlisted: photos in the data folders that the labels table does not name.
         roots: the data folders, absolute.
         folders: the class folders, absolute; with a labels table the data folders. ``--group-by folder:N`` counts from
             them.
@@ -52,6 +53,7 @@ class Found:
     problems: tuple[Problem, ...] = ()
     val_source: str = VAL_FOLDER
     groups: Mapping[Path, str] = field(default_factory=dict)
+    unlisted: frozenset[Path] = frozenset()
     roots: tuple[Path, ...] = ()
     folders: tuple[Path, ...] = ()
 

@@ -24,7 +24,9 @@ _REMEDY = {
 }
 
 
-def group_names(samples: Sequence[Sample], rule: GroupRule, found: Found) -> dict[Path, str]:
+def group_names(
+    samples: Sequence[Sample], rule: GroupRule, found: Found, earlier: Sequence[KnownPhoto] = ()
+) -> dict[Path, str]:
     """The group of each photo that is in one, with its rule: groups of different rules are never the same.
 
     Equal names are one group, whatever the class: a camera takes photos of several classes. Bursts have no names.
@@ -33,6 +35,7 @@ def group_names(samples: Sequence[Sample], rule: GroupRule, found: Found) -> dic
         samples: the photos.
         rule: how they are grouped.
         found: what was found in the data folders.
+        earlier: photos of earlier runs, whose groups are known.
 
     Raises:
         DataError: no photo is in a group.
@@ -44,7 +47,8 @@ def group_names(samples: Sequence[Sample], rule: GroupRule, found: Found) -> dic
     for sample in samples:
         if name := _name(sample.path, rule, found, starts):
             names[sample.path] = f"{rule}={name}"
-    if not names and samples and found.folders:
+    known = any(photo.group.startswith(f"{rule}=") for photo in earlier)
+    if not names and not known and samples and found.folders:
         raise DataError(f"--group-by {rule}: no photo is in a group, for example {samples[0].path}", _REMEDY[rule.kind])
     return names
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgeclf.class_names import finder, several, shown, split_of
+from edgeclf.class_names import finder, several, shown
 from edgeclf.errors import DataError
 from edgeclf.evaluation.folder_name_rules import HELD_OUT, SPLITS, unreadable_folder
 from edgeclf.files.in_tar import is_file
@@ -19,6 +19,7 @@ from edgeclf_training.dataset.exclusions import photos_text
 from edgeclf_training.dataset.found import VAL_FOLDER, Found, Placed, in_seeded_order, placed
 from edgeclf_training.dataset.labels_table import LabelRow, LabelsTable
 from edgeclf_training.dataset.scan import absolute
+from edgeclf_training.dataset.split_roots import held_out_roots, split_of_name, used_as
 from edgeclf_training.dataset.table_problems import LabelsError, Problem
 
 
@@ -36,7 +37,8 @@ def find_labelled(
 
     A path in the table starts at a data folder or at the table's own folder, or is absolute. If there is no such file,
     the only photo whose path ends so is taken: a table may hold bare file names. Photos that the table does not name
-    are left out. Rows without a split train, unless their photos lie in folders named train, val and test.
+    are left out. Rows without a split train, unless the table has no such column and the photos lie in folders or .tar
+    files named train, val and test, in a data folder or as data folders.
 
     Without data folders, photos may lie anywhere, and none is searched for; the folder that holds them all stands for
     the data folder.
@@ -69,14 +71,16 @@ def find_labelled(
     split_folders = _split_folders(rows, folders) if not table.has_splits else {}
     if split_folders:
         notes.append(f"{table.file.name}: no column split; the folders {several(list(split_folders))} are the splits")
+    held_out = held_out_roots([Path(root) for root in folders.roots]) if not table.has_splits else {}
+    notes += (used_as(root, split) for root, split in held_out.items())
     chosen = finder(only)
     photos: dict[str, dict[str, list[Placed]]] = {part: {} for part in SPLITS}
     groups: dict[Path, str] = {}
     for path, row in rows.items():
         if only and chosen(row.label) is None:
             continue
-        place = folders.place_of(path)
-        part = row.split or split_folders.get(place.split(os.sep)[0], "") or "train"
+        root, place = folders.place_of(path)
+        part = row.split or split_folders.get(place.split(os.sep)[0]) or held_out.get(root) or "train"
         photos[part].setdefault(row.label, []).append(placed(path, place, row.label))
         if row.group:
             groups[path] = row.group
@@ -90,6 +94,7 @@ def find_labelled(
         problems=tuple(problems),
         val_source=f"the column split of {table.file.name}" if table.has_splits else VAL_FOLDER,
         groups=groups,
+        unlisted=frozenset(map(Path, folders.photos.keys() - set(map(str, rows)))),
         roots=tuple(map(Path, folders.roots)),
         folders=tuple(map(Path, folders.roots)),
     )
@@ -154,10 +159,11 @@ class _Folders:
                 drives.setdefault(path.anchor, set()).add(str(path.parent))
             self.roots = [os.path.commonpath(folders) for folders in drives.values()]
 
-    def place_of(self, path: Path) -> str:
-        """The path of a photo inside its data folder, the innermost one."""
+    def place_of(self, path: Path) -> tuple[Path, str]:
+        """The innermost data folder of a photo, and the path of the photo inside it."""
         text = str(path)
-        return min((text[len(root.rstrip(os.sep)) + 1 :] for root in self.roots if _below(text, root)), key=len)
+        root = max((root for root in self.roots if _below(text, root)), key=len)
+        return Path(root), text[len(root.rstrip(os.sep)) + 1 :]
 
     def notes(self, used: Iterable[Path]) -> list[str]:
         """How paths were read, and which photos are left out."""
@@ -213,9 +219,9 @@ def _add(rows: dict[Path, LabelRow], path: Path, row: LabelRow, problems: list[P
 
 
 def _split_folders(rows: Iterable[Path], folders: _Folders) -> dict[str, str]:
-    """Folders directly in a data folder that are splits by their names: only if there is a train folder and another."""
-    names = {folders.place_of(path).split(os.sep)[0]: None for path in rows}
-    splits = {name: split for name in names if (split := split_of(name))}
+    """What lies directly in a data folder and is a split by its name, if one is for training, another not."""
+    first = {(root, place.split(os.sep)[0]): None for root, place in map(folders.place_of, rows)}
+    splits = {name: split for root, name in first if (split := split_of_name(root / name))}
     return splits if "train" in splits.values() and len(set(splits.values())) > 1 else {}
 
 

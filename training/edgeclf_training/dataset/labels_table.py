@@ -108,6 +108,8 @@ def _columns(
         columns.pop("group", None)
         found = [position for position, name in enumerate(header) if name == group_column]
         found = found or [position for position, name in enumerate(plain) if name == plain_name(group_column)]
+        if len(found) > 1:
+            raise DataError(f"{file}: {len(found)} columns are called {group_column}", "rename all but one")
         if found:
             columns["group"] = found[0]
         else:

@@ -88,6 +88,8 @@ def read_split(
     rule = parse_rule(group_by)
     table = read_labels(labels, group_column(rule)) if labels else None
     options = SplitOptions(seed, val_split, group_near, effective_rule(group_by, table), folds)
+    if again and not roots and table is None:
+        again.check_alone(only)
     found = find_photos(
         roots,
         seed=seed,
@@ -139,7 +141,7 @@ def _split(
     skipped += (Skipped(e.sample.path, scans[e.sample.path].reason) for e in entries if scans[e.sample.path].kind)
     entries = [e for e in entries if not scans[e.sample.path].kind]
     rule = options.rule
-    names = group_names([e.sample for e in entries], rule, found) if rule else {}
+    names = group_names([e.sample for e in entries], rule, found, earlier) if rule else {}
     entries = with_groups(
         entries,
         scans,
@@ -169,7 +171,10 @@ def _split(
             fresh[e.group].append(e.sample)
     fold_of: dict[Sample, int] = {}
     if options.folds:
-        fold_of = assign_folds(fresh.values(), options.folds, options.seed)
+        if not fresh:
+            raise _no_validation(True, True, options)
+        always = {e.sample.label for e in entries if e.home == "train" and e.group_trained}
+        fold_of = assign_folds(fresh.values(), options.folds, options.seed, always, str(rule or ""))
         parts["train"] |= parts["val"]
         parts["val"] = set(fold_of)
     elif set_aside:
@@ -230,7 +235,7 @@ def _no_validation(set_aside: bool, trained: bool, options: SplitOptions) -> Dat
         groups = ", or on photos of their groups" if options.rule else ""
         return DataError(
             f"no validation photo is left: the earlier run trained on these photos, or on nearly the same ones{groups}",
-            "add photos that it did not train on, or its validation photos",
+            "add photos that it did not train on, or its validation photos (after --folds it has none)",
         )
     if options.rule:
         return DataError(

@@ -12,7 +12,6 @@ from edgeclf_training.dataset.scan import absolute
 from edgeclf_training.evaluation.calibration import calibrate
 from edgeclf_training.evaluation.divergence import LOWER_LEARNING_RATE, diverged
 from edgeclf_training.evaluation.label_doubts import LabelDoubt, doubtful_labels
-from edgeclf_training.evaluation.predictions import Predictions
 from edgeclf_training.fit.measure_forgetting import measure_forgetting
 from edgeclf_training.fit.messages import report_metrics
 from edgeclf_training.fit.preflight import writing
@@ -48,17 +47,24 @@ def finish(run: Run, network: Network, history: History, on_event: Listener, rep
     metrics = tuple(p.metrics for p in predictions)
     run = replace(run, metrics=metrics, calibration=calibration, best_epoch=history.best.epoch)
     run = replace(run, forgetting=measure_forgetting(run, network, on_event))
+    doubts = doubtful_labels(predictions[0], run.classes, calibration.temperature) if run.split.folds else ()
     with writing(run.folder, f"then resume with `{resume_command(run.folder)}`"):
         write_confusion_csv(run.metrics[-1], run.classes, run.folder)
-        save_run(run)
+        if doubts:
+            reasons = {absolute(doubt.path): _reason(doubt) for doubt in doubts}
+            write_quarantine(run.folder / DOUBTFUL_LABELS, reasons)
+        save_run(run)  # the last file: from now on the run has finished
         (run.folder / CHECKPOINT).unlink(missing_ok=True)
     for f in run.metrics:
         report_metrics(on_event, f, run.classes)
     for line in run.forgetting.lines() if run.forgetting else ():
         say(on_event, line)
     say(on_event, f"calibrated: {calibration_text(calibration)}")
-    if run.split.folds:
-        _report_doubts(run, predictions[0], on_event)
+    if doubts:
+        first = doubts[0]
+        say(on_event, f"{len(doubts)} photos are probably labelled wrong, the first is {first.path}: {_reason(first)}")
+        listed = f"{run.folder / DOUBTFUL_LABELS} lists them"
+        say(on_event, f"look at them in report.html; {listed}: correct it, then give it to --quarantine")
     if report:
         with writing(run.folder, f"then make the report with `edgeclf report {shlex.quote(str(run.folder))}`"):
             write_report(run, network, predictions, on_event=on_event)
@@ -73,20 +79,6 @@ def _kept(epoch: int, last: int, keep: str) -> str:
         return "every epoch was clearly worse than the network before, whose weights are kept"
     why = ", after which it diverged or became clearly worse than before" if keep == "last" and epoch != last else ""
     return f"{keep}: epoch {epoch}{why}; its weights are kept"
-
-
-def _report_doubts(run: Run, predictions: Predictions, on_event: Listener) -> None:
-    """List the photos that are probably labelled wrong, as a quarantine list."""
-    assert run.calibration is not None
-    doubts = doubtful_labels(predictions, run.classes, run.calibration.temperature)
-    if not doubts:
-        return
-    file = run.folder / DOUBTFUL_LABELS
-    with writing(run.folder, f"then resume with `{resume_command(run.folder)}`"):
-        write_quarantine(file, {absolute(doubt.path): _reason(doubt) for doubt in doubts})
-    first = doubts[0]
-    say(on_event, f"{len(doubts)} photos are probably labelled wrong, the first is {first.path}: {_reason(first)}")
-    say(on_event, f"look at them in report.html; {file} lists them: correct it, then give it to --quarantine")
 
 
 def _reason(doubt: LabelDoubt) -> str:

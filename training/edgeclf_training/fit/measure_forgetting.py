@@ -27,7 +27,7 @@ def measure_forgetting(run: Run, network: Network, on_event: Listener) -> Forget
         on_event: gets progress, and a line if the earlier run cannot be read any more.
 
     Returns:
-        The comparison; None if the run did not start from another one, or that one is gone.
+        The comparison; None if the run did not start from another one, that one is gone, or it has no class of it.
     """
     if run.start is None:
         return None
@@ -38,6 +38,9 @@ def measure_forgetting(run: Run, network: Network, on_event: Listener) -> Forget
         say(on_event, f"forgetting is not measured: {error.message}")
         return None
     changes = changes_of(run.options, start)
+    if not any(changes.rows(label) for label in run.classes):
+        say(on_event, "forgetting is not measured: no class of the earlier run is left")
+        return None
     pairs, missing = _held_out(run, start, changes)
     step = max(1, -(-len(pairs) // _MAX_PHOTOS))
     pairs = pairs[::step]

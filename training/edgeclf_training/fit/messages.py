@@ -2,7 +2,6 @@
 
 import math
 import shlex
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +12,7 @@ from edgeclf.model.manifest import Metrics
 
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.dataset.exclusion_counts import count_left_out, counts_text
+from edgeclf_training.fit.preflight import discard
 from edgeclf_training.networks import Loaded, Network
 from edgeclf_training.run.earlier_run import changes_of, class_lines
 from edgeclf_training.run.history import Epoch, History
@@ -98,13 +98,16 @@ def report_metrics(on_event: Listener, metrics: Metrics, classes: Sequence[str])
         say(on_event, f"{metrics.split}: {line}")
 
 
-def say_what_is_left(on_event: Listener, run: Run, history: History) -> None:
-    """After an interruption: report how to resume; delete the folder of a run without a finished epoch."""
-    if not anything_kept(run, history):
-        shutil.rmtree(run.folder)  # this run created the folder, and it contains no weights
-        say(on_event, "interrupted before the end of the first epoch: nothing is kept")
-        return
+def say_what_is_left(on_event: Listener, run: Run, history: History, resumed: bool) -> None:
+    """After an interruption: report how to resume; delete the folder of a new run without a finished epoch."""
     folder = shlex.quote(str(run.folder))
+    if not anything_kept(run, history):
+        if resumed:
+            say(on_event, f"interrupted before the end of an epoch; `edgeclf train --resume {folder}` begins again")
+        else:
+            discard(run.folder)
+            say(on_event, "interrupted before the end of the first epoch: nothing is kept")
+        return
     if run.split.folds and not history.epochs:
         say(on_event, f"interrupted: finished folds are kept; `edgeclf train --resume {folder}` resumes it")
         return

@@ -27,6 +27,20 @@ def claim(out: Path, data: Sequence[Path]) -> None:
         raise UsageError(f"{out} cannot be created: {_existing(out)} is not writable", "choose another --out")
 
 
+def discard(out: Path) -> None:
+    """Delete a run folder that ``claim`` allowed, and that holds no weights yet.
+
+    A link to a folder and the working directory stay, empty.
+    """
+    for path in list(out.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    with contextlib.suppress(OSError):
+        out.rmdir()
+
+
 def need_space(out: Path, network: Network) -> None:
     """Refuse to start if the disk is too small for the checkpoints.
 

@@ -1,7 +1,6 @@
 """Training: from photo folders to a finished run, and resuming an interrupted run."""
 
 import shlex
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,7 +27,7 @@ from edgeclf_training.fit.cross_validation import photo_sets, shared_features, t
 from edgeclf_training.fit.finish import finish
 from edgeclf_training.fit.messages import anything_kept, check_heat_maps, describe, report_epoch, say_what_is_left
 from edgeclf_training.fit.phases import check_logger, fit_phases, make_logger, quiet_lightning
-from edgeclf_training.fit.preflight import claim, need_space, writing
+from edgeclf_training.fit.preflight import claim, discard, need_space, writing
 from edgeclf_training.loading.loader_processes import loader_errors
 from edgeclf_training.loading.photo_dataset import PhotoDataset, loader
 from edgeclf_training.networks import TIMM, Loaded, Network, build_network, get_architecture
@@ -218,7 +217,7 @@ def _fit(
     """From a prepared network to a finished run folder; ``initial`` makes the network that folds start from."""
     o, classes = run.options, len(run.classes)
     history = History(run.folder, o.keep or "best", o.early_stopping or 0, partial(report_epoch, on_event, o.epochs))
-    resumed = resumed and history.resume(network)
+    continues, resumed = resumed, resumed and history.resume(network)
     if resumed:
         say(on_event, f"resuming after epoch {len(history.epochs)} of {o.epochs}")
     features = None
@@ -253,11 +252,12 @@ def _fit(
             )
     except KeyboardInterrupt:
         if trainer_rank() == 0:
-            say_what_is_left(on_event, run, history)
+            say_what_is_left(on_event, run, history, continues)
         raise
     except UsageError as error:  # so that the corrected command can use the same folder
-        if trainer_rank() == 0 and not anything_kept(run, history) and not isinstance(error.__cause__, OSError):
-            shutil.rmtree(run.folder)
+        kept = continues or anything_kept(run, history) or isinstance(error.__cause__, OSError)
+        if trainer_rank() == 0 and not kept:
+            discard(run.folder)
         raise
     if trainer_rank() != 0:
         return run

@@ -13,7 +13,7 @@ from edgeclf.events import Listener
 from edgeclf_training.config.options import TrainOptions
 from edgeclf_training.dataset.class_changes import ClassChanges, read_class_changes
 from edgeclf_training.dataset.earlier_photos import EarlierPhotos
-from edgeclf_training.dataset.samples import Sample
+from edgeclf_training.dataset.samples import Sample, Split
 from edgeclf_training.networks import Network
 from edgeclf_training.run.relocate import is_there, relocated
 from edgeclf_training.run.run_folder import Run
@@ -37,14 +37,20 @@ def earlier_photos(options: TrainOptions, start: Run, changes: ClassChanges, on_
         changes: of its classes.
         on_event: gets messages and progress.
     """
-    parts = {part: _relabelled(start.split.part(part), changes) for part in SPLITS}
+    parts = {part: _relabelled(_only_in(start.split, part), changes) for part in SPLITS}
     counts = Counter(s.label for samples in parts.values() for s in samples)
     if not options.earlier_photos:
         return EarlierPhotos(start.folder, changes, wanted=False, counts=counts)
     with contextlib.suppress(DataError):  # its zip is gone or damaged: photos that are missing are reported later
         start = relocated(start, on_event=on_event)
-    there = {part: tuple(s for s in _relabelled(start.split.part(part), changes) if is_there(s)) for part in SPLITS}
-    return EarlierPhotos(start.folder, changes, there, counts=counts)
+    parts = {part: _relabelled(_only_in(start.split, part), changes) for part in SPLITS}
+    there = {part: tuple(filter(is_there, samples)) for part, samples in parts.items()}
+    return EarlierPhotos(start.folder, changes, there, counts=counts, folds=bool(start.split.folds))
+
+
+def _only_in(split: Split, part: str) -> tuple[Sample, ...]:
+    """The photos of a part. With folds each photo also trains, in the network that is kept: so none only validates."""
+    return () if split.folds and part == "val" else split.part(part)
 
 
 def _relabelled(samples: Sequence[Sample], changes: ClassChanges) -> tuple[Sample, ...]:

@@ -86,6 +86,11 @@ class Run:
             o.arch, len(self.classes), head=o.head, image_size=o.image_size, normalize=o.normalize, dropout=o.dropout
         )
         path = self.checkpoint or self.folder / "network.pt"
+        if not self.metrics and not path.exists():
+            raise DataError(
+                f"{self.folder}: no network is kept yet, the run has not finished",
+                f"finish it: {resume_command(self.folder)}",
+            )
         try:
             network.load_state_dict(_best_weights(path) if self.checkpoint else read_state(path))
         except (RuntimeError, EdgeclfError) as error:
