@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from array import array
 from collections.abc import Generator, Iterable, Iterator
@@ -32,7 +33,7 @@ def suggest(
     photos: Annotated[
         list[str], typer.Argument(metavar="PHOTO...", help="Photos, folders (searched recursively) or globs.")
     ],
-    count: Annotated[int, typer.Option("-n", "--count", metavar="N", min=1, help="How many photos to suggest.")] = 60,
+    count: Annotated[int, typer.Option("-n", "--count", metavar="N", min=1, help="How many photos to suggest at most.")] = 60,
     known: Annotated[
         list[Path] | None,
         typer.Option("--known", metavar="DIR", help="Photos with a label, such as the training folder; repeatable."),
@@ -59,7 +60,8 @@ def suggest(
 
     The photos are chosen so that together they are like as many others as possible, more so like those that the model
     is unsure about, and unlike each other and the photos of --known. Give --known the photos that the model was trained
-    on: without it, photos like these are suggested, too. Its folder _unsorted does not count.
+    on: without it, photos like these are suggested, too. Its folder _unsorted does not count. Copies of labelled or
+    suggested photos are left out, even if fewer than N are suggested then.
 
     Each suggestion has the photos that look like it (a cosine of their features of 0.6 or more): often one label does
     for all. With --review, sort them with `edgeclf serve -m MODEL --review DIR`, at the address /sort; photos are
@@ -73,7 +75,7 @@ def suggest(
     from edgeclf.classifier import Classifier
     from edgeclf.field.find_photos import STDIN, find_photos
     from edgeclf.field.photo_vectors import PhotoVectors
-    from edgeclf.field.suggest import choose
+    from edgeclf.field.suggest import MAX_CANDIDATES, choose
     from edgeclf.files.walk import image_files
     from edgeclf.images.camera_raw import Tally
 
@@ -97,7 +99,7 @@ def suggest(
             labelled.look(classifier, _labelled(str(folder), image_files), progress)
     looked = _Looked(console, PhotoVectors())
     with console.progress("photos") as progress:
-        looked.look(classifier, find_photos(photos, raws), progress)
+        looked.look(classifier, _each_once(find_photos(photos, raws)), progress)
     for line in raws.lines:
         console.line(line)
     tell_heat_maps(looked.heat_maps, console)
@@ -106,7 +108,10 @@ def suggest(
         console.line("without --known DIR, photos like those that the model was trained on may be suggested")
     with console.progress("choosing") as progress:
         chosen = choose(looked.vectors, looked.unsure, labelled.vectors, count, progress)
-    if len(chosen) < count:
+    compared = min(len(looked.paths), MAX_CANDIDATES)
+    if len(chosen) < min(count, compared):
+        console.line(f"{compared - len(chosen)} of {compared} photos are nearly the same as labelled or suggested ones")
+    elif len(chosen) < count:
         console.line(f"{len(chosen)} photos to choose from, fewer than {count}")
     _print(chosen, looked, classifier, trays if trays is None else _Copier(trays, alike), as_json, as_csv)
     if looked.failed or labelled.failed:
@@ -188,10 +193,35 @@ def _trays(review: Path | None, photos: list[str]) -> Any:
     from edgeclf.field.review import ReviewFolder
 
     folder = review.absolute()
-    for photo in photos:
-        if Path(photo).is_dir():
-            ReviewFolder(folder, Path(photo).absolute())  # refuses photos that lie where the copies go
+    for place in {place for photo in photos for place in _folders(photo)}:
+        ReviewFolder(folder, Path(place).absolute())  # refuses photos that lie where the copies go
     return ReviewFolder(folder)
+
+
+def _folders(photo: str) -> set[str]:
+    """What one argument names: a folder itself, or the folders that its photos lie in."""
+    from edgeclf.files.glob_patterns import is_pattern, matching
+    from edgeclf.files.hanging_disk import with_time_limit
+
+    def named(progress: Any) -> set[str]:
+        if os.path.isdir(photo):
+            return {photo}
+        return {os.path.dirname(name) for name in (matching(photo, progress) if is_pattern(photo) else [photo])}
+
+    try:
+        return with_time_limit(named, photo)
+    except PhotoError:
+        return set()  # told when the photos are read
+
+
+def _each_once(found: "Iterable[Found]") -> "Iterator[Found]":
+    """Leave out what was found before, such as photos of a folder that are named as well: one label is enough."""
+    seen: set[str] = set()
+    for one in found:
+        place = os.path.abspath(one.path)
+        if place not in seen:
+            seen.add(place)
+            yield one
 
 
 def _labelled(folder: str, image_files: Any) -> "Iterator[Found]":

@@ -92,6 +92,61 @@ def test_copies_for_the_sorting_page(edgeclf: Run, model: Path, card: Path, tmp_
     assert len(names) == with_alike, "a photo that is there already is not copied again"
 
 
+def test_copies_are_told_and_not_copied_for_review(edgeclf: Run, model: Path, tmp_path: Path) -> None:
+    card, known = tmp_path / "card", tmp_path / "photos" / "king"
+    card.mkdir()
+    known.mkdir(parents=True)
+    for seed in range(3):
+        draw(seed).save(card / f"{seed}.png")
+    for number in range(2):
+        (card / f"again {number}.png").write_bytes((card / "1.png").read_bytes())
+    (known / "labelled.png").write_bytes((card / "2.png").read_bytes())
+    review = tmp_path / "photos"
+    done = edgeclf("suggest", model, card, "--known", review, "--review", review, "--alike", "--json")
+    assert done.returncode == 0
+    assert done.stderr == "3 of 5 photos are nearly the same as labelled or suggested ones\n"
+    found = lines(done)
+    names = [{Path(str(one["path"])).name, *(Path(like["path"]).name for like in one["alike"])} for one in found]  # type: ignore[attr-defined]
+    assert sorted(map(sorted, names)) == [["0.png"], ["1.png", "again 0.png", "again 1.png"]]
+    copies = [path.name for path in (review / "_unsorted").rglob("*.png")]
+    assert sorted(copies) == ["0.png", "1.png", "again 0.png", "again 1.png"], "not 2.png, which is labelled"
+
+
+def test_a_photo_named_twice_counts_once(
+    edgeclf: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "card").mkdir()
+    for seed in range(3):
+        draw(seed).save(tmp_path / "card" / f"{seed}.png")
+    done = edgeclf("suggest", model, "card", "card/0.png", tmp_path / "card" / "1.png", "card/../card/*.png", "--json")
+    assert done.returncode == 0
+    assert "3 photos to choose from, fewer than 60" in done.stderr
+    assert sorted(str(one["path"]) for one in lines(done)) == ["card/0.png", "card/1.png", "card/2.png"]
+    assert all(one["alike"] == [] for one in lines(done))
+
+
+@pytest.mark.parametrize(
+    "photos", ["photos", "photos/*.png", "photos/0.png", "photos/_unsorted/king/1.png", "**/1.png"]
+)
+def test_review_is_refused_where_the_photos_lie_however_they_are_named(
+    edgeclf: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos" / "_unsorted" / "king").mkdir(parents=True)
+    (tmp_path / "photos" / "king").mkdir()
+    for name in ("0.png", "king/2.png", "_unsorted/king/1.png"):
+        draw(int(name[-5])).save(tmp_path / "photos" / name)
+    done = edgeclf("suggest", model, photos, "--review", "photos")
+    assert done.returncode == 2
+    assert "would be watched" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+    for allowed in ("photos/king", "photos/king/*.png", "photos/king/2.png"):
+        assert edgeclf("suggest", model, allowed, "--review", "photos").returncode == 0
+        assert edgeclf("suggest", model, photos, allowed, "--review", "photos").returncode == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -71,14 +71,72 @@ def test_more_photos_than_are_compared_with_each_other(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_fewer_photos_than_wanted(count: int) -> None:
-    chosen = choose(photos_of([0] * count), [1.0] * count, photos_of([0]), 60)
+    chosen = choose(photos_of([0] * count), [1.0] * count, photos_of([0], seed=1), 60)  # like these, but no copy
     assert sorted(one.photo for one in chosen) == list(range(count))
 
 
-def test_equal_photos_and_a_model_that_is_sure_of_all() -> None:
-    photos = photos_of([0] * 5, spread=0)
-    for unsure in ([0.0] * 5, [1.0] * 5):
-        assert len(choose(photos, unsure, photos_of([0], spread=0), 3)) == 3
+@pytest.mark.parametrize("unsure", [0.0, 1.0])
+def test_copies_of_one_photo_are_one_suggestion(unsure: float) -> None:
+    # Before, three of five copies were suggested when three were wanted: a person labelled one photo three times.
+    photos = photos_of([0] * 6, spread=0)
+    (only,) = choose(photos, [unsure] * 6, PhotoVectors(), 3)
+    assert only.gain == pytest.approx(1)
+    assert sorted((only.photo, *only.alike)) == [0, 1, 2, 3, 4, 5]
+    assert only.similarity == pytest.approx([1] * 5)
+    assert choose(photos, [unsure] * 6, photos_of([0], spread=0), 3) == ()
+
+
+def test_copies_among_other_photos_are_not_suggested() -> None:
+    kinds = [0, 1, 2, 3] * 25
+    photos = photos_of(kinds, spread=0)
+    chosen = choose(photos, [0.5] * 100, PhotoVectors(), 60)
+    assert sorted(kinds[one.photo] for one in chosen) == [0, 1, 2, 3]
+    assert [len(one.alike) for one in chosen] == [24] * 4
+    chosen = choose(photos, [0.5] * 100, photos_of([1, 3], spread=0), 60)
+    assert sorted(kinds[one.photo] for one in chosen) == [0, 2]
+
+
+def test_copies_of_labelled_photos_do_not_look_like_a_suggestion() -> None:
+    kinds = [0] * 10 + [1] * 5
+    photos, known = photos_of(kinds), PhotoVectors()
+    rng = np.random.default_rng(0)  # as photos_of: its first four photos, of which these are copies
+    for _ in range(4):
+        known.add((KINDS[0] + 0.15 * rng.standard_normal(400)).astype(np.float32))
+    chosen = choose(photos, [0.5] * 15, known, 15)
+    assert sorted(number for one in chosen for number in (one.photo, *one.alike)) == list(range(4, 15))
+
+
+def test_photos_that_are_nearly_equal_may_be_suggested() -> None:
+    photos = photos_of([0] * 5 + [1] * 5, spread=0.002)
+    assert len(choose(photos, [0.5] * 10, PhotoVectors(), 10)) == 2, "less than 0.1 % of one photo is no gain"
+    photos = photos_of([0] * 5 + [1] * 5, spread=0.05)
+    assert len(choose(photos, [0.5] * 10, PhotoVectors(), 10)) == 10
+
+
+@pytest.mark.parametrize("labelled", [0, 10])
+def test_one_scene_in_most_photos_does_not_fill_the_list(labelled: int) -> None:
+    """As of a camera trap: 300 frames of one scene, with a little noise, and 30 photos of five other kinds."""
+    kinds = [0] * 300 + [1, 2, 3, 4, 5] * 6
+    photos = PhotoVectors()
+    rng = np.random.default_rng(3)
+    for kind in kinds:
+        spread = 0.15 if kind else 0.04
+        photos.add((KINDS[kind] + spread * rng.standard_normal(400)).astype(np.float32))
+    chosen = choose(photos, [0.5] * 330, photos_of([0] * labelled, seed=4, spread=0.04), 20)
+    found = [kinds[one.photo] for one in chosen]
+    assert set(found[: 5 if labelled else 6]) == set(range(1 if labelled else 0, 6))
+    assert found.count(0) <= 2
+    scene = [len(one.alike) for one in chosen if kinds[one.photo] == 0]
+    assert sum(scene) == 300 - len(scene), "the frames of the scene look alike"
+
+
+def test_the_mean_counts_a_scene_once() -> None:
+    one, other = np.eye(2, LENGTH, dtype=np.float32)
+    mean, shares = suggest._mean(np.stack([one, one, one, other]), np.stack([one]))
+    assert shares == pytest.approx([0.25, 0.25, 0.25, 1])
+    assert mean[:2] == pytest.approx([0.5, 0.5])
+    mean, _ = suggest._mean(np.stack([one] * 3), np.empty((0, LENGTH), np.float32))
+    assert mean == pytest.approx(one)
 
 
 def test_vectors_keep_distances_and_any_number_of_photos() -> None:
