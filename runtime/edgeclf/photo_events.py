@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
-from os.path import dirname
+from os.path import abspath, dirname
 from typing import TypeAlias
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from edgeclf.argument_checks import check_whole, number
 from edgeclf.classifier import Classifier
 from edgeclf.errors import PhotoError, UsageError
-from edgeclf.images.photo_facts import NO_FACTS, PhotoFacts, photo_facts
+from edgeclf.images.photo_facts import NO_FACTS, PhotoFacts, is_within, photo_facts
 from edgeclf.results import Prediction
 
 _Camera: TypeAlias = tuple[str | None, str | None, bool]  # name, folder, and whether it knows its offset from UTC
@@ -69,7 +69,7 @@ def group_by_event(photos: Iterable[tuple[str, PhotoFacts]], seconds: float) -> 
         times.sort()
         before = None
         for time, position in times:
-            if before is None or time - before > seconds:
+            if before is None or not is_within(seconds, before, time):
                 events.append([])
             events[-1].append(position)
             before = time
@@ -103,6 +103,11 @@ def facts_or_none(photo: str | bytes) -> PhotoFacts:
     return NO_FACTS
 
 
+def folder_of(path: str) -> str:
+    """The folder of a photo, for ``group_by_event``: the same one, in whichever way it is named."""
+    return dirname(abspath(path))
+
+
 def predict_events(
     classifier: Classifier, photos: Iterable[str | PathLike[str]], seconds: float, top_k: int = 5
 ) -> Generator[PhotoEvent, None, None]:
@@ -125,7 +130,7 @@ def predict_events(
     """
     check_whole("top_k", top_k)
     paths = [fspath(path) for path in photos]
-    events = group_by_event(((dirname(path), facts_or_none(path)) for path in paths), seconds)
+    events = group_by_event(((folder_of(path), facts_or_none(path)) for path in paths), seconds)
     ordered = (paths[position] for event in events for position in event)
     with closing(classifier.predict_many(ordered, top_k, logits=True, facts=True)) as results:
         for event in events:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,20 @@ def test_gaps_are_counted_from_photo_to_photo() -> None:
     assert group_by_event(photos, float("inf")) == [[1, 2, 3, 4, 0, 5]]
     assert group_by_event([at(7), at(7)], 0) == [[0, 1]]
     assert group_by_event([], 5) == []
+
+
+@pytest.mark.parametrize("gap", [1, 100, 300, 1001, 2500, 5000, 86_399_999])
+def test_a_gap_of_exactly_the_longest_time_is_within(gap: int) -> None:
+    """Milliseconds: float64 holds neither the times nor their difference exactly."""
+    for fraction in range(0, 1000, 7):
+        photos = [("in", PhotoFacts(taken(at), "A")) for at in (fraction, fraction + gap)]
+        assert group_by_event(photos, gap / 1000) == [[0, 1]]
+        assert group_by_event(photos, (gap - 0.5) / 1000) == group_by_event(photos, (gap - 1) / 1000) == [[0], [1]]
+
+
+def taken(milliseconds: int) -> str:
+    found = datetime(2026, 11, 27, 3, 26, 4) + timedelta(milliseconds=milliseconds)
+    return found.isoformat(timespec="milliseconds")
 
 
 def test_cameras_are_told_apart() -> None:
@@ -81,6 +96,15 @@ def test_the_answer_is_the_mean_of_the_logits(make_model: Callable[..., Path], b
     assert three.prediction == classifier.rank(mean, 2)
     assert three.prediction not in single
     assert alone.prediction == alone.results[0]
+
+
+def test_a_folder_named_in_two_ways_is_one_camera(
+    make_model: Callable[..., Path], burst: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(burst[0].parent)
+    names = ["2.jpg", os.path.join(".", "1.jpg"), str(burst[3])]
+    (event,) = predict_events(Classifier(make_model()), names, 5)
+    assert event.photos == tuple(names)
 
 
 def test_an_event_without_a_readable_photo_has_no_answer(make_model: Callable[..., Path], burst: list[Path]) -> None:

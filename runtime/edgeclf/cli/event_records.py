@@ -40,8 +40,8 @@ def find_events(found: Iterable["Found"], seconds: float, console: "Console", li
     Returns:
         The events in the order of their first photos, each in the order of time.
     """
-    from edgeclf.images.photo_facts import NO_FACTS
-    from edgeclf.photo_events import facts_or_none, group_by_event
+    from edgeclf.images.photo_facts import NO_FACTS, PhotoFacts
+    from edgeclf.photo_events import facts_or_none, folder_of, group_by_event
 
     with console.progress("times read", live=live) as progress:
 
@@ -56,12 +56,13 @@ def find_events(found: Iterable["Found"], seconds: float, console: "Console", li
                 yield one
                 progress(done, 0)
 
+        def folder_and_facts(one: "Found") -> tuple[str, PhotoFacts]:
+            if isinstance(one.source, PhotoError):
+                return "", NO_FACTS
+            return folder_of(one.source) if isinstance(one.source, str) else "", facts_or_none(one.source)
+
         photos: list[Found] = []
-        facts = (
-            (os.path.dirname(one.path), NO_FACTS if isinstance(one.source, PhotoError) else facts_or_none(one.source))
-            for one in with_progress()
-        )
-        events = group_by_event(facts, seconds)
+        events = group_by_event(map(folder_and_facts, with_progress()), seconds)
     return [[photos[position] for position in event] for event in events]
 
 

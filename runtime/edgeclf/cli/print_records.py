@@ -28,7 +28,7 @@ def print_ranking(record: "Record", console: Console) -> None:
         note = f" ({padding:.0%} of the evidence lies on padding)" if padding >= 0.01 else ""
         print(f"  heat map of {record.cam_class}: {printable(record.cam)}{note}")
     if record.predictions and (event := record.event) is not None and event.photos > 1:
-        answer = f"{event.label} {event.probability:.1%}"
+        answer = f"{event.name} {event.probability:.1%}"
         text = f"unknown ({answer})" if event.unknown else answer
         print(f"  event of {event.photos} photos from {printable(event.event)} on: {text}")
     sys.stdout.flush()

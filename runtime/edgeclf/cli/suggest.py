@@ -33,7 +33,9 @@ def suggest(
     photos: Annotated[
         list[str], typer.Argument(metavar="PHOTO...", help="Photos, folders (searched recursively) or globs.")
     ],
-    count: Annotated[int, typer.Option("-n", "--count", metavar="N", min=1, help="How many photos to suggest at most.")] = 60,
+    count: Annotated[
+        int, typer.Option("-n", "--count", metavar="N", min=1, help="How many photos to suggest at most.")
+    ] = 60,
     known: Annotated[
         list[Path] | None,
         typer.Option("--known", metavar="DIR", help="Photos with a label, such as the training folder; repeatable."),
@@ -270,5 +272,6 @@ def _print(
                 table.writerow((rank, name, guess, f"{looked.probability[number]:.6f}", gain, f"{cosine:.4f}"))
         else:
             like = f", {len(one.alike)} look alike" if one.alike else ""
-            print(printable(f"{rank:>4}  {path}: {label} {probability:.1%}{like}"))
+            name = classifier.manifest.display_names.get(label, label)
+            print(printable(f"{rank:>4}  {path}: {name} {probability:.1%}{like}"))
     sys.stdout.flush()

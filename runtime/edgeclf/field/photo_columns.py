@@ -1,7 +1,7 @@
 """What records hold of a photo beside its own prediction: facts from its EXIF, and the answer of its event."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class RecordedFacts:
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> "RecordedFacts":
-        """From the keys of JSON, or from the cells of CSV, which are text, not escaped any more.
+        """From the keys of JSON, of checked types, or from the cells of CSV, which are text, not escaped any more.
 
         Raises:
             ValueError: a place is not a number.
@@ -60,6 +60,7 @@ class RecordedEvent:
         label: the best-ranked class of their mean logits; None if none could be read.
         probability: its probability, 0..1, rounded to 6 digits.
         unknown: the probability is below the threshold.
+        display_name: the label's name for people, None if the model has none; records do not hold it.
     """
 
     event: str
@@ -67,6 +68,12 @@ class RecordedEvent:
     label: str | None = None
     probability: float | None = None
     unknown: bool | None = None
+    display_name: str | None = field(default=None, compare=False)
+
+    @property
+    def name(self) -> str | None:
+        """What to show people."""
+        return self.display_name or self.label
 
     @classmethod
     def of(cls, event: str, photos: int, prediction: "Prediction | None") -> "RecordedEvent":
@@ -74,11 +81,11 @@ class RecordedEvent:
         if prediction is None:
             return cls(event, photos)
         best = prediction.best
-        return cls(event, photos, best.label, round(best.probability, 6), prediction.unknown)
+        return cls(event, photos, best.label, round(best.probability, 6), prediction.unknown, best.display_name)
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> "RecordedEvent | None":
-        """From the keys of JSON, or from the cells of CSV; None if they hold no event.
+        """From the keys of JSON, of checked types, or from the cells of CSV; None if they hold no event.
 
         Raises:
             ValueError: a number is none.

@@ -14,6 +14,7 @@ from edgeclf.errors import ExplainError, PhotoError
 from edgeclf.field.csv_columns import escaped, unescaped
 from edgeclf.field.photo_columns import NOT_SAID, RecordedEvent, RecordedFacts
 from edgeclf.field.photo_id import PhotoFile
+from edgeclf.field.record_types import check_types
 
 if TYPE_CHECKING:
     from edgeclf.results import Prediction
@@ -202,13 +203,12 @@ class Record:
         values = json.loads(line)
         if not isinstance(values, dict):
             raise ValueError("not an object")
-        ranking, error, unknown = (values.get(key) for key in ("predictions", "error", "unknown"))
-        predictions: tuple[RecordedClass, ...] = ()
-        if isinstance(ranking, list) and ranking:
-            predictions = tuple(map(_ranked, ranking))
-            if not isinstance(unknown, bool):
-                raise ValueError("not a record")
-        failure = Failure(str(error.get("kind")), str(error.get("message"))) if isinstance(error, dict) else None
+        check_types(values)
+        predictions = tuple(RecordedClass(*map(one.get, _RANKED_KEYS)) for one in values.get("predictions") or ())
+        if predictions and values.get("unknown") is None:
+            raise ValueError("not a record")
+        error = values.get("error")
+        failure = None if error is None else Failure(error["kind"], error["message"])
         settings = None
         if "threshold" in values or "maps_of" in values:
             settings = PredictSettings(values.get("threshold"), values.get("maps_of"), values.get("events"))
@@ -254,6 +254,7 @@ class Record:
         )
 
 
+_RANKED_KEYS = ("label", "probability", "index", "display_name")
 _PLAIN_KEYS = (
     *("path", "unknown", "cam", "cam_class", "padding_share", "copy", "device"),
     *("size", "modified", "model", "folder"),
@@ -276,12 +277,6 @@ def _ranked_dict(one: RecordedClass) -> dict[str, Any]:
         values["index"] = one.index
     values["probability"] = one.probability
     return values if one.display_name is None else {**values, "display_name": one.display_name}
-
-
-def _ranked(entry: Any) -> RecordedClass:
-    if not isinstance(entry, dict) or not isinstance(entry.get("probability"), int | float):
-        raise ValueError("not a record")
-    return RecordedClass(str(entry.get("label")), entry["probability"], entry.get("index"), entry.get("display_name"))
 
 
 def _checked(record: Record) -> Record:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from edgeclf.images.file_format import MAX_PARTS, file_format
 
 _JPEG_PARTS_END = {0xD9, 0xDA}  # markers: end of image, start of a scan
-JPEG_HEAD_BYTES = 2**18  # EXIF has at most 64 KiB, and stands among the first segments
+_JPEG_SEARCHED_BYTES = 2**18  # EXIF stands among the first segments
+JPEG_HEAD_BYTES = _JPEG_SEARCHED_BYTES + 2**16  # and has at most 64 KiB
 _MAX_ITEMS = 4096  # of a HEIC: a photo of a phone has about 60, most of them tiles
 
 
@@ -21,7 +22,7 @@ def exif_block(data: bytes) -> bytes:
     """The TIFF structure that holds the EXIF of a photo.
 
     Args:
-        data: the file. Of a JPEG the first 256 KiB are enough, and no more is searched.
+        data: the file. Of a JPEG the first ``JPEG_HEAD_BYTES`` are enough: no EXIF that begins later is searched for.
 
     Returns:
         It, with its first bytes ``II`` or ``MM``; empty if the photo has none, or is damaged before it.
@@ -35,14 +36,27 @@ def exif_block(data: bytes) -> bytes:
     return block if block[:4] in (b"II*\0", b"MM\0*") else b""
 
 
-def _in_jpeg(data: bytes) -> bytes:
-    position, end = 2, min(len(data), JPEG_HEAD_BYTES)
+def jpeg_exif(data: bytes) -> tuple[int, int]:
+    """Where the TIFF structure of a JPEG begins and ends; 0 and 0 if none begins in ``data``.
+
+    Args:
+        data: the file, or its beginning, which may end before the structure does.
+    """
+    position, end = 2, min(len(data), _JPEG_SEARCHED_BYTES)
     while position + 4 <= end and data[position] == 0xFF and data[position + 1] not in _JPEG_PARTS_END:
+        if data[position + 1] == 0xFF:  # any number of these may stand before a marker (T.81, B.1.1.2)
+            position += 1
+            continue
         length = int.from_bytes(data[position + 2 : position + 4], "big")
         if data[position + 1] == 0xE1 and data[position + 4 : position + 10] == b"Exif\0\0":
-            return data[position + 10 : min(position + 2 + length, end)]
+            return position + 10, position + 2 + length
         position += 2 + length
-    return b""
+    return 0, 0
+
+
+def _in_jpeg(data: bytes) -> bytes:
+    begin, end = jpeg_exif(data)
+    return data[begin:end]
 
 
 def _in_png(data: bytes) -> bytes:

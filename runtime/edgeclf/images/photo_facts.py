@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 
 from edgeclf.files.hanging_disk import read_ends
-from edgeclf.images.exif_block import JPEG_HEAD_BYTES, exif_block
+from edgeclf.images.exif_block import JPEG_HEAD_BYTES, exif_block, jpeg_exif
 from edgeclf.images.file_format import file_format
 from edgeclf.images.photo_bytes import NamedPhoto, photo_bytes
 
@@ -68,12 +68,20 @@ class PhotoFacts:
 NO_FACTS = PhotoFacts()
 
 
+def is_within(seconds: float, before: float, after: float) -> bool:
+    """Whether a photo was taken at most ``seconds`` after another; both times as ``PhotoFacts.seconds``.
+
+    Times are whole milliseconds, which float64 does not hold exactly: their difference is rounded to whole ones again.
+    """
+    return round(after - before, 3) <= seconds
+
+
 def photo_facts(photo: str | os.PathLike[str] | bytes | NamedPhoto) -> PhotoFacts:
     """Read when, where and with which camera a photo was taken. Damaged EXIF raises nothing: it says less.
 
     Args:
-        photo: a path, or the bytes of an image file. Of a JPEG by its path only the first 64 KiB are read, or 256 KiB
-            where these are not enough; other formats are read in full.
+        photo: a path, or the bytes of an image file. Of a JPEG by its path only the first 64 KiB are read, or 320 KiB
+            where these do not hold all of its EXIF; other formats are read in full.
 
     Raises:
         PhotoError: the file cannot be read.
@@ -85,8 +93,8 @@ def photo_facts(photo: str | os.PathLike[str] | bytes | NamedPhoto) -> PhotoFact
         return facts_in(head)
     if file_format(head) != "JPEG":
         return facts_in(photo_bytes(photo)[0])
-    facts = facts_in(head)
-    return facts if facts != NO_FACTS else facts_in(read_ends(os.fspath(photo), JPEG_HEAD_BYTES, 0))
+    is_whole = 0 < jpeg_exif(head)[1] <= len(head)  # cut off, EXIF may still say some facts, so that is no sign
+    return facts_in(head if is_whole else read_ends(os.fspath(photo), JPEG_HEAD_BYTES, 0))
 
 
 def facts_in(data: bytes) -> PhotoFacts:

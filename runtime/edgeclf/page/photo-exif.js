@@ -6,7 +6,8 @@
  */
 
 const MAX_PARTS = 4096; // segments, chunks, boxes or items
-export const JPEG_HEAD_BYTES = 2 ** 18; // EXIF has at most 64 KiB, and stands among the first segments
+const JPEG_SEARCHED_BYTES = 2 ** 18; // EXIF stands among the first segments
+export const JPEG_HEAD_BYTES = JPEG_SEARCHED_BYTES + 2 ** 16; // and has at most 64 KiB
 
 /**
  * @param {Uint8Array} data the file; of a JPEG its first bytes
@@ -38,11 +39,15 @@ function find(data) {
 
 /** @param {Uint8Array} data */
 function inJpeg(data) {
-  const end = Math.min(data.length, JPEG_HEAD_BYTES);
+  const end = Math.min(data.length, JPEG_SEARCHED_BYTES);
   for (let at = 2; at + 4 <= end && data[at] === 0xff && data[at + 1] !== 0xda && data[at + 1] !== 0xd9; ) {
+    if (data[at + 1] === 0xff) {
+      at += 1; // any number of these may stand before a marker (T.81, B.1.1.2)
+      continue;
+    }
     const length = data[at + 2] * 256 + data[at + 3];
     if (data[at + 1] === 0xe1 && letters(data, at + 4, 6) === "Exif\0\0") {
-      return data.subarray(at + 10, Math.min(at + 2 + length, end));
+      return data.subarray(at + 10, Math.max(at + 10, at + 2 + length));
     }
     at += 2 + length;
   }

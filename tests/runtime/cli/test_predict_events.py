@@ -147,6 +147,43 @@ def test_heat_maps_and_a_photo_that_is_named_twice(edgeclf: Run, model: Path, ph
         assert [drawn[key] for key in EVENT] == [record[key] for key in EVENT]
 
 
+def test_a_folder_named_in_two_ways_is_one_camera(
+    edgeclf: Run, model: Path, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a later run names it in another way, and the cameras have no serial number."""
+    for seed, name in enumerate("cbd"):
+        path = tmp_path / f"{name}.jpg"
+        path.write_bytes(with_exif({TAKEN: f"2026:11:27 03:26:{SECONDS[name]:02}"}, photo=draw(seed)))
+    monkeypatch.chdir(tmp_path)
+    mixed = ["c.jpg", os.path.join(".", "b.jpg"), tmp_path / "d.jpg"]
+    records = printed(edgeclf("predict", *mixed, "-m", model, "--json", "--events", 5), 0)
+    assert [(record["path"], record["event"], record["event_photos"]) for record in records] == [
+        (str(name), "c.jpg", 3) for name in mixed
+    ]
+    run = ("-m", model, "--out", out, "--events", 5, "--resume")
+    assert edgeclf("predict", *mixed[:2], *run).returncode == 0
+    done = edgeclf("predict", tmp_path / "c.jpg", "b.jpg", mixed[2], *run)
+    assert "1 recorded, 2 there already" in done.stderr
+    assert [int(record["event_photos"]) for record in recorded(out)] == [2, 2, 3]
+
+
+def test_people_read_display_names_and_files_hold_labels(
+    edgeclf: Run, make_model: Callable[..., Path], photos: Path, out: Path
+) -> None:
+    named = {label: f"{label} penguin" for label in CLASSES}
+    model = make_model(display=named)
+    run = ("predict", photos / "c.jpg", photos / "b.jpg", "-m", model, "--events", 5)
+    record, _ = printed(edgeclf(*run, "--json"), 0)
+    assert record["event_label"] in CLASSES
+    assert "event_display_name" not in record
+    said = edgeclf(*run, "--threshold", 0).stdout
+    answer = f"{named[record['event_label']]} {record['event_probability']:.1%}"
+    assert said.count(f"event of 2 photos from {photos / 'c.jpg'} on: {answer}\n") == 2
+    assert f"on: unknown ({answer})\n" in edgeclf(*run, "--threshold", 1).stdout
+    assert edgeclf(*run, "--out", out).returncode == 0
+    assert {one["event_label"] for one in recorded(out)} == {record["event_label"]}
+
+
 def test_standard_input_and_wrong_seconds(edgeclf: Run, model: Path, photos: Path) -> None:
     data = (photos / "a.jpg").read_bytes()
     (record,) = printed(edgeclf("predict", "-", "-m", model, "--json", "--events", 5, stdin=data), 0)

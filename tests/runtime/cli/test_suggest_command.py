@@ -60,6 +60,14 @@ def test_three_forms_of_one_list(edgeclf: Run, model: Path, card: Path) -> None:
     assert [line.split(": ")[0].split("  ")[-1] for line in text.stdout.splitlines()] == [one["path"] for one in found]
 
 
+def test_people_read_display_names(edgeclf: Run, make_model: Callable[..., Path], card: Path) -> None:
+    model = make_model(display={"king": "キングペンギン"})
+    kings = sum(one["label"] == "king" for one in lines(edgeclf("suggest", model, card, "--json")))
+    assert kings
+    assert edgeclf("suggest", model, card).stdout.count(": キングペンギン ") == kings
+    assert "キングペンギン" not in edgeclf("suggest", model, card, "--csv").stdout
+
+
 def test_photos_like_known_ones_are_not_suggested_first(edgeclf: Run, model: Path, card: Path, tmp_path: Path) -> None:
     (card / "broken.jpg").unlink()
     known, waiting = tmp_path / "photos" / "king", tmp_path / "photos" / "_unsorted" / "king"

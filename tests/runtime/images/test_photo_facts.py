@@ -11,7 +11,7 @@ from edgeclf.errors import PhotoError
 from edgeclf.images.exif_block import exif_block
 from edgeclf.images.photo_bytes import NamedPhoto
 from edgeclf.images.photo_facts import NO_FACTS, PhotoFacts, facts_in, photo_facts
-from exif_photos import FRACTION, OFFSET, SERIAL, SOUTH, TAKEN, TOLD, WHOLE, told, with_exif
+from exif_photos import FRACTION, OFFSET, SERIAL, SOUTH, TAKEN, TOLD, WHOLE, profiles, told, with_exif
 from helpers import draw
 from PIL import Image, features
 from PIL.TiffImagePlugin import IFDRational
@@ -52,6 +52,31 @@ def test_the_file_is_read_as_far_as_needed(tmp_path: Path) -> None:
     assert very_late == facts_in((tmp_path / "very-late.jpg").read_bytes()) == NO_FACTS
     with pytest.raises(PhotoError, match="no such file"):
         photo_facts(tmp_path / "c.jpg")
+
+
+@pytest.mark.parametrize("border", [2**16, 2**18])
+def test_exif_that_crosses_what_is_read_first_is_read_in_full(tmp_path: Path, border: int) -> None:
+    """Wherever the border lies in it: cut off, it still says the camera, and no time."""
+    data = with_exif(WHOLE, SOUTH)
+    segment = data.index(b"\xff\xe1")
+    length = int.from_bytes(data[segment + 2 : segment + 4], "big") + 2
+    for inside in (*range(4, length, 9), length - 1, length):
+        path = tmp_path / f"{inside}.jpg"
+        path.write_bytes(data[:2] + profiles(border - segment - inside) + data[2:] + bytes(2**18))
+        assert told(photo_facts(path)) == told(photo_facts(path.read_bytes())) == TOLD, inside
+
+
+@pytest.mark.parametrize("fill", [1, 2, 3, 1000, 100_000])
+def test_bytes_that_fill_the_space_before_a_marker(tmp_path: Path, fill: int) -> None:
+    """Any number of FF (T.81, B.1.1.2): before the EXIF, and before a segment that stands before it."""
+    data = with_exif(WHOLE, SOUTH)
+    filled = [data[:2] + fill * b"\xff" + data[2:], data[:2] + profiles(20) + fill * b"\xff" + data[2:]]
+    filled.append(data[:2] + fill * b"\xff" + profiles(20) + data[2:])
+    for photo in filled:
+        (tmp_path / "a.jpg").write_bytes(photo)
+        assert told(photo_facts(photo)) == told(photo_facts(tmp_path / "a.jpg")) == TOLD
+        with Image.open(io.BytesIO(photo)) as image:
+            assert image.getexif().get_ifd(0x8769)[TAKEN] == WHOLE[TAKEN]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +181,7 @@ def test_hostile_files_are_read_fast() -> None:
         b"\x89PNG\r\n\x1a\n" + 3_000_000 * struct.pack(">I4sI", 0, b"tEXt", 0),
         b"RIFF\0\0\0\0WEBP" + 4_000_000 * b"JUNK\0\0\0\0",
         b"\xff\xd8" + 4_000_000 * b"\xff\xe1\0\x02",
+        b"\xff\xd8" + 16_000_000 * b"\xff",
         b"\0\0\0\x10ftypheic\0\0\0\0" + 4_000_000 * b"\0\0\0\x08free",
         b"\0\0\0\x10ftypheic\0\0\0\0\0\0\0\0meta\0\0\0\0\0\0\0\0iinf\x01\0\0\0\xff\xff\xff\xff" + bytes(2**24),
         b"\0\0\0\x10ftypheic\0\0\0\0" + 100 * b"\0\0\0\0meta\0\0\0\0",

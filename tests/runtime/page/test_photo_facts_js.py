@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from edgeclf.images.photo_facts import facts_in
-from exif_photos import FRACTION, OFFSET, SERIAL, SOUTH, TAKEN, TOLD, WHOLE, told, with_exif
+from exif_photos import FRACTION, OFFSET, SERIAL, SOUTH, TAKEN, TOLD, WHOLE, profiles, told, with_exif
 from PIL import Image, features
 from PIL.TiffImagePlugin import IFDRational
 
@@ -30,6 +30,16 @@ def _same(in_node: Callable[..., Any], photos: list[bytes]) -> list[dict[str, An
 def test_each_format(in_node: Callable[..., Any], form: str) -> None:
     photos = [with_exif(WHOLE, SOUTH, form=form, order=order) for order in "<>"]
     assert _same(in_node, photos) == [TOLD, TOLD]
+
+
+def test_exif_late_in_a_file_and_behind_fill_bytes(in_node: Callable[..., Any]) -> None:
+    data = with_exif(WHOLE, SOUTH)
+    before = [profiles(20), b"\xff", 1000 * b"\xff", profiles(20) + b"\xff\xff", b"\xff" + profiles(20)]
+    before += [profiles(border - inside) for border in (2**16, 2**18) for inside in (26, 60, 150, 300)]
+    photos = [data[:2] + one + data[2:] + bytes(2**17) for one in before]
+    assert _same(in_node, photos) == len(photos) * [TOLD]
+    too_late = [data[:2] + one + data[2:] for one in (profiles(2**18), 2**18 * b"\xff")]
+    assert _same(in_node, too_late) == [{}, {}]
 
 
 def test_nothing_is_made_up(in_node: Callable[..., Any]) -> None:

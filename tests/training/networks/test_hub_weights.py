@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from edgeclf.errors import WeightsError
@@ -57,7 +58,7 @@ class _Hub(http.server.BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         self.asked.append(self.path)
-        found = self.path == f"/{WEIGHTS.repository}/resolve/main/pytorch_model.bin"
+        found = urlsplit(self.path).path == f"/{WEIGHTS.repository}/resolve/main/pytorch_model.bin"
         self.send_response(200 if found else 404)
         self.send_header("Content-Length", str(len(CONTENT) if found else 0))
         if found:
@@ -122,6 +123,17 @@ def test_without_a_network_one_line_is_told_at_once(
     assert "--weights FILE" in message
     assert len(message.splitlines()) == 1
     assert (caplog.text, *capfd.readouterr()) == ("", "", "")
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
+def test_behind_a_proxy_the_hub_itself_need_not_answer(
+    name: str, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This machine's hub plays the proxy for one whose address leads nowhere."""
+    monkeypatch.setenv(name, constants.ENDPOINT)
+    _use(monkeypatch, "http://hub.invalid")
+    assert WEIGHTS.fetch().read_bytes() == CONTENT
+    assert all(path.startswith("http://hub.invalid/") for path in asked)
 
 
 def test_an_address_outside_the_hub_is_told(asked: list[str]) -> None:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from edgeclf.images.photo_facts import PhotoFacts
+from edgeclf.images.photo_facts import PhotoFacts, is_within
 from numpy.typing import NDArray
 
 from edgeclf_training.dataset.scan import Scanned
@@ -27,7 +27,7 @@ def burst_groups(scans: Sequence[Scanned], seconds: float) -> NDArray[np.int64]:
         if (taken := PhotoFacts(taken=scan.taken or None).seconds) is not None
     )
     pairs = itertools.pairwise(timed)
-    begins = [True, *(a[0] != b[0] or b[1] - a[1] > seconds for a, b in pairs)][: len(timed)]
+    begins = [True, *(a[0] != b[0] or not is_within(seconds, a[1], b[1]) for a, b in pairs)][: len(timed)]
     burst = np.cumsum(np.array(begins, np.int64))
     indices = np.array([index for _, _, index in timed], np.int64)
     smallest = np.full(len(scans) + 1, len(scans))

@@ -100,7 +100,9 @@ def _no_way(hub: object) -> Exception | None:
     Not asked where the user has chosen to be offline, which huggingface_hub says itself, nor behind a proxy.
     """
     address = urlsplit(str(getattr(hub, "ENDPOINT", "")))
-    if getattr(hub, "HF_HUB_OFFLINE", False) or getproxies().get(address.scheme) or not address.hostname:
+    proxies = getproxies()
+    proxy = proxies.get(address.scheme) or proxies.get("all")
+    if getattr(hub, "HF_HUB_OFFLINE", False) or proxy or not address.hostname:
         return None
     port = address.port or (443 if address.scheme == "https" else 80)
     try:
