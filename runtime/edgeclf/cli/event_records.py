@@ -1,6 +1,5 @@
 """``predict --events``: photos put into events, and their records with the event's answer."""
 
-import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -40,18 +39,14 @@ def find_events(found: Iterable["Found"], seconds: float, console: "Console", li
     Returns:
         The events in the order of their first photos, each in the order of time.
     """
+    from edgeclf.field.find_photos import each_once
     from edgeclf.images.photo_facts import NO_FACTS, PhotoFacts
     from edgeclf.photo_events import facts_or_none, folder_of, group_by_event
 
     with console.progress("times read", live=live) as progress:
 
         def with_progress() -> Iterator["Found"]:
-            seen = set[str]()
-            for done, one in enumerate(found, 1):
-                if isinstance(one.source, str):  # not bytes or an error: a photo that is named twice counts once
-                    if (path := os.path.abspath(one.source)) in seen:
-                        continue
-                    seen.add(path)
+            for done, one in enumerate(each_once(found), 1):
                 photos.append(one)
                 yield one
                 progress(done, 0)

@@ -75,7 +75,7 @@ def suggest(
     without a gain look like the suggestion of the same rank. A photo that cannot be read is reported and left out.
     """
     from edgeclf.classifier import Classifier
-    from edgeclf.field.find_photos import STDIN, find_photos
+    from edgeclf.field.find_photos import STDIN, each_once, find_photos
     from edgeclf.field.photo_vectors import PhotoVectors
     from edgeclf.field.suggest import MAX_CANDIDATES, choose
     from edgeclf.files.walk import image_files
@@ -101,7 +101,7 @@ def suggest(
             labelled.look(classifier, _labelled(str(folder), image_files), progress)
     looked = _Looked(console, PhotoVectors())
     with console.progress("photos") as progress:
-        looked.look(classifier, _each_once(find_photos(photos, raws)), progress)
+        looked.look(classifier, each_once(find_photos(photos, raws)), progress)
     for line in raws.lines:
         console.line(line)
     tell_heat_maps(looked.heat_maps, console)
@@ -214,16 +214,6 @@ def _folders(photo: str) -> set[str]:
         return with_time_limit(named, photo)
     except PhotoError:
         return set()  # told when the photos are read
-
-
-def _each_once(found: "Iterable[Found]") -> "Iterator[Found]":
-    """Leave out what was found before, such as photos of a folder that are named as well: one label is enough."""
-    seen: set[str] = set()
-    for one in found:
-        place = os.path.abspath(one.path)
-        if place not in seen:
-            seen.add(place)
-            yield one
 
 
 def _labelled(folder: str, image_files: Any) -> "Iterator[Found]":

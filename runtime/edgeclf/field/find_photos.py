@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -81,3 +81,14 @@ def _in_folder(folder: str, raws: Tally) -> Iterator[Found]:
         yield Found(name, PhotoError("unreadable", what, "check its permissions", name))
     if empty and not closed:
         raise PhotoError("no-images", f"{folder}: no images in this folder", "give a folder of photos", folder)
+
+
+def each_once(found: Iterable[Found]) -> Iterator[Found]:
+    """Leave out photos that were found before, such as those of a folder that are named as well. Errors all stay."""
+    seen = set[str]()
+    for one in found:
+        if isinstance(one.source, str):
+            if (place := os.path.abspath(one.source)) in seen:
+                continue
+            seen.add(place)
+        yield one
