@@ -62,9 +62,9 @@ def finish(run: Run, network: Network, history: History, on_event: Listener, rep
     say(on_event, f"calibrated: {calibration_text(calibration)}")
     if doubts:
         first = doubts[0]
-        say(on_event, f"{len(doubts)} photos are probably labelled wrong, the first is {first.path}: {_reason(first)}")
-        listed = f"{run.folder / DOUBTFUL_LABELS} lists them"
-        say(on_event, f"look at them in report.html; {listed}: correct it, then give it to --quarantine")
+        count = "1 photo is" if len(doubts) == 1 else f"{len(doubts)} photos are"
+        say(on_event, f"{count} probably labelled wrong, first: {first.path}: {_reason(first)}")
+        say(on_event, f"see report.html; correct the list {run.folder / DOUBTFUL_LABELS}, then give it to --quarantine")
     if report:
         with writing(run.folder, f"then make the report with `edgeclf report {shlex.quote(str(run.folder))}`"):
             write_report(run, network, predictions, on_event=on_event)
